@@ -1,0 +1,91 @@
+"""The registries of iqasr beside those of BasicSR, and the one way to build from options."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from basicsr.utils.registry import (
+    ARCH_REGISTRY,
+    DATASET_REGISTRY,
+    LOSS_REGISTRY,
+    METRIC_REGISTRY,
+    MODEL_REGISTRY,
+    Registry,
+)
+
+__all__ = [
+    'ARCH_REGISTRY',
+    'DATASET_REGISTRY',
+    'DEGRADATION_REGISTRY',
+    'GT_SAMPLER_REGISTRY',
+    'LOSS_REGISTRY',
+    'METRIC_REGISTRY',
+    'MODEL_REGISTRY',
+    'SCORER_REGISTRY',
+    'build',
+    'lookup',
+    'nearest',
+]
+
+GT_SAMPLER_REGISTRY = Registry('GT sampler')
+"""Subclasses of `iqasr.sampling.GTSampler`."""
+
+DEGRADATION_REGISTRY = Registry('degradation')
+"""Subclasses of `iqasr.degradation.Degradation`."""
+
+SCORER_REGISTRY = Registry('scorer')
+"""Subclasses of `iqasr.quality.QualityScorer`."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Suggest the closest known name.
+
+    Returns:
+        A sentence to append to an error message; empty when nothing is close.
+
+    Example:
+        >>> nearest('temprature', ['temperature', 'top_k'])
+        " Did you mean 'temperature'?"
+    """
+    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{matches[0]}'?" if matches else ''
+
+
+def lookup(registry: Registry, name: str) -> Any:
+    """Find what is registered under a name.
+
+    Raises:
+        ValueError: If nothing is; the message suggests the nearest name and lists all.
+    """
+    known = {key.removesuffix('_basicsr'): value for key, value in registry}
+    if name not in known:
+        raise ValueError(
+            f"no {registry._name} is called '{name}'.{nearest(name, known)} "
+            f'There are: {", ".join(sorted(known))}.'
+        )
+    return known[name]
+
+
+def takes_options(cls: Any) -> bool:
+    """Tell BasicSR's classes that take one dict of options from those with a real signature."""
+    return next(iter(inspect.signature(cls).parameters), None) == 'opt'
+
+
+def build(registry: Registry, options: Mapping[str, Any], **extra: Any) -> Any:
+    """Build a registered object from its section of an option file.
+
+    Args:
+        registry: Where ``options['type']`` is looked up.
+        options: The section: ``type`` and constructor arguments; left untouched.
+        extra: Further constructor arguments that do not come from the section.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: If the type is unknown, or the constructor refuses a value.
+    """
+    arguments = {key: value for key, value in options.items() if key != 'type'} | extra
+    cls = lookup(registry, options['type'])
+    return cls(dict(options) | extra) if takes_options(cls) else cls(**arguments)

