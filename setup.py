@@ -25,6 +25,7 @@ setup(
         'numpy',
         'pydantic>=2',
         'pyyaml',
+        'safetensors',
         'scikit-image',
         'tensorboard',
         'tqdm',

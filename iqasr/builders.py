@@ -1,0 +1,158 @@
+"""From checked options to data sets, scorers and the model."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from iqasr.data.checks import (
+    check_image_folder,
+    check_pairs,
+)
+from iqasr.data.image_files import DataError
+from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.quality_table import QualityTable
+from iqasr.distributed import Process
+from iqasr.models import RestorationModel
+from iqasr.option_check import INJECTED
+from iqasr.options import LoaderOptions, Options
+from iqasr.paths import resolve
+from iqasr.quality import QualityScorer
+from iqasr.registry import (
+    DATASET_REGISTRY,
+    GT_SAMPLER_REGISTRY,
+    SCORER_REGISTRY,
+    build,
+)
+from iqasr.sampling import GTSampler
+from iqasr.sampling.choice import GTChoice
+
+logger = logging.getLogger('iqasr')
+
+PATHS = ('dataroot', 'meta_info', 'table', 'pretrain_network')
+
+
+def find_paths(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the paths of a section absolute."""
+    return {
+        key: str(resolve(value)) if key.startswith(PATHS) and isinstance(value, str) else value
+        for key, value in section.items()
+    }
+
+
+def choose_seed(options: Options, process: Process) -> int:
+    """Take the seed of the option file, or draw one that all processes share."""
+    seed = options.manual_seed
+    return process.gather(secrets.randbelow(10_000) if seed is None else seed)[0]
+
+
+def loader_options(section: Mapping[str, Any]) -> LoaderOptions:
+    """Select the loader's options from the section of a data set."""
+    known = LoaderOptions.model_fields
+    return LoaderOptions(**{key: value for key, value in section.items() if key in known})
+
+
+def build_sampler(options: Options) -> GTSampler:
+    """Build the policy that chooses ground truths."""
+    return build(GT_SAMPLER_REGISTRY, options.sampling)
+
+
+def build_choice(options: Options, process: Process) -> GTChoice | None:
+    """Build what carries out the choice; None for paired data."""
+    if options.sampling is None:
+        return None
+    quality = options.quality
+    if quality is None or quality.table is not None:
+        return GTChoice(build_sampler(options))
+    scorer: QualityScorer = build(SCORER_REGISTRY, quality.scorer)
+    return GTChoice(build_sampler(options), scorer.to(process.device), quality.norm)
+
+
+def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> Any:
+    """Build a data set.
+
+    Args:
+        section: Its checked section.
+        options: The whole file.
+        phase: ``train``, ``val`` or ``test``.
+
+    Raises:
+        DataError: If the data cannot be used; the message lists the files.
+    """
+    section = find_paths(section)
+    if section['type'] != 'MultiGTDataset':
+        section.setdefault('io_backend', {'type': 'disk'})
+        drop_missing_list(section)
+        section['io_backend'] = dict(section['io_backend'])
+        check_files(section, options.scale, phase)
+        dataset = build(DATASET_REGISTRY, section, phase=phase, scale=options.scale)
+    else:
+        own = {k: v for k, v in section.items() if k not in LoaderOptions.model_fields}
+        dataset = MultiGTDataset(**own, **dict(zip(INJECTED, injected(options), strict=True)))
+        logger.info(
+            '%s: %d images; %d without an allowed candidate are left out.',
+            section.get('name', phase),
+            len(dataset),
+            dataset.dropped,
+        )
+    if len(dataset) == 0:
+        raise DataError(f'{section.get("dataroot_gt")}: holds no images.')
+    return dataset
+
+
+def drop_missing_list(section: dict[str, Any]) -> None:
+    """Do without the list of images that BasicSR keeps in its repository, if it is not here."""
+    listing = section.get('meta_info_file')
+    if listing and 'basicsr/data/meta_info/' in listing and not Path(listing).is_file():
+        logger.warning(
+            '%s is not here: all images of %s are used.', listing, section.get('dataroot_gt')
+        )
+        del section['meta_info_file']
+
+
+def injected(options: Options) -> tuple[Any, ...]:
+    """What `MultiGTDataset` receives from other sections, in the order of `INJECTED`."""
+    quality = options.quality
+    table = None
+    if quality is not None and quality.table is not None:
+        table = QualityTable.read(resolve(quality.table), quality.scorer)
+    online = quality is not None and quality.table is None
+    norm = 'none' if quality is None else quality.norm
+    return options.scale, build_sampler(options), table, norm, online
+
+
+def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
+    """Inspect the images of an ordinary data set before anything trains on them.
+
+    Raises:
+        DataError: With the files that are unreadable, unsuitable or wrongly paired.
+    """
+    if section['io_backend'].get('type') != 'disk':
+        return
+    roots = [Path(section[k]) for k in ('dataroot_gt', 'dataroot_lq') if section.get(k)]
+    missing = [str(root) for root in roots if not root.is_dir()]
+    if missing:
+        raise DataError(
+            f'{", ".join(missing)}: no such folder, neither here nor in the project. Check '
+            f'the dataroot options of {section.get("name", phase)}.'
+        )
+    training = phase == 'train'
+    if len(roots) == 2:
+        template = section.get('filename_tmpl') or '{}'
+        problems = check_pairs(
+            *roots, scale, exact=training, filename_tmpl=template, allow_grey=not training
+        )
+    else:
+        problems = [p for root in roots for p in check_image_folder(root, allow_grey=not training)]
+    if problems:
+        raise DataError(problems)
+
+
+def build_model(options: Options, process: Process, seed: int) -> RestorationModel:
+    """Build the model with its networks on this process's device."""
+    paths = options.path
+    for key in ('pretrain_network_g', 'pretrain_network_d'):
+        if getattr(paths, key) is not None:
+            setattr(paths, key, str(resolve(getattr(paths, key))))
+    return RestorationModel(options, process, seed, build_choice(options, process))

@@ -1,0 +1,212 @@
+"""Checkpoints that survive: written beside, flushed, then renamed; read without running code."""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+logger = logging.getLogger('iqasr')
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be written, read, or used for this network."""
+
+
+def save_atomically(content: Any, path: Path) -> None:
+    """Save so that `path` holds either its old content or all of the new one.
+
+    Raises:
+        CheckpointError: If the file cannot be written (a full disk); what was there before stays.
+    """
+    temporary = path.with_name(f'.{path.name}.partial')
+    try:
+        with temporary.open('wb') as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f'{path}: cannot be saved ({error}). Free some space and start again with '
+            '--auto_resume; earlier checkpoints are untouched.'
+        ) from error
+
+
+def load_file(path: str | Path) -> dict[str, Any]:
+    """Load a ``.pth``, ``.state`` or ``.safetensors`` file onto the CPU, without running code.
+
+    Raises:
+        CheckpointError: If the file is missing, cut short, or holds more than tensors and numbers.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f'{path}: there is no such file.')
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import load_file as load_safetensors
+
+            return load_safetensors(path)
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        reason = str(error).split('\n')[0][:200]
+        raise CheckpointError(
+            f'{path}: cannot be read ({reason}). It is damaged, or an old pickle that holds more '
+            'than tensors; in that case load it once where you trust it and save its state dict.'
+        ) from error
+
+
+def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dict[str, Tensor]:
+    """Find the weights in a loaded checkpoint.
+
+    Args:
+        content: What the file holds: BasicSR's form (``params``, ``params_ema``) or a bare state
+            dict.
+        key: The form wanted; another one is used, and said, if it is absent.
+        path: For messages.
+
+    Returns:
+        The state dict, without ``module.`` prefixes.
+    """
+    for name in (key, 'params', 'params_ema', 'state_dict'):
+        if isinstance(content.get(name), Mapping):
+            if name != key:
+                logger.warning("%s has no '%s'; using '%s'.", path, key, name)
+            content = content[name]
+            break
+    weights = {str(k).removeprefix('module.'): v for k, v in content.items()}
+    if not weights or not all(isinstance(v, Tensor) for v in weights.values()):
+        raise CheckpointError(f'{path}: holds no weights; found {list(content)[:5]}.')
+    return weights
+
+
+def load_network(
+    network: nn.Module, path: str | Path, *, key: str = 'params', strict: bool = True
+) -> None:
+    """Load weights into a network.
+
+    Args:
+        network: Bare network (not wrapped for several processes).
+        path: ``.pth`` or ``.safetensors``.
+        key: ``params`` or ``params_ema``.
+        strict: Refuse weights that do not fit exactly; otherwise load what fits and name the rest.
+
+    Raises:
+        CheckpointError: If the weights are of another network.
+    """
+    weights = parameters_in(load_file(path), key, path)
+    own = network.state_dict()
+    missing = sorted(own.keys() - weights.keys())
+    unexpected = sorted(weights.keys() - own.keys())
+    differing = sorted(
+        f'{k} {tuple(weights[k].shape)} for {tuple(own[k].shape)}'
+        for k in own.keys() & weights.keys()
+        if own[k].shape != weights[k].shape
+    )
+    findings = [
+        f'{len(names)} {what}, such as {", ".join(names[:3])}'
+        for names, what in (
+            (missing, 'missing'),
+            (unexpected, 'unknown'),
+            (differing, 'of another size'),
+        )
+        if names
+    ]
+    if findings and strict:
+        raise CheckpointError(
+            f'{path}: these weights are of another network than {type(network).__name__}: '
+            f'{"; ".join(findings)}. Check the options of the network, or load what fits with '
+            'strict_load: false.'
+        )
+    fitting = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
+    if findings and not fitting:
+        raise CheckpointError(f'{path}: not one weight fits {type(network).__name__}.')
+    for finding in findings:
+        logger.warning('%s: %s.', path, finding)
+    network.load_state_dict(own | fitting)
+
+
+class CheckpointFolder:
+    """The checkpoints of a run: ``models/<net>_<iter>.pth``, ``training_states/<iter>.state``.
+
+    The state is written last: where there is a state, its networks are complete.
+
+    Args:
+        root: Folder of the run.
+        keep: Number of newest states to keep (networks are never removed); None keeps all.
+    """
+
+    def __init__(self, root: Path, keep: int | None = None) -> None:
+        self.models = root / 'models'
+        self.states = root / 'training_states'
+        self.keep = keep
+
+    def save(self, iteration: int, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Save networks and training state of an iteration."""
+        self.save_networks(iteration, networks)
+        self.states.mkdir(parents=True, exist_ok=True)
+        save_atomically(dict(state), self.states / f'{iteration}.state')
+        for old in self.iterations()[: -self.keep] if self.keep else []:
+            (self.states / f'{old}.state').unlink()
+
+    def save_networks(self, name: int | str, networks: Mapping[str, Any]) -> None:
+        """Save networks alone, as ``<network>_<name>.pth``."""
+        self.models.mkdir(parents=True, exist_ok=True)
+        for network, content in networks.items():
+            save_atomically(content, self.models / f'{network}_{name}.pth')
+
+    def iterations(self) -> list[int]:
+        """List the iterations with a training state, oldest first."""
+        names = (re.fullmatch(r'(\d+)\.state', p.name) for p in self.states.glob('*.state'))
+        return sorted(int(match[1]) for match in names if match)
+
+    def load(self, iteration: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Load networks and training state of an iteration.
+
+        Raises:
+            CheckpointError: If a file of it is missing or damaged.
+        """
+        state = load_file(self.states / f'{iteration}.state')
+        networks = {
+            name: load_file(self.models / f'{name}_{iteration}.pth') for name in state['networks']
+        }
+        return networks, state
+
+    def load_newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Load the newest checkpoint that is whole.
+
+        Returns:
+            Networks and training state; None if the run has no checkpoint yet.
+
+        Raises:
+            CheckpointError: If there are checkpoints and none is whole.
+        """
+        reasons = []
+        for iteration in reversed(self.iterations()):
+            try:
+                return self.load(iteration)
+            except CheckpointError as error:
+                logger.warning('Checkpoint %d is passed over: %s', iteration, error)
+                reasons.append(str(error))
+        if reasons:
+            raise CheckpointError(f'No checkpoint in {self.states} is whole: {reasons[0]}')
+        return None
+
+
+def write_text_atomically(text: str, path: Path) -> None:
+    """Write a small text file so that it is never half there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.partial')
+    temporary.write_text(text, encoding='utf-8')
+    temporary.replace(path)
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON, atomically and readably."""
+    write_text_atomically(json.dumps(content, indent=2, ensure_ascii=False) + '\n', path)

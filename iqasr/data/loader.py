@@ -1,0 +1,155 @@
+"""The training stream: which sample comes when, and with which random numbers.
+
+A run is one endless stream of samples, numbered by *position*. Epoch, index and every random draw
+are functions of the position; the batch at a position is the same whatever the number of workers
+or processes, and a resumed run continues at the position where it stopped.
+
+Source:
+    The order within an epoch is that of BasicSR's ``EnlargedSampler`` (``data/data_sampler.py``) at
+    ``manual_seed: 0``.
+"""
+
+import math
+import random  # noqa: TID251 - seeded for the data sets of BasicSR, which draw from it
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from iqasr.options import LoaderOptions
+from iqasr.randomness import generator_at, seed_of
+
+
+class PositionSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (position, index) without end, each process taking its share of every batch.
+
+    Args:
+        size: Number of images in the data set.
+        batch_size: Samples per process and batch.
+        enlarge: An epoch passes over the images this many times.
+        shuffle: Draw a new order every epoch, or keep the order of the data set.
+        seed: Seed of the orders.
+        start: Position of the first sample.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        *,
+        enlarge: float = 1,
+        shuffle: bool = True,
+        seed: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.size = size
+        self.epoch_size = math.ceil(size * enlarge)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.start = start
+        self.rank = rank
+        self.world_size = world_size
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """Order of the indices in an epoch."""
+        if not self.shuffle:
+            return torch.arange(self.epoch_size) % self.size
+        generator = torch.Generator().manual_seed(self.seed + epoch)
+        return torch.randperm(self.epoch_size, generator=generator) % self.size
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield this process's share of every batch, from `start` on."""
+        epoch, order = -1, torch.empty(0)
+        position = self.start
+        while True:
+            batch = []
+            for place in range(position, position + self.batch_size * self.world_size):
+                if place // self.epoch_size != epoch:
+                    epoch = place // self.epoch_size
+                    order = self.order(epoch)
+                if (place - position) % self.world_size == self.rank:
+                    batch.append((place, int(order[place % self.epoch_size])))
+            yield batch
+            position += self.batch_size * self.world_size
+
+
+class PlacedDataset(Dataset):
+    """A data set whose random draws are a function of the position in the stream.
+
+    A data set with a method ``draw(index, generator)`` receives its generator; for others, which
+    draw from global generators as BasicSR's do, those are seeded before each item.
+
+    Args:
+        dataset: Any map-style data set.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, dataset: Any, seed: int) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __getitem__(self, place: tuple[int, int]) -> Any:
+        """Return the item for a (position, index)."""
+        position, index = place
+        if hasattr(self.dataset, 'draw'):
+            return self.dataset.draw(index, generator_at(self.seed, 'item', position))
+        seed = seed_of(self.seed, 'item', position)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
+        torch.manual_seed(seed)
+        return self.dataset[index]
+
+
+def build_train_loader(
+    dataset: Any,
+    options: LoaderOptions,
+    *,
+    seed: int,
+    start: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+) -> DataLoader:
+    """Make the endless loader of the training stream.
+
+    Args:
+        dataset: What is read.
+        options: Batch size, workers, enlargement.
+        seed: Seed of the run.
+        start: Position of the first sample.
+        rank: This process.
+        world_size: Number of processes.
+
+    Returns:
+        A loader to be iterated once; its workers are started once and live as long as the run.
+    """
+    sampler = PositionSampler(
+        len(dataset),
+        options.batch_size_per_gpu,
+        enlarge=options.dataset_enlarge_ratio,
+        shuffle=options.use_shuffle,
+        seed=seed,
+        start=start,
+        rank=rank,
+        world_size=world_size,
+    )
+    return DataLoader(
+        PlacedDataset(dataset, seed),
+        batch_sampler=sampler,
+        num_workers=options.num_worker_per_gpu,
+        pin_memory=options.pin_memory and torch.cuda.is_available(),
+        worker_init_fn=quiet_worker,
+    )
+
+
+def quiet_worker(_: int) -> None:
+    """Keep a worker to one core: the workers are the parallelism."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)

@@ -1,0 +1,99 @@
+"""One process per device: where this process stands among the others.
+
+Scale-out is PyTorch's own: ``torchrun`` starts the processes, ``DistributedDataParallel`` averages
+their gradients.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+logger = logging.getLogger('iqasr')
+
+CPU = torch.device('cpu')
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process: its rank, the number of processes, and its device."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = CPU
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and logs."""
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """Collect a picklable value of every process, in order of rank, on every process."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value)
+        return values
+
+    def mean(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Average scalars over the processes."""
+        if self.world_size == 1 or not values:
+            return values
+        stacked = torch.stack([value.float() for value in values.values()])
+        dist.all_reduce(stacked)
+        return dict(zip(values, stacked / self.world_size, strict=True))
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether any process raised the flag; all processes get the same answer."""
+        if self.world_size == 1:
+            return flag
+        total = torch.tensor(float(flag), device=self.device)
+        dist.all_reduce(total)
+        return bool(total > 0)
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        if self.world_size > 1:
+            dist.barrier()
+
+
+def join_processes(launcher: str, num_gpu: int | str) -> Process:
+    """Find this process's place, and join the others when started by ``torchrun``.
+
+    Args:
+        launcher: ``none`` or ``pytorch``.
+        num_gpu: As in the option file; 0 keeps to the CPU.
+
+    Raises:
+        RuntimeError: If ``--launcher pytorch`` is given without ``torchrun``.
+    """
+    use_gpu = num_gpu != 0 and torch.cuda.is_available()
+    if launcher == 'none':
+        if num_gpu not in ('auto', 0) and not use_gpu:
+            logger.warning('num_gpu is %s, but there is no GPU here: running on the CPU.', num_gpu)
+        elif num_gpu not in ('auto', 0, 1):
+            logger.warning(
+                'num_gpu is %s, but one process uses one GPU: start with `torchrun '
+                '--nproc_per_node=%s iqasr/train.py ... --launcher pytorch`.',
+                num_gpu,
+                num_gpu,
+            )
+        return Process(device=torch.device('cuda' if use_gpu else 'cpu'))
+    if 'RANK' not in os.environ:
+        raise RuntimeError(
+            '--launcher pytorch: start with `torchrun --nproc_per_node=N iqasr/train.py ...`.'
+        )
+    device = torch.device('cuda', int(os.environ['LOCAL_RANK'])) if use_gpu else torch.device('cpu')
+    if use_gpu:
+        torch.cuda.set_device(device)
+    dist.init_process_group('nccl' if use_gpu else 'gloo')
+    return Process(dist.get_rank(), dist.get_world_size(), device)
+
+
+def leave_processes() -> None:
+    """Undo `join_processes`."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,4 @@
+"""Stage 6: the objective, a weighted sum of terms."""
+
+from iqasr.losses.adversary import AdversarialTerm, discriminator_loss
+from iqasr.losses.objective import Batch, Objective, ReferenceTerm, Term, build_term

@@ -1,0 +1,66 @@
+"""Adversarial training: the discriminator, its loss, and the term it gives the generator.
+
+Source:
+    Goodfellow et al. (2014), Generative Adversarial Nets; the forms of the loss are those of
+    BasicSR's ``GANLoss``.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from iqasr.losses.objective import Batch, Term
+
+
+class AdversarialTerm(Term):
+    """The generator's side: how real the discriminator takes the output to be.
+
+    Args:
+        discriminator: Network from images :math:`(N, 3, H, W)` to logits. It is not part of this
+            term's state.
+        loss: BasicSR's ``GANLoss``.
+    """
+
+    def __init__(self, discriminator: nn.Module, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+        self._discriminator = [discriminator]  # in a list, so that it is no submodule
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Judge the output; the discriminator's own weights get no gradient."""
+        discriminator = self._discriminator[0]
+        discriminator.requires_grad_(False)
+        logits = discriminator(batch.output)
+        discriminator.requires_grad_(True)
+        return self.loss(logits, True, is_disc=False)
+
+
+def discriminator_loss(
+    discriminator: nn.Module, loss: nn.Module, gt: Tensor, output: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Evaluate the discriminator's side on real and restored images.
+
+    One pass serves both unless the network has batch statistics, which must not mix them.
+
+    Args:
+        discriminator: Network from images to logits.
+        loss: BasicSR's ``GANLoss``.
+        gt: Real images, :math:`(N, 3, H, W)` in [0, 1].
+        output: Restored images of the same shape, detached.
+
+    Returns:
+        The loss to minimise, and values to log: both losses and the mean logits.
+    """
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        real, fake = discriminator(gt), discriminator(output)
+    else:
+        real, fake = discriminator(torch.cat([gt, output])).chunk(2)
+    l_real = loss(real, True, is_disc=True)
+    l_fake = loss(fake, False, is_disc=True)
+    log = {
+        'l_d_real': l_real.detach(),
+        'l_d_fake': l_fake.detach(),
+        'out_d_real': real.detach().mean(),
+        'out_d_fake': fake.detach().mean(),
+    }
+    return l_real + l_fake, log

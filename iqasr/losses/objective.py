@@ -1,0 +1,95 @@
+"""The training sum: named terms, each already weighted, each logged."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from iqasr.registry import LOSS_REGISTRY, build
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a term may look at.
+
+    All images are :math:`(N, 3, H, W)` RGB float32; the low-quality input is smaller by the scale.
+    """
+
+    lq: Tensor
+    """Low-quality input, in [0, 1]."""
+
+    gt: Tensor
+    """Ground truth chosen for each sample, in [0, 1]."""
+
+    output: Tensor
+    """What the network made of `lq`; not clamped, carries the gradient."""
+
+
+class Term(nn.Module, ABC):
+    """One addend of the objective."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Return a scalar to minimise, already weighted."""
+
+
+class ReferenceTerm(Term):
+    """Any loss of BasicSR's registry, called on output and ground truth.
+
+    Args:
+        loss: A module with the call ``loss(output, gt)``; several results (BasicSR's perceptual
+            loss returns content and style) are added, absent ones left out.
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compare the output with the ground truth."""
+        result = self.loss(batch.output, batch.gt)
+        if isinstance(result, tuple):
+            result = sum(part for part in result if part is not None)
+        return result
+
+
+class Objective(nn.Module):
+    """The sum of its terms.
+
+    Args:
+        terms: Terms by name; a term ``x`` comes from ``train.x_opt`` and is logged as ``l_x``.
+    """
+
+    def __init__(self, terms: Mapping[str, Term]) -> None:
+        super().__init__()
+        self.terms = nn.ModuleDict(terms)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Evaluate every term.
+
+        Returns:
+            The sum, and the detached value of each term under its logged name.
+        """
+        values = {name: term(batch) for name, term in self.terms.items()}
+        log = {f'l_{name}': value.detach() for name, value in values.items()}
+        return sum(values.values()), log
+
+
+def build_term(options: Mapping[str, Any]) -> Term:
+    """Build the term of a ``train.<name>_opt`` section.
+
+    Raises:
+        ValueError: If the loss refuses its options.
+        RuntimeError: If weights a perceptual loss needs cannot be had.
+    """
+    try:
+        loss = build(LOSS_REGISTRY, options)
+    except OSError as error:
+        raise RuntimeError(
+            f'{options["type"]}: its pretrained features cannot be downloaded ({error}). Put the '
+            'file torchvision asks for (vgg19-dcbb9e9d.pth for vgg19) into '
+            '~/.cache/torch/hub/checkpoints/, or remove this term.'
+        ) from error
+    return loss if isinstance(loss, Term) else ReferenceTerm(loss)

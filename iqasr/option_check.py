@@ -1,0 +1,290 @@
+"""Check the sections of an option file against what they would build, before anything is built."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from basicsr.models import lr_scheduler as basicsr_schedulers
+
+from iqasr.options import (
+    LoaderOptions,
+    OptionError,
+    Options,
+    apply_overrides,
+    parse,
+    read_yaml,
+)
+from iqasr.registry import (
+    ARCH_REGISTRY,
+    DATASET_REGISTRY,
+    DEGRADATION_REGISTRY,
+    GT_SAMPLER_REGISTRY,
+    LOSS_REGISTRY,
+    METRIC_REGISTRY,
+    MODEL_REGISTRY,
+    SCORER_REGISTRY,
+    Registry,
+    build,
+    lookup,
+    nearest,
+    takes_options,
+)
+from iqasr.schema import Problems, check_section, schema_of
+
+MODEL_TYPES = ('RestorationModel', 'SRModel', 'SRGANModel', 'SwinIRModel')
+"""What ``model_type`` may be: BasicSR's names are kept so that its files run; all are one model."""
+
+INJECTED = ('scale', 'sampler', 'table', 'norm', 'online')
+"""Arguments that `MultiGTDataset` receives from other sections."""
+
+UNSUITABLE = {
+    'LBFGS': 'it evaluates the loss several times an iteration',
+    'SparseAdam': 'it takes sparse gradients only',
+    'ReduceLROnPlateau': 'it needs a metric at every step; use MultiStepLR or CosineAnnealingLR',
+    'LambdaLR': 'a function cannot be written in an option file',
+    'MultiplicativeLR': 'a function cannot be written in an option file',
+    'SequentialLR': 'schedulers cannot be nested in an option file',
+    'ChainedScheduler': 'schedulers cannot be nested in an option file',
+}
+
+
+def load_options(
+    path: str | Path, overrides: tuple[str, ...] = (), phase: str = 'train'
+) -> Options:
+    """Read an option file and check all of it.
+
+    Args:
+        path: The YAML file.
+        overrides: ``section:option=value`` texts, applied before the check.
+        phase: ``train`` or ``test``.
+
+    Returns:
+        The options, every value converted to the kind its constructor asks for.
+
+    Raises:
+        OptionError: With every problem found, each with its path, the reason and a remedy.
+    """
+    content = read_yaml(path)
+    apply_overrides(content, overrides)
+    problems = Problems()
+    options = parse(content, problems)
+    if options is not None:
+        OptionCheck(options, phase, problems).run()
+    if problems.entries:
+        count = len(problems.entries)
+        listing = '\n'.join(f'  {entry}' for entry in problems.entries)
+        raise OptionError(f'{path}: {count} problem{"s" * (count > 1)}\n{listing}')
+    return options
+
+
+def find_optimizer(name: str) -> type[torch.optim.Optimizer]:
+    """Find an optimiser of torch by name."""
+    return _find('optimiser', name, _subclasses(torch.optim, torch.optim.Optimizer))
+
+
+def find_scheduler(name: str) -> type:
+    """Find a learning-rate scheduler of torch or BasicSR by name."""
+    base = torch.optim.lr_scheduler.LRScheduler
+    known = _subclasses(torch.optim.lr_scheduler, base) | _subclasses(basicsr_schedulers, base)
+    # The name under which BasicSR's files ask for its own MultiStepRestartLR.
+    known['MultiStepLR'] = known['MultiStepRestartLR']
+    return _find('scheduler', name, known)
+
+
+def _subclasses(module: Any, base: type) -> dict[str, type]:
+    members = inspect.getmembers(module, inspect.isclass)
+    return {name: cls for name, cls in members if issubclass(cls, base) and cls is not base}
+
+
+def _find(kind: str, name: str, known: Mapping[str, type]) -> type:
+    if name in UNSUITABLE:
+        raise ValueError(f"{kind} '{name}' cannot be used: {UNSUITABLE[name]}.")
+    if name not in known:
+        names = ', '.join(sorted(set(known) - set(UNSUITABLE)))
+        raise ValueError(f"no {kind} is called '{name}'.{nearest(name, known)} There are: {names}.")
+    return known[name]
+
+
+class OptionCheck:
+    """One pass over the sections of an option file; findings go to `problems`."""
+
+    def __init__(self, options: Options, phase: str, problems: Problems) -> None:
+        self.options = options
+        self.phase = phase
+        self.problems = problems
+
+    def run(self) -> None:
+        """Check every section; values are converted in place."""
+        options = self.options
+        if options.model_type not in MODEL_TYPES:
+            known = f'There are: {", ".join(MODEL_TYPES)}.'
+            hint = nearest(options.model_type, MODEL_TYPES) or ' ' + known
+            family = 'is not run by iqasr' if self._is_basicsr_model() else 'is unknown'
+            self.problems.add('model_type', f"'{options.model_type}' {family}.{hint}")
+        for key, section in options.datasets.items():
+            options.datasets[key] = self.dataset(f'datasets.{key}', section)
+        options.network_g = self.component('network_g', options.network_g, ARCH_REGISTRY)
+        if options.network_d is not None:
+            options.network_d = self.component('network_d', options.network_d, ARCH_REGISTRY)
+        self.candidates()
+        for key, section in options.val.metrics.items():
+            options.val.metrics[key] = self.metric(f'val.metrics.{key}', section)
+        if not options.datasets_of(self.phase):
+            self.problems.add('datasets', f"has no '{self.phase}' section.")
+        if self.phase == 'train':
+            self.training()
+
+    def _is_basicsr_model(self) -> bool:
+        return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}
+
+    def training(self) -> None:
+        """Check what only training needs."""
+        train = self.options.train
+        if train is None:
+            self.problems.add('train', 'is required and missing.')
+            return
+        if not train.terms:
+            self.problems.add('train', 'has no term to minimise; give pixel_opt, for one.')
+        for key, section in train.terms.items():
+            train.terms[key] = self.component(f'train.{key}_opt', section, LOSS_REGISTRY)
+        train.optim_g = self.found('train.optim_g', train.optim_g, find_optimizer, 'params')
+        if train.optim_d is not None:
+            train.optim_d = self.found('train.optim_d', train.optim_d, find_optimizer, 'params')
+        if train.scheduler is not None:
+            train.scheduler = self.found(
+                'train.scheduler', train.scheduler, find_scheduler, 'optimizer'
+            )
+        adversarial = 'gan' in train.terms
+        for path, value in (
+            ('network_d', self.options.network_d),
+            ('train.optim_d', train.optim_d),
+        ):
+            if adversarial and value is None:
+                self.problems.add(path, 'is required by train.gan_opt and missing.')
+            elif value is not None and not adversarial:
+                self.problems.add(path, 'is of no use without train.gan_opt; remove it or add one.')
+        if self.options.datasets_of('val') and self.options.val.val_freq is None:
+            self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
+
+    def dataset(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
+        """Check a data set against the loader's options and its own constructor."""
+        cls = self.type_of(path, section, DATASET_REGISTRY)
+        if cls is None:
+            return dict(section)
+        loader = set(LoaderOptions.model_fields)
+        own = set(schema_names(cls, INJECTED if not takes_options(cls) else ('phase', 'scale')))
+        both = {key: value for key, value in section.items() if key in loader}
+        rest = {k: v for k, v in section.items() if k not in loader}
+        unknown = sorted(set(rest) - own)
+        for key in unknown:
+            hint = nearest(key, loader | own) or f' There are: {", ".join(sorted(loader | own))}.'
+            self.problems.add(f'{path}.{key}', f'unknown option.{hint}')
+        checked = check_section(self.problems, path, both, LoaderOptions)
+        known = {k: v for k, v in rest.items() if k not in unknown}
+        return (
+            checked
+            | {'type': section['type']}
+            | check_section(self.problems, path, known, cls, () if takes_options(cls) else INJECTED)
+        )
+
+    def candidates(self) -> None:
+        """Check sampling, quality and degradation, which belong together."""
+        options = self.options
+        train = options.datasets_of('train').values()
+        multi_gt = any(section.get('type') == 'MultiGTDataset' for section in train)
+        for name in ('sampling', 'degradation'):
+            if (getattr(options, name) is not None) != multi_gt and self.phase == 'train':
+                reason = 'is required by' if multi_gt else 'is of no use without'
+                self.problems.add(name, f'{reason} a training set of type MultiGTDataset.')
+        if options.degradation is not None:
+            options.degradation = self.component(
+                'degradation', options.degradation, DEGRADATION_REGISTRY, ('scale',)
+            )
+            self.construct('degradation', DEGRADATION_REGISTRY, scale=options.scale)
+        sampler = None
+        if options.sampling is not None:
+            options.sampling = self.component('sampling', options.sampling, GT_SAMPLER_REGISTRY)
+            sampler = self.construct('sampling', GT_SAMPLER_REGISTRY)
+        if sampler is not None and sampler.needs_quality and options.quality is None:
+            self.problems.add('quality', f'is required by {options.sampling["type"]} and missing.')
+        if options.quality is not None:
+            self.quality()
+
+    def quality(self) -> None:
+        """Check where quality comes from."""
+        quality = self.options.quality
+        if quality.table is not None and isinstance(quality.scorer, dict):
+            self.problems.add(
+                'quality.scorer', 'with a table, give the name of one of its scorers, or nothing.'
+            )
+        if quality.table is None:
+            if not isinstance(quality.scorer, dict):
+                self.problems.add('quality', 'give a table, or a scorer as {type: ...}.')
+                return
+            quality.scorer = self.component('quality.scorer', quality.scorer, SCORER_REGISTRY)
+            if quality.norm == 'zscore_dataset':
+                self.problems.add('quality.norm', 'zscore_dataset needs a table.')
+
+    def metric(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
+        """Check a metric; ``better`` belongs to the report, not to the function."""
+        better = section.get('better')
+        if better not in (None, 'higher', 'lower'):
+            self.problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
+        bare = {key: value for key, value in section.items() if key != 'better'}
+        checked = self.component(path, bare, METRIC_REGISTRY, ('img', 'img2'))
+        if isinstance(checked.get('scorer'), dict):
+            scorer_path = f'{path}.scorer'
+            checked['scorer'] = self.component(scorer_path, checked['scorer'], SCORER_REGISTRY)
+        return checked | ({'better': better} if better else {})
+
+    def component(
+        self,
+        path: str,
+        section: Mapping[str, Any],
+        registry: Registry,
+        provided: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Check a section with a ``type`` from a registry."""
+        cls = self.type_of(path, section, registry)
+        if cls is None:
+            return dict(section)
+        return check_section(self.problems, path, section, cls, provided)
+
+    def found(
+        self, path: str, section: Mapping[str, Any], find: Callable[[str], type], provided: str
+    ) -> dict[str, Any]:
+        """Check a section whose ``type`` is a class of torch."""
+        try:
+            cls = find(section.get('type', ''))
+        except ValueError as error:
+            self.problems.add(f'{path}.type', str(error))
+            return dict(section)
+        return check_section(self.problems, path, section, cls, (provided,))
+
+    def type_of(self, path: str, section: Mapping[str, Any], registry: Registry) -> Any:
+        """Look the ``type`` of a section up; None, and a note, if there is none."""
+        if 'type' not in section:
+            self.problems.add(f'{path}.type', 'is required and missing.')
+            return None
+        try:
+            return lookup(registry, section['type'])
+        except ValueError as error:
+            self.problems.add(f'{path}.type', str(error))
+            return None
+
+    def construct(self, path: str, registry: Registry, **extra: Any) -> Any:
+        """Build a policy object, which is cheap, to hear what its constructor refuses."""
+        if any(entry.startswith(path) for entry in self.problems.entries):
+            return None
+        try:
+            return build(registry, getattr(self.options, path), **extra)
+        except ValueError as error:
+            self.problems.add(path, str(error))
+            return None
+
+
+def schema_names(cls: type, provided: tuple[str, ...]) -> list[str]:
+    """List the options a class takes."""
+    return [field.alias for field in schema_of(cls, provided).model_fields.values()]

@@ -1,0 +1,223 @@
+"""Read an option file, and report everything that is wrong with it at once.
+
+An option file is YAML in BasicSR's spelling (options/README.md). Sections that build something
+(``type:``) are checked against the constructor of what they build; the others are the pydantic
+models below.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from iqasr.registry import nearest
+from iqasr.schema import Problems
+
+
+class OptionError(ValueError):
+    """An option file that cannot be used; the message lists every problem."""
+
+
+class Section(BaseModel):
+    """A section of fixed options; unknown names are errors."""
+
+    model_config = ConfigDict(extra='forbid')
+
+
+class LoaderOptions(Section):
+    """How a data set is read, beside what its own constructor takes."""
+
+    name: str = 'train'
+    type: str
+    batch_size_per_gpu: PositiveInt = 1
+    num_worker_per_gpu: int = Field(0, ge=0)
+    dataset_enlarge_ratio: float = Field(1, ge=1)
+    use_shuffle: bool = True
+    prefetch_mode: str | None = None
+    pin_memory: bool = False
+    persistent_workers: bool = True
+
+
+class QualityOptions(Section):
+    """Where the quality of the candidate ground truths comes from.
+
+    With ``table``, from a file made by scripts/score_candidates.py, one number per image; without,
+    from ``scorer``, which then scores every candidate of the training crop itself.
+    """
+
+    table: str | None = None
+    scorer: str | dict[str, Any] | None = None
+    norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none'
+
+
+class TrainOptions(Section):
+    """The training sum (``<name>_opt``, one term each) and how it is minimised."""
+
+    total_iter: PositiveInt
+    warmup_iter: int = -1
+    ema_decay: float = Field(0, ge=0, lt=1)
+    accumulate: PositiveInt = 1
+    clip_grad_norm: float | None = Field(None, gt=0)
+    optim_g: dict[str, Any]
+    optim_d: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    net_d_iters: PositiveInt = 1
+    net_d_init_iters: int = Field(0, ge=0)
+    terms: dict[str, dict[str, Any]] = Field(default_factory=dict, alias='*_opt')
+
+
+class ValOptions(Section):
+    """How a network is validated (training) or tested (test script)."""
+
+    val_freq: PositiveInt | None = None
+    save_img: bool = False
+    suffix: str | None = None
+    pbar: bool = True
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class LoggerOptions(Section):
+    """What is written while training."""
+
+    print_freq: PositiveInt = 100
+    save_checkpoint_freq: PositiveInt = 5000
+    keep_checkpoints: PositiveInt | None = None
+    use_tb_logger: bool = True
+    wandb: dict[str, Any] | None = None
+
+
+class PathOptions(Section):
+    """Weights to start from."""
+
+    pretrain_network_g: str | None = None
+    param_key_g: str = 'params_ema'
+    strict_load_g: bool = True
+    pretrain_network_d: str | None = None
+    param_key_d: str = 'params'
+    strict_load_d: bool = True
+    resume_state: str | None = None
+    root: str | None = None
+
+
+class Options(Section):
+    """A whole option file."""
+
+    name: str
+    model_type: str = 'RestorationModel'
+    scale: PositiveInt
+    num_gpu: int | Literal['auto'] = 'auto'
+    manual_seed: int | None = None
+    datasets: dict[str, dict[str, Any]]
+    sampling: dict[str, Any] | None = None
+    quality: QualityOptions | None = None
+    degradation: dict[str, Any] | None = None
+    queue_size: int = Field(0, ge=0)
+    network_g: dict[str, Any]
+    network_d: dict[str, Any] | None = None
+    path: PathOptions = Field(default_factory=PathOptions)
+    train: TrainOptions | None = None
+    val: ValOptions = Field(default_factory=ValOptions)
+    logger: LoggerOptions = Field(default_factory=LoggerOptions)
+    dist_params: dict[str, Any] | None = None
+    find_unused_parameters: bool = False
+
+    def datasets_of(self, phase: str) -> dict[str, dict[str, Any]]:
+        """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
+        return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
+
+    def as_yaml(self) -> str:
+        """Print the resolved options, every default included."""
+        return yaml.safe_dump(
+            self.model_dump(mode='json', by_alias=True), sort_keys=False, allow_unicode=True
+        )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that reads ``1e-4`` as a number and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise OptionError(f"line {line}: '{key}' is given twice; keep one.")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
+    list('-+.0123456789'),
+)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read an option file.
+
+    Raises:
+        OptionError: If the file is missing, empty, or not a YAML mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob('*.yml')] if path.parent.is_dir() else []
+        raise OptionError(f'{path}: there is no such option file.{nearest(path.name, siblings)}')
+    try:
+        content = yaml.load(path.read_text(encoding='utf-8'), Loader=_Loader)
+    except OptionError as error:
+        raise OptionError(f'{path}: {error}') from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f'{path}: not valid YAML: {error}') from None
+    if not isinstance(content, dict):
+        raise OptionError(f'{path}: holds no options; see options/README.md.')
+    return content
+
+
+def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Apply ``a:b=value`` overrides (BasicSR's ``--force_yml``) to options as read.
+
+    Raises:
+        OptionError: If an override has no ``=``, or leads through something that is no section.
+    """
+    for override in overrides:
+        keys, separator, text = override.partition('=')
+        *sections, last = (key.strip() for key in keys.split(':'))
+        if not separator or not last:
+            raise OptionError(f"--force_yml '{override}': write it as section:option=value.")
+        place = content
+        for key in sections:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise OptionError(f"--force_yml '{override}': '{':'.join(sections)}' is no section.")
+        place[last] = yaml.load(text, Loader=_Loader)
+
+
+def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:
+    """Turn options as read into `Options`, noting what does not fit.
+
+    Returns:
+        The options; None if a section of fixed options has problems.
+    """
+    content = dict(content)
+    if isinstance(content.get('train'), Mapping):
+        content['train'] = gather_terms(content['train'])
+    try:
+        return Options.model_validate(content)
+    except ValidationError as error:
+        problems.add_validation('', error, Options)
+    return None
+
+
+def gather_terms(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Move the ``<name>_opt`` sections of ``train`` into one, ``*_opt``."""
+    terms = {
+        key.removesuffix('_opt'): value
+        for key, value in train.items()
+        if str(key).endswith('_opt') and value is not None
+    }
+    rest = {key: value for key, value in train.items() if not str(key).endswith('_opt')}
+    return rest | {'*_opt': terms}

@@ -1,0 +1,101 @@
+"""Carry out the choice of a ground truth for every sample of a batch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from iqasr.quality.normalisation import normalise_quality
+from iqasr.sampling.base import GTSampler, perplexity
+from torch import Tensor, nn
+
+
+class GTChoice:
+    """Finds the chosen ground truth in a batch, scoring the candidates first when that is asked.
+
+    With quality known beforehand the worker has chosen already and read only what it chose. Online,
+    the batch holds the same crop of every candidate; they are scored in one call, then sampled.
+
+    Args:
+        sampler: The policy.
+        scorer: Scores crops online; None when the worker chooses.
+        norm: How scores are normalised before the policy sees them.
+    """
+
+    def __init__(
+        self, sampler: GTSampler, scorer: nn.Module | None = None, norm: str = 'none'
+    ) -> None:
+        self.sampler = sampler
+        self.scorer = scorer
+        self.norm = norm
+
+    def __call__(
+        self, data: Mapping[str, Any], generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Choose.
+
+        Args:
+            data: A collated batch of `MultiGTDataset`.
+            generator: CPU generator of this batch.
+            device: Where the images go.
+
+        Returns:
+            Ground truths, :math:`(N, 3, H, W)` uint8 on `device`, and values to log.
+        """
+        if self.scorer is None:
+            gt = data['gt'].to(device, non_blocking=True)
+            quality, choice = data['quality'].to(device), data['choice'].to(device)
+            spread = data['perplexity'].to(device)
+        else:
+            candidates = data['candidates'].to(device, non_blocking=True)
+            quality = self.score(data['candidates'], data['allowed'], device)
+            probabilities = self.sampler.probabilities(quality)
+            choice = self.sampler.sample(quality, generator)
+            spread = perplexity(probabilities)
+            gt = candidates[torch.arange(len(choice), device=device), choice]
+        return gt, choice_log(quality, choice, spread)
+
+    @torch.no_grad()
+    def score(self, candidates: Tensor, allowed: Tensor, device: torch.device) -> Tensor:
+        """Score the allowed candidates of a batch.
+
+        Args:
+            candidates: :math:`(N, K, 3, H, W)` uint8.
+            allowed: :math:`(N, K)` bool, on the CPU: which to score.
+            device: Where the scorer works.
+
+        Returns:
+            Normalised quality, :math:`(N, K)` on `device`; ``-inf`` where not allowed.
+        """
+        images = candidates[allowed].to(device, non_blocking=True).float().div(255)
+        quality = torch.full(allowed.shape, float('-inf'), device=device)
+        quality[allowed.to(device)] = self.scorer(images).to(quality)
+        return normalise_quality(
+            quality, self.norm, score_range=self.scorer.score_range, mean=0.0, std=1.0
+        )
+
+
+def choice_log(quality: Tensor, choice: Tensor, spread: Tensor) -> dict[str, Tensor]:
+    """Summarise the choices of a batch.
+
+    Args:
+        quality: :math:`(N, K)`; ``-inf`` or NaN where there is none.
+        choice: :math:`(N,)` indices.
+        spread: :math:`(N,)` perplexities.
+
+    Returns:
+        ``choice_<k>``: the share of samples that chose candidate k; ``choice_perplexity``: 1 when
+        the policy is certain; ``quality_chosen`` and ``quality_mean``: over the finite scores.
+    """
+    count = quality.shape[1]
+    share = F.one_hot(choice, count).float().mean(0)
+    finite = quality.isfinite()
+    known = quality.nan_to_num(0, 0, 0)
+    chosen = known.gather(1, choice[:, None]).mean()
+    mean = (known.sum(1) / finite.sum(1).clamp(min=1)).mean()
+    log = {f'choice_{k}': share[k] for k in range(count)}
+    return log | {
+        'choice_perplexity': spread.mean(),
+        'quality_chosen': chosen,
+        'quality_mean': mean,
+    }

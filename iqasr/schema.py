@@ -1,0 +1,189 @@
+"""The constructor is the schema: check a section of options against what it would build."""
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from iqasr.registry import nearest, takes_options
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | list | tuple):
+        raise ValueError('should be a number')
+    return value
+
+
+NUMBER = Annotated[Any, BeforeValidator(_number)]
+"""What an unannotated argument with a number as default takes: a number, or several."""
+
+
+@dataclass
+class Problems:
+    """Everything wrong with an option file, each entry with the path of its option."""
+
+    entries: list[str] = field(default_factory=list)
+
+    def add(self, path: str, reason: str) -> None:
+        """Note that the option at `path` (dotted) is wrong."""
+        self.entries.append(f'{path}: {reason}')
+
+    def add_validation(self, path: str, error: ValidationError, schema: Any) -> None:
+        """Note every finding of pydantic below `path`, with the nearest name `schema` knows."""
+        seen = []
+        for detail in error.errors():
+            place = (detail['loc'][:1], detail['input'])
+            if place in seen and detail['type'] not in ('missing', 'extra_forbidden'):
+                continue  # another member of the same union
+            seen.append(place)
+            where = '.'.join([path, *(str(part) for part in detail['loc'])]).strip('.')
+            self.add(where, reason_of(detail, names_in(schema, detail['loc'][:-1])))
+
+
+def reason_of(detail: ErrorDetails, known: Collection[str]) -> str:
+    """Say what is wrong in a sentence that helps."""
+    if detail['type'] == 'extra_forbidden':
+        listing = f' There are: {", ".join(sorted(known))}.' if known else ''
+        return f'unknown option.{nearest(str(detail["loc"][-1]), known) or listing}'
+    if detail['type'] == 'missing':
+        return 'is required and missing.'
+    message = detail['msg'].removeprefix('Value error, ').removeprefix('Input ').rstrip('.')
+    return f'{message}, not {detail["input"]!r}.'
+
+
+def names_in(schema: Any, location: Sequence[int | str]) -> list[str]:
+    """List the option names that `schema` knows at a location inside it."""
+    fields = getattr(schema, '__pydantic_fields__', {})
+    by_name = {field.alias or name: field.annotation for name, field in fields.items()}
+    if not location:
+        return list(by_name)
+    annotation = by_name.get(str(location[0]))
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if hasattr(candidate, '__pydantic_fields__'):
+            return names_in(candidate, location[1:])
+    return []
+
+
+def schema_of(target: Callable[..., Any], provided: Collection[str] = ()) -> type[BaseModel]:
+    """Turn the signature of a class or function into a pydantic model.
+
+    Args:
+        target: What a section of options builds or calls.
+        provided: Arguments that do not come from the section.
+
+    Returns:
+        A model that refuses unknown names, missing arguments and values of the wrong kind.
+    """
+    if takes_options(target):
+        options = dict.fromkeys(keys_read_by(target), (Any, None))
+    else:
+        options = {
+            parameter.name: (kind_of(parameter, hints), parameter.default)
+            for parameter, hints in parameters_of(target)
+        }
+    fields = {
+        # Numbered names, since options may be called like an attribute of BaseModel.
+        f'option_{i}': (kind, Field(... if default is inspect.Parameter.empty else default,
+                                    alias=name))
+        for i, (name, (kind, default)) in enumerate(options.items())
+        if name not in provided
+    }  # fmt: skip
+    return create_model(
+        getattr(target, '__name__', 'Options'),
+        __config__=ConfigDict(extra='forbid', arbitrary_types_allowed=True),
+        **fields,
+    )
+
+
+def parameters_of(target: Callable[..., Any]) -> list[tuple[inspect.Parameter, dict[str, Any]]]:
+    """List the named parameters of a callable with the type hints that belong to them.
+
+    A class that passes ``**kwargs`` on is completed by the parameters of its base class.
+    """
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError):
+        hints = {}
+    parameters = list(inspect.signature(function).parameters.values())[inspect.isclass(target) :]
+    named = [
+        (parameter, hints)
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    passes_on = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
+    if passes_on and inspect.isclass(target) and has_options(target.__mro__[1]):
+        taken = {parameter.name for parameter, _ in named}
+        inherited = parameters_of(target.__mro__[1])
+        named += [(p, h) for p, h in inherited if p.name not in taken]
+    return named
+
+
+def has_options(cls: type) -> bool:
+    """Tell classes that read options from the foundations they are built on."""
+    return cls.__module__.split('.')[0] not in ('builtins', 'torch', 'typing', 'abc')
+
+
+def kind_of(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
+    """Find the kind of value a parameter takes: its annotation, or else that of its default."""
+    if parameter.name in hints:
+        return hints[parameter.name]
+    default = parameter.default
+    if isinstance(default, bool):
+        return bool
+    if isinstance(default, int | float):
+        return NUMBER | None
+    if isinstance(default, str):
+        return str | None
+    return Any
+
+
+def keys_read_by(cls: type) -> set[str]:
+    """Find the options that a class of BasicSR, which takes one dict, reads in its source.
+
+    Example:
+        >>> from basicsr.data.paired_image_dataset import PairedImageDataset
+        >>> sorted(keys_read_by(PairedImageDataset))[:4]
+        ['color', 'dataroot_gt', 'dataroot_lq', 'filename_tmpl']
+    """
+    source = '\n'.join(inspect.getsource(base) for base in cls.__mro__ if has_options(base))
+    return set(re.findall(r"""opt(?:\[|\.get\()['"](\w+)['"]""", source)) | set(
+        re.findall(r"""['"](\w+)['"] in (?:self\.)?opt\b""", source)
+    )
+
+
+def check_section(
+    problems: Problems,
+    path: str,
+    section: Mapping[str, Any],
+    target: Callable[..., Any],
+    provided: Collection[str] = (),
+) -> dict[str, Any]:
+    """Check a section (without its ``type``) against the signature of `target`.
+
+    Args:
+        problems: Where findings are noted.
+        path: Dotted path of the section in the option file.
+        section: Names and values as read.
+        target: What the section builds.
+        provided: Arguments that come from elsewhere.
+
+    Returns:
+        The values given, converted to the kinds the signature asks for; as read if refused.
+    """
+    is_schema = inspect.isclass(target) and issubclass(target, BaseModel)
+    schema = target if is_schema else schema_of(target, provided)
+    names = {field.alias or name: name for name, field in schema.model_fields.items()}
+    values = {key: value for key, value in section.items() if key != 'type' or key in names}
+    try:
+        checked = schema.model_validate(values)
+    except ValidationError as error:
+        problems.add_validation(path, error, schema)
+        return dict(section)
+    kept = {key: getattr(checked, names[key]) for key in values}
+    return kept | ({'type': section['type']} if 'type' in section else {})

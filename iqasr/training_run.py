@@ -1,0 +1,297 @@
+"""One training run: the loop, and everything that keeps it alive for a week."""
+
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from iqasr.builders import build_dataset, build_model, choose_seed, loader_options
+from iqasr.checkpoint import CheckpointError, CheckpointFolder
+from iqasr.data.loader import build_train_loader
+from iqasr.distributed import Process
+from iqasr.metrics import build_metric
+from iqasr.options import Options
+from iqasr.run_log import Averages, Board, Stopwatch
+from iqasr.validation import Best, evaluate, side_by_side
+
+logger = logging.getLogger('iqasr')
+
+ROLLBACKS = 3
+"""Returns to the same checkpoint before a run that keeps producing non-finite losses stops."""
+
+SIGNAL_INTERVAL = 10
+"""Iterations between two agreements of several processes on whether to stop."""
+
+BOARD_IMAGES = 4
+"""Validation images shown in TensorBoard."""
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on."""
+
+
+class TrainingRun:
+    """Builds what an option file asks for, and trains it to the last iteration.
+
+    Args:
+        options: The checked option file.
+        process: This process.
+        root: Folder of the run.
+        checkpoint: Networks and training state to continue from.
+        board: Folder for TensorBoard; None for none.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        process: Process,
+        root: Path,
+        checkpoint: tuple[dict[str, Any], dict[str, Any]] | None = None,
+        board: Path | None = None,
+    ) -> None:
+        self.options = options
+        self.process = process
+        self.root = root
+        self.checkpoints = CheckpointFolder(root, options.logger.keep_checkpoints)
+        state = checkpoint[1] if checkpoint else {}
+        self.seed = state.get('seed', choose_seed(options, process))
+        self.iteration = state.get('iter', 0)
+        self.position = state.get('position', 0)
+        self.best = Best(state.get('best'))
+        self.rollbacks = 0
+        self.stop_signal = 0
+        self.metrics = [build_metric(name, o) for name, o in options.val.metrics.items()]
+        self.train_section = next(iter(options.datasets_of('train').values()))
+        self.train_set = build_dataset(self.train_section, options, 'train')
+        self.val_sets = {
+            section.get('name', key): build_dataset(section, options, 'val')
+            for key, section in options.datasets_of('val').items()
+        }
+        self.model = build_model(options, process, self.seed)
+        if checkpoint:
+            self.restore(*checkpoint)
+        self.averages, self.stopwatch = Averages(), Stopwatch()
+        main_board = board if process.is_main else None
+        self.board = Board(main_board, self.iteration + 1, options.logger.wandb, options.name)
+
+    def restore(self, networks: dict[str, Any], state: dict[str, Any]) -> None:
+        """Load a checkpoint into the model.
+
+        Raises:
+            CheckpointError: If it is of other networks than the option file asks for.
+        """
+        try:
+            self.model.load(networks, state)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f'The checkpoint at iteration {state["iter"]} in {self.root} does not fit this '
+                f'option file ({str(error)[:300]}). Train under another name, or restore the '
+                'options it was made with.'
+            ) from error
+
+    def samples_per_iteration(self) -> int:
+        """Samples of the stream that one iteration takes, over all processes."""
+        batch = loader_options(self.train_section).batch_size_per_gpu
+        return batch * self.options.train.accumulate * self.process.world_size
+
+    def stream(self) -> Iterator[list[dict[str, Any]]]:
+        """The batches of each iteration, from the present position on, without end."""
+        loader = build_train_loader(
+            self.train_set,
+            loader_options(self.train_section),
+            seed=self.seed,
+            start=self.position,
+            rank=self.process.rank,
+            world_size=self.process.world_size,
+        )
+        batches = iter(loader)
+        while True:
+            yield [next(batches) for _ in range(self.options.train.accumulate)]
+
+    def train(self) -> int:
+        """Train to the last iteration.
+
+        Returns:
+            Exit code: 0 when complete, 128 + signal number when stopped by SIGTERM or SIGINT.
+        """
+        total = self.options.train.total_iter
+        logger.info(
+            '%d images, %d samples an iteration, %d iterations from %d on, seed %d.',
+            len(self.train_set),
+            self.samples_per_iteration(),
+            total,
+            self.iteration,
+            self.seed,
+        )
+        handlers = {s: signal.signal(s, self.note_signal) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            if self.iteration == 0:
+                self.save()  # something to return to, and proof that the disk can be written
+            self.loop(total)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self.board.close()
+        return 128 + self.stop_signal if self.iteration < total else 0
+
+    def loop(self, total: int) -> None:
+        """Iterate until the end or a signal."""
+        hidden = None if self.process.is_main else True  # None: shown on a terminal only
+        bar = tqdm(total=total, initial=self.iteration, unit='it', disable=hidden)
+        loggers = [logging.getLogger(name) for name in ('iqasr', 'basicsr')]
+        with logging_redirect_tqdm(loggers) if not bar.disable else bar, bar:
+            stream = self.stream()
+            self.stopwatch.skip()
+            while self.iteration < total and not self.stopping():
+                batches = next(stream)
+                self.stopwatch.mark('data')
+                self.iteration += 1
+                values = self.model.optimize_parameters(batches, self.iteration, self.position)
+                self.position += self.samples_per_iteration()
+                self.averages.add(values)
+                self.stopwatch.mark('compute')
+                bar.update(self.iteration - bar.n)
+                self.after_iteration(total, bar)
+            unsaved = self.iteration not in self.checkpoints.iterations()
+            if self.iteration < total and unsaved and not self.sick():
+                self.save()
+            logger.info('Stopped at iteration %d of %d.', self.iteration, total)
+
+    def after_iteration(self, total: int, bar: tqdm) -> None:
+        """Report, save and validate when it is time."""
+        log, last = self.options.logger, self.iteration == total
+        saving = last or self.iteration % log.save_checkpoint_freq == 0
+        if (saving or self.iteration % log.print_freq == 0) and self.sick():
+            self.roll_back()
+            return
+        if last or self.iteration % log.print_freq == 0:
+            self.report(total, bar)
+        frequency = self.options.val.val_freq
+        if self.val_sets and (last or self.iteration % frequency == 0):
+            self.validate()
+        if saving:
+            self.save()
+            if last:
+                self.save_latest()
+        self.stopwatch.skip()
+
+    def note_signal(self, number: int, _: Any) -> None:
+        """Remember to stop after this iteration; a second signal stops at once."""
+        logger.warning('%s: saving after this iteration.', signal.Signals(number).name)
+        self.stop_signal = number
+        signal.signal(number, signal.default_int_handler)
+
+    def stopping(self) -> bool:
+        """Tell whether a process has been asked to stop; all processes agree."""
+        if self.process.world_size > 1:
+            if self.iteration % SIGNAL_INTERVAL:
+                return False
+            self.stop_signal = max(self.process.gather(self.stop_signal))
+        return self.stop_signal != 0
+
+    def sick(self) -> bool:
+        """Tell whether a loss or a weight has become non-finite in any process."""
+        return self.process.any(not self.model.healthy())
+
+    def roll_back(self) -> None:
+        """Return to the last good checkpoint; the stream goes on, so that other data follow.
+
+        Raises:
+            TrainingError: If this keeps happening.
+        """
+        found, self.rollbacks = self.iteration, self.rollbacks + 1
+        networks, state = self.checkpoints.load_newest()
+        if self.rollbacks > ROLLBACKS:
+            raise TrainingError(
+                f'A loss was not finite at or before iteration {found}, {self.rollbacks} times '
+                f'since the checkpoint at iteration {state["iter"]}. Lower the learning rate, set '
+                'train.clip_grad_norm, or look at the data.'
+            )
+        self.restore(networks, state)
+        self.iteration = state['iter']
+        self.best = Best(state['best'])
+        self.averages.take(self.process)
+        logger.warning(
+            'A loss was not finite at or before iteration %d: back to the checkpoint at iteration '
+            '%d; the data between are skipped.',
+            found,
+            self.iteration,
+        )
+
+    def report(self, total: int, bar: tqdm) -> None:
+        """Log the averages since the last report."""
+        values = self.averages.take(self.process) | self.stopwatch.take()
+        values['lr'] = self.model.learning_rate()
+        remaining = (total - self.iteration) * (values['time_data'] + values['time_compute'])
+        numbers = ', '.join(
+            f'{name} {value:.3e}' for name, value in values.items() if not name.startswith('time_')
+        )
+        logger.info(
+            'iteration %d/%d (%s left; data %.3f s, compute %.3f s): %s',
+            self.iteration,
+            total,
+            timedelta(seconds=round(remaining)),
+            values['time_data'],
+            values['time_compute'],
+            numbers,
+        )
+        bar.set_postfix(
+            data=f'{values["time_data"]:.3f}s', compute=f'{values["time_compute"]:.3f}s'
+        )
+        self.board.scalars(values, self.iteration)
+
+    def validate(self) -> None:
+        """Measure the network on every validation set."""
+        for name, dataset in self.val_sets.items():
+            shown: list[str] = []
+
+            def show(key: str, *images: np.ndarray, name: str = name, shown: list = shown) -> None:
+                if len(shown) < BOARD_IMAGES:
+                    shown.append(key)
+                    self.board.image(f'{name}/{key}', side_by_side(*images), self.iteration)
+
+            def save_to(key: str) -> Path:
+                return self.root / 'visualization' / key / f'{key}_{self.iteration}.png'
+
+            result = evaluate(
+                self.model.test,
+                dataset,
+                self.metrics,
+                name=name,
+                process=self.process,
+                save_to=save_to if self.options.val.save_img else None,
+                show=show,
+            )
+            logger.info(self.best.update(result, self.metrics, self.iteration))
+            means = {f'metrics/{name}/{metric}': v for metric, v in result.means().items()}
+            self.board.scalars(means, self.iteration)
+
+    def save(self) -> None:
+        """Write a checkpoint from which the run continues exactly."""
+        state = {
+            'iter': self.iteration,
+            'position': self.position,
+            'seed': self.seed,
+            'best': self.best.records,
+            'networks': list(self.model.networks()),
+            **self.model.training_state(),
+        }
+        if self.process.is_main:
+            started = time.perf_counter()
+            self.checkpoints.save(self.iteration, self.model.network_files(), state)
+            seconds = time.perf_counter() - started
+            logger.info('Checkpoint at iteration %d saved in %.1f s.', self.iteration, seconds)
+        self.process.barrier()
+        self.rollbacks = 0
+
+    def save_latest(self) -> None:
+        """Write the finished networks under the name BasicSR gives them."""
+        if self.process.is_main:
+            self.checkpoints.save_networks('latest', self.model.network_files())
