@@ -87,6 +87,7 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
         section['io_backend'] = dict(section['io_backend'])
         check_files(section, options.scale, phase)
         dataset = build(DATASET_REGISTRY, section, phase=phase, scale=options.scale)
+        sort_files(dataset, section)
     else:
         own = {k: v for k, v in section.items() if k not in LoaderOptions.model_fields}
         dataset = MultiGTDataset(**own, **dict(zip(INJECTED, injected(options), strict=True)))
@@ -96,6 +97,8 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
             len(dataset),
             dataset.dropped,
         )
+        if problems := dataset.check():
+            raise DataError(problems)
     if len(dataset) == 0:
         raise DataError(f'{section.get("dataroot_gt")}: holds no images.')
     return dataset
@@ -109,6 +112,13 @@ def drop_missing_list(section: dict[str, Any]) -> None:
             '%s is not here: all images of %s are used.', listing, section.get('dataroot_gt')
         )
         del section['meta_info_file']
+
+
+def sort_files(dataset: Any, section: Mapping[str, Any]) -> None:
+    """Put the images of a folder in order, which BasicSR leaves to the file system."""
+    listed = section.get('meta_info_file') or section.get('meta_info')
+    if not listed and isinstance(getattr(dataset, 'paths', None), list):
+        dataset.paths.sort(key=str)
 
 
 def injected(options: Options) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ An option file is YAML in BasicSR's spelling (options/README.md). Sections that 
 models below.
 """
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -129,10 +130,12 @@ class Options(Section):
         return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
 
     def as_yaml(self) -> str:
-        """Print the resolved options, every default included."""
-        return yaml.safe_dump(
-            self.model_dump(mode='json', by_alias=True), sort_keys=False, allow_unicode=True
-        )
+        """Print the resolved options, every default included, as an option file."""
+        content = self.model_dump(mode='json', by_alias=True, exclude_none=True)
+        if 'train' in content:
+            terms = content['train'].pop('*_opt')
+            content['train'] |= {f'{name}_opt': section for name, section in terms.items()}
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 class _Loader(yaml.SafeLoader):
@@ -200,16 +203,34 @@ def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:
     """Turn options as read into `Options`, noting what does not fit.
 
     Returns:
-        The options; None if a section of fixed options has problems.
+        The options, without what does not fit, so that the rest can still be checked; None if not
+        even that is possible.
     """
-    content = dict(content)
+    content = copy.deepcopy(dict(content))
     if isinstance(content.get('train'), Mapping):
         content['train'] = gather_terms(content['train'])
     try:
         return Options.model_validate(content)
     except ValidationError as error:
         problems.add_validation('', error, Options)
-    return None
+        for detail in error.errors():
+            remove(content, detail['loc'])
+    try:
+        return Options.model_validate(content)
+    except ValidationError:
+        return None
+
+
+def remove(content: Any, location: Sequence[int | str]) -> None:
+    """Take the value at a location out of nested mappings, if it is there."""
+    *sections, last = location
+    for key in sections:
+        inner = content.get(key)
+        if not isinstance(inner, dict):
+            last = key
+            break
+        content = inner
+    content.pop(last, None)
 
 
 def gather_terms(train: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
         >>> nearest('temprature', ['temperature', 'top_k'])
         " Did you mean 'temperature'?"
     """
-    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.6)
+    matches.sort(key=lambda match: sorted(match) != sorted(str(name)))  # swapped letters first
     return f" Did you mean '{matches[0]}'?" if matches else ''
 
 

@@ -19,6 +19,9 @@ def _number(value: Any) -> Any:
     return value
 
 
+UNION_TAG = re.compile(r'(float|int|str|bool|(list|tuple|dict|literal|is-instance|function).*\[.*)')
+"""What pydantic puts into the location of an error to say which member of a union it tried."""
+
 NUMBER = Annotated[Any, BeforeValidator(_number)]
 """What an unannotated argument with a number as default takes: a number, or several."""
 
@@ -41,7 +44,8 @@ class Problems:
             if place in seen and detail['type'] not in ('missing', 'extra_forbidden'):
                 continue  # another member of the same union
             seen.append(place)
-            where = '.'.join([path, *(str(part) for part in detail['loc'])]).strip('.')
+            parts = [str(part) for part in detail['loc'] if not UNION_TAG.fullmatch(str(part))]
+            where = '.'.join([path, *parts]).strip('.')
             self.add(where, reason_of(detail, names_in(schema, detail['loc'][:-1])))
 
 

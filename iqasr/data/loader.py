@@ -11,6 +11,7 @@ Source:
 
 import math
 import random  # noqa: TID251 - seeded for the data sets of BasicSR, which draw from it
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,6 +151,8 @@ def build_train_loader(
 
 
 def quiet_worker(_: int) -> None:
-    """Keep a worker to one core: the workers are the parallelism."""
-    torch.set_num_threads(1)
+    """Keep a worker to one core, and leave it to the main process to react to signals."""
+    torch.set_num_threads(1)  # the workers are the parallelism
     cv2.setNumThreads(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

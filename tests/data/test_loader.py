@@ -1,0 +1,85 @@
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+from basicsr.data.data_sampler import EnlargedSampler
+from torch.utils.data import Dataset
+
+from iqasr.data.loader import PositionSampler, build_train_loader
+from iqasr.options import LoaderOptions
+
+
+def take(sampler, count):
+    return list(itertools.islice(iter(sampler), count))
+
+
+def test_first_epoch_has_the_order_of_basicsr():
+    ours = [index for batch in take(PositionSampler(7, 3, enlarge=3), 7) for _, index in batch]
+    theirs = EnlargedSampler(range(7), num_replicas=1, rank=0, ratio=3)
+    theirs.set_epoch(0)
+    assert ours == list(theirs)
+
+
+def test_every_image_once_per_epoch_and_orders_differ():
+    indices = [index for batch in take(PositionSampler(6, 2), 9) for _, index in batch]
+    epochs = [indices[i : i + 6] for i in (0, 6, 12)]
+    assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_starting_later_continues_the_same_stream():
+    whole = take(PositionSampler(5, 2, seed=3), 9)
+    assert take(PositionSampler(5, 2, seed=3, start=8), 5) == whole[4:]
+
+
+@pytest.mark.parametrize('world_size', [2, 3])
+def test_processes_share_the_batch_of_one(world_size):
+    alone = take(PositionSampler(11, 6), 4)
+    shares = [
+        take(PositionSampler(11, 6 // world_size, rank=r, world_size=world_size), 4)
+        for r in range(world_size)
+    ]
+    for batch, *parts in zip(alone, *shares, strict=True):
+        assert sorted(batch) == sorted(sum(parts, []))
+
+
+def test_without_shuffling_the_order_is_that_of_the_set():
+    batches = take(PositionSampler(4, 3, shuffle=False), 2)
+    assert [index for batch in batches for _, index in batch] == [0, 1, 2, 3, 0, 1]
+
+
+class GlobalDraws(Dataset):
+    """Draws from the global generators, as the data sets of BasicSR do."""
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return torch.tensor([random.random(), np.random.rand(), torch.rand(()).item(), index])
+
+
+def stream(workers, start=0, count=6, seed=0):
+    options = LoaderOptions(type='x', batch_size_per_gpu=2, num_worker_per_gpu=workers)
+    loader = build_train_loader(GlobalDraws(), options, seed=seed, start=start)
+    return torch.stack(list(itertools.islice(iter(loader), count)))
+
+
+def test_draws_do_not_depend_on_the_number_of_workers():
+    alone = stream(0)
+    assert torch.equal(alone, stream(1))
+    assert torch.equal(alone, stream(2))
+
+
+def test_every_epoch_sees_fresh_draws():
+    draws = stream(0).flatten(0, 1)  # twelve samples: three epochs of four images
+    assert len({tuple(row[:3].tolist()) for row in draws}) == 12
+
+
+def test_a_resumed_stream_continues():
+    assert torch.equal(stream(2, start=6, count=3), stream(2)[3:])
+
+
+def test_seeds_differ():
+    assert not torch.equal(stream(0, seed=0), stream(0, seed=1))

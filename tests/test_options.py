@@ -1,0 +1,197 @@
+import copy
+
+import pytest
+import torch
+import yaml
+from basicsr.data.paired_image_dataset import PairedImageDataset
+
+from iqasr.option_check import find_scheduler, load_options
+from iqasr.options import OptionError, apply_overrides, read_yaml
+from iqasr.schema import Problems, check_section, keys_read_by
+
+
+def problems_of(options, write_options, phase='train', overrides=()):
+    with pytest.raises(OptionError) as caught:
+        load_options(write_options(options), overrides, phase)
+    return str(caught.value)
+
+
+REFUSALS = {
+    'train:ema_deacy': (0.99, "train.ema_deacy: unknown option. Did you mean 'ema_decay'?"),
+    'val:val_frq': (5, "val.val_frq: unknown option. Did you mean 'val_freq'?"),
+    'train:pixel_opt:loss_weigth': (
+        1,
+        "train.pixel_opt.loss_weigth: unknown option. Did you mean 'loss_weight'?",
+    ),
+    'train:optim_g:weight_deca': (
+        0,
+        "train.optim_g.weight_deca: unknown option. Did you mean 'weight_decay'?",
+    ),
+    'train:optim_g:type': ('Adma', "no optimiser is called 'Adma'. Did you mean 'Adam'?"),
+    'train:optim_g:lr': ('fast', 'train.optim_g.lr: should be'),
+    'network_g:type': ('RRDNet', "no arch is called 'RRDNet'. Did you mean 'RRDBNet'?"),
+    'network_g:num_feat': ('many', "network_g.num_feat: should be a number, not 'many'."),
+    'network_g:num_fea': (8, "network_g.num_fea: unknown option. Did you mean 'num_feat'?"),
+    'datasets:train:gt_sise': (64, "datasets.train.gt_sise: unknown option. Did you mean 'gt_size'"),
+    'datasets:train:batch_size_per_gpu': (0, 'datasets.train.batch_size_per_gpu: should be greater'),
+    'datasets:train:type': ('PairedDataset', "no dataset is called 'PairedDataset'."),
+    'train:total_iter': (-1, 'train.total_iter: should be greater than 0, not -1.'),
+    'train:pixel_opt:type': ('L1los', "no loss is called 'L1los'. Did you mean 'L1Loss'?"),
+    'val:metrics:psnr:type': ('calculate_psn', "Did you mean 'calculate_psnr'?"),
+    'val:metrics:psnr:crop_boarder': (4, "Did you mean 'crop_border'?"),
+    'val:metrics:psnr:better': ('up', "should be 'higher' or 'lower', not 'up'."),
+    'model_type': ('VideoGANModel', "'VideoGANModel' is not run by iqasr."),
+    'sampling': ({'type': 'UniformSampler'}, 'sampling: is of no use without'),
+    'network_d': ({'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}, 'is of no use without train.gan'),
+    'train:gan_opt': ({'type': 'GANLoss', 'gan_type': 'vanilla'}, 'network_d: is required by train'),
+    'scael': (4, "scael: unknown option. Did you mean 'scale'?"),
+    'train:scheduler': ({'type': 'ReduceLROnPlateau'}, 'it needs a metric at every step'),
+}
+
+
+def put(options, path, value):
+    *sections, last = path.split(':')
+    for key in sections:
+        options = options.setdefault(key, {})
+    options[last] = value
+
+
+@pytest.mark.parametrize('path', REFUSALS)
+def test_bad_option_is_refused_with_reason_and_remedy(path, paired_options, write_options):
+    value, message = REFUSALS[path]
+    put(paired_options, path, value)
+    assert message in problems_of(paired_options, write_options)
+
+
+def test_all_problems_are_reported_at_once(paired_options, write_options):
+    for path in list(REFUSALS)[:4]:
+        put(paired_options, path, REFUSALS[path][0])
+    text = problems_of(paired_options, write_options)
+    assert '4 problems' in text
+    assert all(path.split(':')[-1] in text for path in list(REFUSALS)[:4])
+
+
+@pytest.mark.parametrize('path', ['train:total_iter', 'train:optim_g', 'network_g', 'scale'])
+def test_missing_option_is_named(path, paired_options, write_options):
+    *sections, last = path.split(':')
+    place = paired_options
+    for key in sections:
+        place = place[key]
+    del place[last]
+    text = problems_of(paired_options, write_options)
+    assert f'{path.replace(":", ".")}: is required and missing.' in text
+
+
+CANDIDATE_REFUSALS = {
+    'sampling:type': ('SoftmaxSample', "Did you mean 'SoftmaxSampler'?"),
+    'sampling': ({'type': 'SoftmaxSampler', 'temperature': -1}, 'sampling: temperature is -1'),
+    'degradation:stage': ({'noise_rang': [1, 2]}, "Did you mean 'noise_range'?"),
+    'quality': ({'table': 'x.csv', 'scorer': {'type': 'NIQEScorer'}}, 'with a table, give the name'),
+}
+
+
+@pytest.mark.parametrize('path', CANDIDATE_REFUSALS)
+def test_bad_candidate_option_is_refused(path, candidate_options, write_options):
+    value, message = CANDIDATE_REFUSALS[path]
+    put(candidate_options, path, value)
+    assert message in problems_of(candidate_options, write_options)
+
+
+def test_sampler_that_needs_quality_asks_for_it(candidate_options, write_options):
+    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
+    text = problems_of(candidate_options, write_options)
+    assert 'quality: is required by ArgmaxSampler and missing.' in text
+
+
+def test_values_become_what_the_constructor_asks_for(paired_options, write_options):
+    options = load_options(write_options(paired_options), ('train:optim_g:betas=[0.9, 0.99]',))
+    assert options.train.optim_g['betas'] == (0.9, 0.99)
+
+
+def test_numbers_in_exponent_form_are_numbers(tmp_path):
+    path = tmp_path / 'x.yml'
+    path.write_text('a: 1e-4\nb: !!float 5e3\nc: 1.5e+2\nd: e5\nname: 1e\n')
+    assert read_yaml(path) == {'a': 1e-4, 'b': 5000.0, 'c': 150.0, 'd': 'e5', 'name': '1e'}
+
+
+def test_key_given_twice_is_refused(tmp_path):
+    path = tmp_path / 'x.yml'
+    path.write_text('a: 1\nb: 2\na: 3\n')
+    with pytest.raises(OptionError, match=r"x.yml: line 3: 'a' is given twice"):
+        read_yaml(path)
+
+
+def test_missing_file_suggests_the_nearest(tmp_path):
+    (tmp_path / 'rrdb_x4.yml').write_text('a: 1')
+    with pytest.raises(OptionError, match="Did you mean 'rrdb_x4.yml'"):
+        read_yaml(tmp_path / 'rrbd_x4.yml')
+
+
+@pytest.mark.parametrize('text', ['', '- 1', 'a: [1', 'a: b: c'])
+def test_unusable_yaml_is_refused_by_name(tmp_path, text):
+    path = tmp_path / 'x.yml'
+    path.write_text(text)
+    with pytest.raises(OptionError, match=r'x\.yml'):
+        read_yaml(path)
+
+
+def test_overrides_reach_any_depth():
+    content = {'train': {'optim_g': {'lr': 1}}}
+    apply_overrides(content, ['train:optim_g:lr=2e-4', 'val:val_freq=10', 'name=a b', 'x=~'])
+    assert content == {
+        'train': {'optim_g': {'lr': 2e-4}},
+        'val': {'val_freq': 10},
+        'name': 'a b',
+        'x': None,
+    }
+
+
+@pytest.mark.parametrize('override', ['train', 'name:x=1', '=3'])
+def test_override_that_leads_nowhere_is_refused(override):
+    with pytest.raises(OptionError, match='--force_yml'):
+        apply_overrides({'name': 'a'}, [override])
+
+
+def test_options_of_classes_that_take_a_dict_are_found_in_their_source():
+    keys = keys_read_by(PairedImageDataset)
+    assert {'dataroot_gt', 'gt_size', 'use_rot', 'mean', 'phase'} <= keys
+    assert 'opt' not in keys
+
+
+def test_function_arguments_are_a_schema():
+    def target(image, *, weight: float, mode: str = 'x'):
+        return image
+
+    problems = Problems()
+    section = {'weight': '2', 'mod': 'y'}
+    check_section(problems, 'p', section, target, ('image',))
+    assert problems.entries == ["p.mod: unknown option. Did you mean 'mode'?"]
+    assert check_section(Problems(), 'p', {'weight': '2'}, target, ('image',)) == {'weight': 2.0}
+
+
+def test_kwargs_do_not_swallow_misspelled_options():
+    def target(a: int = 1, **kwargs):
+        return a
+
+    problems = Problems()
+    check_section(problems, 'p', {'b': 2}, target)
+    assert len(problems.entries) == 1
+
+
+def test_multi_step_is_that_of_basicsr():
+    assert find_scheduler('MultiStepLR').__module__ == 'basicsr.models.lr_scheduler'
+    assert find_scheduler('CosineAnnealingLR') is torch.optim.lr_scheduler.CosineAnnealingLR
+
+
+def test_resolved_options_are_an_option_file(candidate_options, write_options, tmp_path):
+    candidate_options['degradation']['stage'] = {'noise_range': [1, 2]}
+    options = load_options(write_options(candidate_options))
+    path = tmp_path / 'resolved.yml'
+    path.write_text(options.as_yaml())
+    assert load_options(path) == options
+
+
+def test_checking_leaves_the_file_content_alone(paired_options):
+    problems, before = Problems(), copy.deepcopy(paired_options)
+    check_section(problems, 'x', paired_options['network_g'], lambda **kw: None)
+    assert paired_options == before

@@ -1,0 +1,409 @@
+"""Runs of the whole pipeline on small real data: what a run promises to whoever starts it."""
+
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from iqasr.models import RestorationModel
+
+REPOSITORY = Path(__file__).parents[1]
+COMMAND = [sys.executable, str(REPOSITORY / 'iqasr/train.py'), '-opt']
+ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+
+
+def losses(log: str) -> list[str]:
+    return re.findall(r'l_pixel (\S+),', log)
+
+
+@pytest.fixture()
+def messages(caplog):
+    """What the run says; iqasr's loggers do not propagate by themselves."""
+    handler = logging.Handler()
+    lines: list[str] = []
+    handler.emit = lambda record: lines.append(record.getMessage())
+
+    def attach():
+        logging.getLogger('iqasr').addHandler(handler)
+        return lines
+
+    yield attach
+    logging.getLogger('iqasr').removeHandler(handler)
+
+
+def log_of(options: dict) -> str:
+    root = Path(options['path']['root']) / 'experiments' / options['name']
+    return '\n'.join(path.read_text() for path in sorted(root.glob('train_*.log')))
+
+
+@pytest.mark.parametrize('kind', ['paired_options', 'candidate_options'])
+def test_resumed_run_ends_bit_identical(kind, request, train, weights_of, same_weights):
+    options = request.getfixturevalue(kind)
+    options['train']['total_iter'] = 6
+    assert train(options | {'name': 'whole'}) == 0
+    interrupted = options | {'name': 'parts', 'train': options['train'] | {'total_iter': 3}}
+    assert train(interrupted) == 0
+    assert train(options | {'name': 'parts'}, '--auto_resume') == 0
+    for network in ('net_g', 'net_d') if 'network_d' in options else ('net_g',):
+        same_weights(
+            weights_of(options | {'name': 'whole'}, 6, network),
+            weights_of(options | {'name': 'parts'}, 6, network),
+        )
+    same_weights(
+        weights_of(options | {'name': 'whole'}, 6, key='params_ema'),
+        weights_of(options | {'name': 'parts'}, 6, key='params_ema'),
+    )
+
+
+def test_resume_does_not_replay_the_data(paired_options, train):
+    """FIELD D1."""
+    train(paired_options | {'train': paired_options['train'] | {'total_iter': 3}})
+    first = losses(log_of(paired_options))
+    train(paired_options, '--auto_resume')
+    assert not set(first) & set(losses(log_of(paired_options))[3:])
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_weights_do_not_depend_on_workers(
+    workers, candidate_options, train, weights_of, same_weights
+):
+    runs = {}
+    for count in (0, workers):
+        options = candidate_options | {'name': f'workers{count}'}
+        options['datasets']['train']['num_worker_per_gpu'] = count
+        assert train(options) == 0
+        runs[count] = weights_of(options, 6)
+    same_weights(runs[0], runs[workers])
+
+
+def test_accumulated_batches_equal_one_large_batch(paired_options, train, weights_of):
+    large = paired_options | {'name': 'large'}
+    large['datasets']['train']['batch_size_per_gpu'] = 4
+    train(large)
+    small = paired_options | {'name': 'small', 'train': paired_options['train'] | {'accumulate': 2}}
+    small['datasets']['train']['batch_size_per_gpu'] = 2
+    train(small)
+    first, second = weights_of(large, 6), weights_of(small, 6)
+    assert max(float((first[k] - second[k]).abs().max()) for k in first) < 1e-5
+
+
+def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_options, weights_of):
+    """FIELD D3: and both run for as many iterations as asked."""
+    paired_options['datasets']['train']['batch_size_per_gpu'] = 4
+    paired_options['val']['val_freq'] = 6
+    alone = paired_options | {'name': 'alone'}
+    subprocess.run([*COMMAND, write_options(alone)], env=ENVIRONMENT, check=True)
+    log_alone = log_of(alone)
+    paired_options['datasets']['train']['batch_size_per_gpu'] = 2
+    shared = paired_options | {'name': 'shared'}
+    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+    launcher += ['--master_port=29517', COMMAND[1], '-opt', write_options(shared)]
+    subprocess.run([*launcher, '--launcher', 'pytorch'], env=ENVIRONMENT, check=True)
+    log_shared = log_of(shared)
+    assert losses(log_alone) == losses(log_shared)
+    assert len(losses(log_shared)) == 6
+    first, second = weights_of(alone, 6), weights_of(shared, 6)
+    assert max(float((first[k] - second[k]).abs().max()) for k in first) < 1e-5
+    assert re.findall(r'psnr↑ \d+\.\d{3}', log_alone) == re.findall(
+        r'psnr↑ \d+\.\d{3}', log_shared
+    )
+
+
+def test_grown_data_set_does_not_end_a_resumed_run(paired_options, pairs, train, tmp_path):
+    """FIELD D4: the end is counted in iterations."""
+    shutil.copytree(pairs, tmp_path / 'grown')
+    for name in ('gt', 'lq'):
+        paired_options['datasets']['train'][f'dataroot_{name}'] = str(tmp_path / 'grown' / name)
+    short = paired_options | {'train': paired_options['train'] | {'total_iter': 3}}
+    train(short)
+    for name in ('gt', 'lq'):
+        for number in range(200):
+            source = tmp_path / 'grown' / name / '00.png'
+            shutil.copy(source, source.with_name(f'more{number}.png'))
+    assert train(paired_options, '--auto_resume') == 0
+    assert 'Stopped at iteration 6 of 6.' in log_of(paired_options)
+
+
+def test_final_validation_is_logged_at_the_last_iteration(paired_options, train):
+    """FIELD D17."""
+    paired_options['train']['total_iter'] = 5
+    train(paired_options)
+    found = re.findall(r'pieces @ (\d+): psnr↑ \S+ \(best', log_of(paired_options))
+    assert found == ['3', '5']
+    assert '-1 day' not in log_of(paired_options)
+
+
+def test_best_value_survives_a_resume(paired_options, train, tmp_path):
+    """FIELD D17."""
+    train(paired_options | {'train': paired_options['train'] | {'total_iter': 3}})
+    path = tmp_path / 'experiments/tiny/training_states/3.state'
+    state = torch.load(path, weights_only=True)
+    assert state['best']['pieces/psnr']['iteration'] == 3
+    state['best']['pieces/psnr'] = {'value': 99.0, 'iteration': 1}
+    torch.save(state, path)
+    train(paired_options, '--auto_resume')
+    assert re.search(r'pieces @ 6: psnr↑ \S+ \(best 99.0000 @ 1\)', log_of(paired_options))
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_and_exits_non_zero(
+    number, paired_options, train, write_options, weights_of, same_weights
+):
+    """FIELD D9, D18."""
+    paired_options['train']['total_iter'] = 4000
+    paired_options['logger']['save_checkpoint_freq'] = 4000
+    paired_options['datasets']['train']['num_worker_per_gpu'] = 1
+    del paired_options['datasets']['val'], paired_options['val']
+    process = subprocess.Popen(
+        [*COMMAND, write_options(paired_options)],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stderr:
+        if 'iteration 3/' in line:
+            os.killpg(process.pid, number)  # as a terminal or a scheduler does: workers, too
+            break
+    rest = process.stderr.read()
+    assert process.wait() == 128 + number, rest
+    stopped = int(re.search(r'Stopped at iteration (\d+) of 4000', rest)[1])
+    paired_options['train']['total_iter'] = stopped + 2
+    train(paired_options, '--auto_resume')
+    train(paired_options | {'name': 'whole'})
+    same_weights(
+        weights_of(paired_options, stopped + 2),
+        weights_of(paired_options | {'name': 'whole'}, stopped + 2),
+    )
+
+
+class PoisonedStep:
+    """Makes the loss of chosen iterations non-finite, by number of calls."""
+
+    def __init__(self, monkeypatch, calls):
+        self.count, self.calls = 0, calls
+        plain = RestorationModel.optimize_parameters
+
+        def step(model, batches, iteration, position):
+            self.count += 1
+            if self.count in self.calls:
+                with torch.no_grad():
+                    next(model.net_g.parameters()).fill_(float('nan'))
+            return plain(model, batches, iteration, position)
+
+        monkeypatch.setattr(RestorationModel, 'optimize_parameters', step)
+
+
+def test_non_finite_loss_rolls_back_and_says_so(paired_options, train, weights_of, monkeypatch):
+    PoisonedStep(monkeypatch, {5})
+    assert train(paired_options) == 0
+    assert 'iteration 5: back to the checkpoint at iteration 3' in log_of(paired_options)
+    assert all(value.isfinite().all() for value in weights_of(paired_options, 6).values())
+
+
+def test_lasting_non_finite_loss_stops_the_run(paired_options, train, monkeypatch, weights_of):
+    PoisonedStep(monkeypatch, set(range(4, 100)))
+    with pytest.raises(RuntimeError, match='4 times since the checkpoint at iteration 3'):
+        train(paired_options)
+    assert all(value.isfinite().all() for value in weights_of(paired_options, 3).values())
+
+
+def test_earlier_run_of_the_same_name_is_kept(paired_options, train, tmp_path):
+    train(paired_options)
+    train(paired_options)
+    kept = [path.name for path in (tmp_path / 'experiments').iterdir()]
+    assert len(kept) == 2
+    assert any(name.startswith('tiny_archived_') for name in kept)
+
+
+def test_complete_run_is_left_as_it_is(paired_options, train, tmp_path):
+    train(paired_options)
+    state = tmp_path / 'experiments/tiny/training_states/6.state'
+    before = state.stat().st_mtime_ns
+    assert train(paired_options, '--auto_resume') == 0
+    assert state.stat().st_mtime_ns == before
+
+
+def test_damaged_newest_checkpoint_is_passed_over(paired_options, train, tmp_path, weights_of):
+    train(paired_options)
+    expected = weights_of(paired_options, 6)
+    newest = tmp_path / 'experiments/tiny/models/net_g_6.pth'
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert train(paired_options, '--auto_resume') == 0
+    assert 'Checkpoint 6 is passed over' in log_of(paired_options) or newest.stat().st_size > 1000
+    again = weights_of(paired_options, 6)
+    assert all(torch.equal(expected[key], again[key]) for key in expected)
+
+
+def test_checkpoint_of_other_options_is_refused(paired_options, train, messages):
+    train(paired_options)
+    paired_options['network_g']['num_feat'] = 16
+    paired_options['train']['total_iter'] = 9
+    assert train(paired_options, '--auto_resume') == 2
+
+
+def test_old_states_are_removed_when_asked(paired_options, train, tmp_path):
+    paired_options['logger'] |= {'save_checkpoint_freq': 1, 'keep_checkpoints': 2}
+    train(paired_options)
+    folder = tmp_path / 'experiments/tiny'
+    assert sorted(p.name for p in (folder / 'training_states').iterdir()) == ['5.state', '6.state']
+    assert len(list((folder / 'models').iterdir())) == 8
+
+
+def test_check_takes_a_step_and_writes_nothing(candidate_options, train, tmp_path):
+    before = sorted(tmp_path.rglob('*'))
+    assert train(candidate_options, '--check') == 0
+    assert sorted(tmp_path.rglob('*')) == [*before, tmp_path / 'options.yml']
+
+
+def test_wrong_input_has_its_own_exit_code(paired_options, train):
+    paired_options['train']['ema_deacy'] = 0.9
+    assert train(paired_options) == 2
+
+
+def test_net_d_iters_and_init_iters_decide_when_the_generator_moves(
+    candidate_options, train, weights_of
+):
+    candidate_options['train'] |= {'net_d_init_iters': 2, 'net_d_iters': 2}
+    candidate_options['logger']['save_checkpoint_freq'] = 1
+    train(candidate_options)
+    moved = [
+        not torch.equal(
+            weights_of(candidate_options, i)['conv_first.weight'],
+            weights_of(candidate_options, i - 1)['conv_first.weight'],
+        )
+        for i in range(1, 7)
+    ]
+    assert moved == [False, False, False, True, False, True]
+
+
+def test_works_from_another_directory_and_shows_tensorboard(paired_options, tmp_path):
+    paired_options['logger']['use_tb_logger'] = True
+    paired_options['train']['total_iter'] = 1
+    (tmp_path / 'elsewhere').mkdir()
+    path = tmp_path / 'options.yml'
+    path.write_text(yaml.safe_dump(paired_options))
+    result = subprocess.run(
+        [*COMMAND, str(path)], cwd=tmp_path / 'elsewhere', env=ENVIRONMENT, check=False
+    )
+    assert result.returncode == 0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / 'tb_logger/tiny'))
+    events.Reload()
+    assert 'losses/l_pixel' in events.Tags()['scalars']
+    assert 'pieces/00' in events.Tags()['images']
+
+
+def same_as_basicsr(options: dict, folder: Path) -> dict:
+    """Options under which BasicSR draws nothing at random but the initial weights."""
+    listing = folder / 'meta_info.txt'
+    listing.write_text('\n'.join(f'{number:02d}.png (96,96,3)' for number in range(10)))
+    options['model_type'] = 'SRModel'
+    options['datasets']['train'] |= {
+        'name': 'pieces',
+        'meta_info_file': str(listing),
+        'gt_size': 96,
+        'use_hflip': False,
+        'use_rot': False,
+        'num_worker_per_gpu': 0,
+        'io_backend': {'type': 'disk'},
+    }
+    options['train']['scheduler'] = {
+        'type': 'MultiStepLR',
+        'milestones': [2, 4],
+        'gamma': 0.5,
+    }
+    options['train']['warmup_iter'] = 3
+    options['datasets'].pop('val')
+    options.pop('val')
+    return options
+
+
+def test_first_losses_equal_those_of_basicsr(paired_options, train, tmp_path):
+    options = same_as_basicsr(paired_options, tmp_path)
+    train(options)
+    ours = losses(log_of(options))
+    theirs = options | {'path': {}, 'name': 'theirs'}
+    (tmp_path / 'theirs.yml').write_text(yaml.safe_dump(theirs))
+    code = (
+        'import iqasr, sys; from basicsr.train import train_pipeline; '
+        f'sys.argv[1:] = ["-opt", {str(tmp_path / "theirs.yml")!r}]; '
+        f'train_pipeline({str(tmp_path)!r})'
+    )
+    subprocess.run([sys.executable, '-c', code], env=ENVIRONMENT, cwd=REPOSITORY, check=True)
+    log = ''.join(p.read_text() for p in (tmp_path / 'experiments/theirs').glob('*.log'))
+    expected = [f'{float(value):.3e}' for value in re.findall(r'l_pix: (\S+)', log)]
+    assert len(expected) == 6
+    assert ours == expected
+
+
+BAD_IMAGES = {
+    'truncated': lambda image, path: path.write_bytes(
+        cv2.imencode('.png', image)[1].tobytes()[:2000]
+    ),
+    '16-bit': lambda image, path: cv2.imwrite(str(path), image.astype(np.uint16) * 257),
+    'alpha': lambda image, path: cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)),
+    'grey': lambda image, path: cv2.imwrite(str(path), image[..., 0]),
+    'size': lambda image, path: cv2.imwrite(str(path), image[:-4]),
+}
+
+
+@pytest.mark.parametrize('kind', BAD_IMAGES)
+@pytest.mark.parametrize('layout', ['pairs', 'candidates'])
+def test_unsuitable_image_is_named_before_training(kind, layout, request, tmp_path, train, capsys):
+    pairs = layout == 'pairs'
+    options = request.getfixturevalue('paired_options' if pairs else 'candidate_options')
+    folder = tmp_path / 'data'
+    shutil.copytree(request.getfixturevalue(layout), folder)
+    bad = folder / ('gt/03.png' if pairs else '01/03_01.png')
+    BAD_IMAGES[kind](cv2.imread(str(bad)), bad)
+    data = options['datasets']['train']
+    if pairs:
+        data |= {'dataroot_gt': str(folder / 'gt'), 'dataroot_lq': str(folder / 'lq')}
+    else:
+        data['dataroot_gt'] = str(folder)
+    assert train(options) == 2
+    assert bad.name in capsys.readouterr().err
+    assert not (tmp_path / 'experiments/tiny/models').exists()
+
+
+def test_full_disk_leaves_the_previous_checkpoint(paired_options, write_options, tmp_path):
+    disk = tmp_path / 'disk'
+    disk.mkdir()
+    mounted = subprocess.run(
+        ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', str(disk)], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip('needs the right to mount a tmpfs')
+    try:
+        paired_options['path']['root'] = str(disk)
+        paired_options['logger']['save_checkpoint_freq'] = 1
+        paired_options['train']['total_iter'] = 200
+        result = subprocess.run(
+            [*COMMAND, write_options(paired_options)],
+            env=ENVIRONMENT,
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 2
+        assert 'cannot be saved' in result.stderr
+        states = disk / 'experiments/tiny/training_states'
+        newest = max(states.glob('*.state'), key=lambda path: int(path.stem))
+        state = torch.load(newest, weights_only=True)
+        torch.load(disk / f'experiments/tiny/models/net_g_{state["iter"]}.pth', weights_only=True)
+        assert not list(disk.rglob('*.partial'))
+    finally:
+        time.sleep(0.2)
+        subprocess.run(['umount', str(disk)], check=False)
