@@ -325,7 +325,6 @@ def same_as_basicsr(options: dict, folder: Path) -> dict:
         'milestones': [2, 4],
         'gamma': 0.5,
     }
-    options['train']['warmup_iter'] = 3
     options['datasets'].pop('val')
     options.pop('val')
     return options

@@ -1,0 +1,111 @@
+"""Quality of every candidate ground truth, scored once and kept in a CSV file."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from iqasr.data.quality_rows import read_rows
+from iqasr.registry import nearest
+
+HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -o {path}'
+
+
+@dataclass(frozen=True)
+class QualityTable:
+    """The quality that one scorer gave to the candidates of a data set."""
+
+    path: str
+    scorer: str
+    version: str
+    score_range: tuple[float, float]
+    """Worst and best quality to expect from the scorer."""
+    qualities: dict[tuple[str, int], float]
+    """By key and candidate."""
+
+    @classmethod
+    def read(cls, path: str, scorer: str | None = None) -> 'QualityTable':
+        """Read a table.
+
+        Args:
+            path: CSV file written by ``scripts/score_candidates.py``.
+            scorer: Whose quality to take; None when the file holds that of one scorer.
+
+        Returns:
+            The table.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is no quality table, does not hold the scorer or several and none is
+                named, or mixes versions of the scorer.
+        """
+        if not os.path.isfile(path):
+            command = HOW_TO_SCORE.format(scorer=scorer or '<scorer>', path=path)
+            raise FileNotFoundError(f'{path}: there is no quality table. Make it: {command}')
+        rows = read_rows(path)
+        scorer = _which_scorer(path, scorer, sorted({row.scorer for row in rows}))
+        rows = [row for row in rows if row.scorer == scorer]
+        kinds = {(row.version, row.range_low, row.range_high) for row in rows}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"{path}: holds quality of several versions of '{scorer}': "
+                f'{", ".join(sorted(version for version, *_ in kinds))}. Score again: '
+                f'{HOW_TO_SCORE.format(scorer=scorer, path=path)}'
+            )
+        version, *score_range = kinds.pop()
+        qualities = {(row.key, row.candidate): row.quality for row in rows}
+        return cls(path, scorer, version, tuple(score_range), qualities)
+
+    def row(self, key: str, count: int) -> Tensor:
+        """Look up the quality of the candidates of one image.
+
+        Args:
+            key: The key of the group.
+            count: How many candidates it has, K.
+
+        Returns:
+            Quality, :math:`(K,)` float32, higher is better; ``-inf`` where a candidate was absent
+            when scored, NaN where it got no score.
+
+        Raises:
+            ValueError: If a candidate is not in the table.
+        """
+        try:
+            return torch.tensor([self.qualities[key, k] for k in range(count)])
+        except KeyError as error:
+            raise ValueError(
+                f"{self.path}: holds no quality of candidate {error.args[0][1]} of '{key}'. Score "
+                f'what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
+            ) from None
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of the finite quality; NaN where there is none."""
+        return self._finite.mean().item()
+
+    @cached_property
+    def std(self) -> float:
+        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
+        return self._finite.std(correction=0).item()
+
+    @cached_property
+    def _finite(self) -> Tensor:
+        quality = torch.tensor(list(self.qualities.values()), dtype=torch.float64)
+        return quality[quality.isfinite()]
+
+
+def _which_scorer(path: str, scorer: str | None, known: list[str]) -> str:
+    if not known:
+        raise ValueError(f'{path}: the quality table is empty. Score again.')
+    if scorer is None and len(known) == 1:
+        return known[0]
+    if scorer is None:
+        raise ValueError(f'{path}: holds several scorers. Name one of: {", ".join(known)}.')
+    if scorer not in known:
+        raise ValueError(
+            f"{path}: holds no quality by '{scorer}'.{nearest(scorer, known)} "
+            f'There are: {", ".join(known)}.'
+        )
+    return scorer

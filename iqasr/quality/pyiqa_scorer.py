@@ -1,0 +1,186 @@
+"""Any metric of pyiqa as a scorer.
+
+Source:
+    https://github.com/chaofengc/IQA-PyTorch, read at version 0.1.16. Its code and weights are
+    licensed for non-commercial use; it is imported only when a scorer of it is made.
+"""
+
+import contextlib
+import fnmatch
+import io
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iqasr.quality.base import QualityScorer
+from iqasr.quality.pyiqa_weights import missing_weights
+from iqasr.registry import SCORER_REGISTRY, nearest
+
+NO_GRADIENT = (
+    'niqe*', 'ilniqe', 'brisque*', 'piqe', 'nrqm', 'pi', 'entropy', 'qalign*', 'qrealign*',
+    'compare2score', 'afine*', 'maclip', 'topiq_nr*-face*', 'clipscore', '*fid*', 'inception_score',
+)  # fmt: skip
+"""Metrics that round, work on PIL images or switch gradients off."""
+
+MIN_SIZE = {'niqe*': 192, 'ilniqe': 192, 'unique': 128, 'dbcnn': 64, 'liqe*': 224, 'maclip': 224}
+"""Least height and width in pixels, where more than 32."""
+
+
+@SCORER_REGISTRY.register()
+class PyIQAScorer(QualityScorer):
+    """A metric of pyiqa, with the sign fixed, frozen, and with gradients only where asked for.
+
+    Its network is no part of the module tree: never in a state dict, in ``train()`` or in DDP. It
+    follows the images from device to device.
+
+    Args:
+        metric: Name of the metric in pyiqa, such as ``musiq``.
+        weights: Weight file of the metric itself (a backbone may need more); None to use pyiqa's
+            folder, ``<torch hub>/pyiqa``, or to download.
+        options: Arguments of the metric in pyiqa; ``pretrained: false`` gives random weights
+            (always the same) to metrics that know it.
+
+    Raises:
+        ValueError: If the metric or an option is unknown, or the weights do not fit.
+        FileNotFoundError: If `weights` does not exist.
+        MissingWeightsError: If weights are not on this machine and cannot be fetched.
+        ImportError: If pyiqa is not installed.
+    """
+
+    def __init__(
+        self, metric: str, weights: str | None = None, options: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        pyiqa = import_pyiqa()
+        if metric not in pyiqa.list_models():
+            raise ValueError(
+                f"pyiqa has no metric '{metric}'.{nearest(metric, pyiqa.list_models())} "
+                '`pyiqa.list_models()` lists all.'
+            )
+        arguments = dict(options or {})
+        if arguments.get('pretrained') is False:
+            arguments['pretrained'] = None  # some metrics know only this spelling, all know it
+        if weights is not None:
+            check_weights(metric, weights)
+            arguments['pretrained_model_path'] = weights
+        created = create_metric(pyiqa, metric, arguments)
+        # Past nn.Module, which would make it part of the module tree.
+        object.__setattr__(self, '_network', created.net.requires_grad_(False))
+        self._device = torch.device('cpu')
+        self.name = metric
+        self.version = version_of(pyiqa.__version__, weights, options or {})
+        self.needs_reference = created.metric_mode == 'FR'
+        self.lower_better = created.lower_better
+        low, high = parse_range(created.score_range)
+        self.score_range = (0.0 - high, 0.0 - low) if self.lower_better else (low, high)
+        sizes = [size for names, size in MIN_SIZE.items() if fnmatch.fnmatch(metric, names)]
+        self.min_size = max([32, *sizes])
+        self.differentiable = not any(fnmatch.fnmatch(metric, names) for names in NO_GRADIENT)
+
+    def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
+        # The network itself: pyiqa's wrapper sets the gradient mode and slows cuDNN down.
+        if image.device != self._device:
+            self._network.to(image.device)
+            self._device = image.device
+        score = self._network(*(x for x in (image, reference) if x is not None))
+        return score[0] if isinstance(score, tuple) else score
+
+
+def import_pyiqa() -> ModuleType:
+    """Import pyiqa.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    try:
+        import pyiqa
+    except ImportError as error:
+        raise ImportError(
+            f'pyiqa cannot be imported ({error}). Install it with `pip install pyiqa` (code and '
+            'weights are for non-commercial use), or choose a scorer that does not need it.'
+        ) from error
+    return pyiqa
+
+
+def check_weights(metric: str, weights: str) -> None:
+    """Check that a weight file exists and holds tensors only, as pyiqa would run code in it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds something else than tensors and numbers.
+    """
+    if not Path(weights).is_file():
+        raise FileNotFoundError(f'{metric}: weights: {weights} does not exist.')
+    if Path(weights).suffix in ('.mat', '.npz'):
+        return
+    try:
+        torch.load(weights, map_location='cpu', weights_only=True)
+    except Exception as error:
+        reason = str(error).split('\n')[0][:200]
+        raise ValueError(
+            f'{metric}: weights: {weights} cannot be read safely ({reason}). It is damaged, or '
+            'holds more than tensors; use the file that pyiqa publishes.'
+        ) from error
+
+
+def create_metric(pyiqa: ModuleType, metric: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """Create a metric on the CPU, quietly, and without touching the global generator.
+
+    Raises:
+        MissingWeightsError: If weights cannot be found or fetched.
+        ValueError: If the metric does not take the arguments, or the weights do not fit it.
+    """
+    try:
+        # Without gradients, as LIQE keeps the graph of what it computes here for every later use.
+        with quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(0)
+            return pyiqa.create_metric(metric, device='cpu', **arguments)
+    except OSError as error:
+        raise missing_weights(metric, arguments.get('pretrained_model_path'), error) from error
+    except (RuntimeError, KeyError, TypeError) as error:
+        given = ', '.join(f'{name}={value}' for name, value in arguments.items())
+        raise ValueError(
+            f"pyiqa's metric '{metric}' cannot be made with {given or 'no options'} "
+            f'({type(error).__name__}: {str(error)[:500]}). The option `weights` is passed as '
+            'pretrained_model_path.'
+        ) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what pyiqa prints and logs while it builds a metric from the user."""
+    from pyiqa.utils import get_root_logger
+
+    get_root_logger().setLevel(logging.WARNING)
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def version_of(library: str, weights: str | None, options: Mapping[str, Any]) -> str:
+    """Name what the numbers of a metric depend on."""
+    extra = [f'{name}={value}' for name, value in sorted(options.items())]
+    extra += [f'weights={Path(weights).name}'] if weights else []
+    return ' '.join([f'pyiqa-{library}', *extra])
+
+
+def parse_range(text: str | None) -> tuple[float, float]:
+    """Read pyiqa's note of a score range.
+
+    Returns:
+        Lowest and highest published score; infinite where pyiqa does not say.
+
+    Example:
+        >>> parse_range('~0, ~100'), parse_range('0, ~')
+        ((0.0, 100.0), (0.0, inf))
+    """
+    ends = (text or '').replace('~', '').split(',')
+    if len(ends) != 2:
+        return -math.inf, math.inf
+    low, high = (end.strip() for end in ends)
+    return float(low or -math.inf), float(high or math.inf)

@@ -1,0 +1,110 @@
+import math
+
+import pytest
+import torch
+
+from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
+from iqasr.data.quality_table import QualityTable
+
+
+def row(key, candidate, quality, scorer='niqe', version='1'):
+    return QualityRow(key, candidate, scorer, version, 'abc', quality, -20.0, 0.0)
+
+
+ROWS = [
+    row('a', 0, -4.25),
+    row('a', 1, 0.1 + 0.2),
+    row('a', 2, -math.inf),
+    row('b, "c"', 0, math.nan),
+    row('b, "c"', 1, torch.tensor(-1 / 3).item()),
+]
+
+
+@pytest.fixture
+def path(tmp_path):
+    write_rows(tmp_path / 'quality.csv', ROWS)
+    return tmp_path / 'quality.csv'
+
+
+def test_rows_return_exactly(path):
+    assert repr(read_rows(path)) == repr(ROWS)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_lookup_gives_one_row_of_quality(path):
+    table = QualityTable.read(str(path))
+    assert table.row('a', 3).tolist() == pytest.approx([-4.25, 0.3, -math.inf])
+    assert torch.equal(table.row('b, "c"', 2)[1], torch.tensor(-1 / 3))
+    assert (table.scorer, table.version, table.score_range) == ('niqe', '1', (-20.0, 0.0))
+
+
+def test_moments_are_over_the_finite_quality(path):
+    table, finite = QualityTable.read(str(path)), [-4.25, 0.3, -1 / 3]
+    mean = sum(finite) / 3
+    assert table.mean == pytest.approx(mean)
+    assert table.std == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in finite) / 3))
+
+
+def test_unscored_candidate_is_refused_with_the_command(path):
+    with pytest.raises(ValueError, match=rf"candidate 3 of 'a'.*score_candidates.py .* -o {path}"):
+        QualityTable.read(str(path)).row('a', 4)
+
+
+def test_missing_table_is_refused_with_the_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'scripts/score_candidates.py .*--scorer musiq'):
+        QualityTable.read(str(tmp_path / 'none.csv'), 'musiq')
+
+
+def test_scorer_is_found_among_several(path):
+    write_rows(path, [*ROWS, row('a', 0, 60.0, scorer='musiq')])
+    assert QualityTable.read(str(path), 'musiq').row('a', 1).tolist() == [60.0]
+    with pytest.raises(ValueError, match=r'several scorers\. Name one of: musiq, niqe'):
+        QualityTable.read(str(path))
+    with pytest.raises(ValueError, match=r"'musik'\. Did you mean 'musiq'\?"):
+        QualityTable.read(str(path), 'musik')
+
+
+def test_mixed_versions_are_refused(path):
+    write_rows(path, [*ROWS, row('z', 0, 1.0, version='2')])
+    with pytest.raises(ValueError, match="several versions of 'niqe': 1, 2"):
+        QualityTable.read(str(path))
+
+
+@pytest.mark.parametrize('lost', [1, 5, 20])
+def test_cut_last_line_is_left_out_and_rewritten(path, lost):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-lost])
+    assert repr(read_rows(path)) == repr(ROWS[:-1])
+    writer = RowWriter(path)
+    writer.write(ROWS[-1:])
+    writer.close()
+    assert path.read_bytes() == whole
+
+
+def test_cut_header_is_rewritten(path):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:7])
+    assert read_rows(path) == []
+    writer = RowWriter(path)
+    writer.write(ROWS)
+    writer.close()
+    assert path.read_bytes() == whole
+
+
+def test_rows_are_on_the_disk_before_the_writer_closes(tmp_path):
+    writer = RowWriter(tmp_path / 'part.csv')
+    writer.write(ROWS[:2])
+    assert read_rows(tmp_path / 'part.csv') == ROWS[:2]
+    writer.close()
+
+
+def test_other_files_are_refused(path):
+    path.write_text('a,b\n1,2\n')
+    with pytest.raises(ValueError, match=r'not a quality table; its first line should be key,'):
+        read_rows(path)
+
+
+def test_broken_line_is_named(path):
+    path.write_text(path.read_text().replace('-4.25', 'good'))
+    with pytest.raises(ValueError, match=r'line 2 is no line of a quality table .*good'):
+        read_rows(path)
