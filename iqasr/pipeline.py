@@ -149,7 +149,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     logger.info('%s\n%s', environment(), options.as_yaml())
     model = build_model(options, process, options.manual_seed or 0)
     metrics = [build_metric(name, section) for name, section in options.val.metrics.items()]
-    summary = {}
+    summary = {'name': options.name, 'better': {m.name: m.better for m in metrics}, 'sets': {}}
     for key, section in options.datasets_of('test').items():
         name = section.get('name', key)
         ending = options.val.suffix or options.name
@@ -165,11 +165,12 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
             process=process,
             save_to=save_to if options.val.save_img else None,
         )
-        summary[name] = result.means()
+        means = result.means()
+        summary['sets'][name] = {'means': means, 'files': result.files}
         if process.is_main:
             result.write_csv(root / f'{name}.csv')
-        means = ', '.join(f'{m.name}{m.arrow} {summary[name][m.name]:.4f}' for m in metrics)
-        logger.info('%s, %d images: %s', name, len(result.rows), means)
+        numbers = ', '.join(f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics)
+        logger.info('%s, %d images: %s', name, len(result.rows), numbers)
     if process.is_main:
         write_json(summary, root / 'summary.json')
     return 0

@@ -31,6 +31,9 @@ class Result:
     rows: list[dict[str, Any]] = field(default_factory=list)
     """One per image: ``name`` and the value of each metric."""
 
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By image name: the paths of ``lq``, ``gt`` and ``output``, as far as there are files."""
+
     def means(self) -> dict[str, float]:
         """Mean of each metric over the images that have a value."""
         names = [name for name in self.rows[0] if name != 'name'] if self.rows else []
@@ -83,7 +86,7 @@ def evaluate(
     """
     mine = list(range(process.rank, len(dataset), process.world_size))
     loader = DataLoader(Subset(dataset, mine), num_workers=workers, worker_init_fn=quiet_worker)
-    rows = []
+    found = []
     for index, item in zip(mine, progress(loader, name, process), strict=True):
         key = Path(item['lq_path'][0]).stem
         output = image_of(restore(item['lq'].to(process.device))[0])
@@ -93,15 +96,17 @@ def evaluate(
                 f'{name}: the output for {key} is {output.shape[:2]}, its ground truth '
                 f'{gt.shape[:2]}; check `scale` and the pairing of the test set.'
             )
+        files = {what: item[f'{what}_path'][0] for what in ('lq', 'gt') if f'{what}_path' in item}
         if save_to is not None:
+            files['output'] = str(save_to(key))
             write_image(save_to(key), output)
         if show is not None:
             show(key, image_of(item['lq'][0]), output, gt)
-        rows.append((index, {'name': key} | {m.name: m(output, gt) for m in metrics}))
-    everyone = sorted(
-        (row for part in process.gather(rows) for row in part), key=lambda pair: pair[0]
-    )
-    return Result(name, [row for _, row in everyone])
+        row = {'name': key} | {metric.name: metric(output, gt) for metric in metrics}
+        found.append((index, row, files))
+    everyone = sorted((f for part in process.gather(found) for f in part), key=lambda f: f[0])
+    files_by_name = {row['name']: files for _, row, files in everyone}
+    return Result(name, [row for _, row, _ in everyone], files_by_name)
 
 
 def progress(loader: Iterable[Any], label: str, process: Process) -> Iterable[Any]:

@@ -281,7 +281,7 @@ class RestorationModel:
         training = network.training
         network.eval()
         height, width = lq.shape[-2:]
-        window = getattr(network, 'window_size', 1)
+        window = self.options.network_g.get('window_size', 1)
         padded = F.pad(lq, (0, -width % window, 0, -height % window), 'reflect')
         output = network(padded)[..., : height * self.options.scale, : width * self.options.scale]
         network.train(training)

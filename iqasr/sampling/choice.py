@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.sampling.base import GTSampler, perplexity
 from torch import Tensor, nn
@@ -53,7 +52,10 @@ class GTChoice:
             choice = self.sampler.sample(quality, generator)
             spread = perplexity(probabilities)
             gt = candidates[torch.arange(len(choice), device=device), choice]
-        return gt, choice_log(quality, choice, spread)
+        log = choice_log(choice, spread, count=quality.shape[1])
+        if self.sampler.needs_quality:
+            log |= quality_log(quality, choice)
+        return gt, log
 
     @torch.no_grad()
     def score(self, candidates: Tensor, allowed: Tensor, device: torch.device) -> Tensor:
@@ -75,27 +77,35 @@ class GTChoice:
         )
 
 
-def choice_log(quality: Tensor, choice: Tensor, spread: Tensor) -> dict[str, Tensor]:
+def choice_log(choice: Tensor, spread: Tensor, *, count: int) -> dict[str, Tensor]:
     """Summarise the choices of a batch.
+
+    Args:
+        choice: :math:`(N,)` indices.
+        spread: :math:`(N,)` perplexities of the probabilities they were drawn from.
+        count: Number of candidates.
+
+    Returns:
+        ``choice_<k>``: the share of samples that chose candidate k; ``choice_perplexity``: 1 when
+        the policy is certain.
+    """
+    share = (choice[:, None] == torch.arange(count, device=choice.device)).float().mean(0)
+    return {f'choice_{k}': share[k] for k in range(count)} | {'choice_perplexity': spread.mean()}
+
+
+def quality_log(quality: Tensor, choice: Tensor) -> dict[str, Tensor]:
+    """Compare what was chosen with what there was.
 
     Args:
         quality: :math:`(N, K)`; ``-inf`` or NaN where there is none.
         choice: :math:`(N,)` indices.
-        spread: :math:`(N,)` perplexities.
 
     Returns:
-        ``choice_<k>``: the share of samples that chose candidate k; ``choice_perplexity``: 1 when
-        the policy is certain; ``quality_chosen`` and ``quality_mean``: over the finite scores.
+        ``quality_chosen`` and ``quality_mean``, over the finite scores.
     """
-    count = quality.shape[1]
-    share = F.one_hot(choice, count).float().mean(0)
-    finite = quality.isfinite()
     known = quality.nan_to_num(0, 0, 0)
-    chosen = known.gather(1, choice[:, None]).mean()
-    mean = (known.sum(1) / finite.sum(1).clamp(min=1)).mean()
-    log = {f'choice_{k}': share[k] for k in range(count)}
-    return log | {
-        'choice_perplexity': spread.mean(),
-        'quality_chosen': chosen,
-        'quality_mean': mean,
+    mean = known.sum(1) / quality.isfinite().sum(1).clamp(min=1)
+    return {
+        'quality_chosen': known.gather(1, choice[:, None]).mean(),
+        'quality_mean': mean.mean(),
     }

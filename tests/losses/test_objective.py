@@ -1,0 +1,116 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from basicsr.losses.gan_loss import GANLoss
+from torch import nn
+
+from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+
+
+@pytest.fixture()
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    output, gt = torch.rand(2, 2, 3, 8, 8, generator=generator)
+    return Batch(lq=output[..., ::4, ::4], gt=gt, output=output.requires_grad_())
+
+
+def test_sum_and_log_of_weighted_terms(batch):
+    terms = {
+        'pixel': build_term({'type': 'L1Loss', 'loss_weight': 2.0}),
+        'square': build_term({'type': 'MSELoss', 'loss_weight': 0.5}),
+    }
+    total, log = Objective(terms)(batch)
+    l1 = 2 * (batch.output - batch.gt).abs().mean()
+    l2 = 0.5 * ((batch.output - batch.gt) ** 2).mean()
+    assert total.item() == pytest.approx((l1 + l2).item(), rel=1e-6)
+    assert log['l_pixel'].item() == pytest.approx(l1.item(), rel=1e-6)
+    assert not log['l_square'].requires_grad
+
+
+def test_results_of_a_loss_are_added_and_absent_ones_left_out(batch):
+    class Two(nn.Module):
+        def forward(self, output, gt):
+            return output.mean(), None
+
+    from iqasr.losses import ReferenceTerm
+
+    assert ReferenceTerm(Two())(batch).item() == pytest.approx(batch.output.mean().item())
+
+
+def test_perceptual_loss_compares_vgg_features(batch, monkeypatch):
+    from basicsr.archs import vgg_arch
+    from torchvision.models import vgg
+
+    torch.manual_seed(0)
+    network = vgg.vgg19(weights=None)
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', lambda **_: network)
+    layers = {'conv1_2': 0.1, 'conv2_2': 1.0}
+    term = build_term({'type': 'PerceptualLoss', 'layer_weights': layers})
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    expected = 0.0
+    for layer, weight in ((2, 0.1), (7, 1.0)):  # conv1_2 and conv2_2, before their ReLU
+        out, gt = (
+            vgg_features(network, (x - mean) / std, layer) for x in (batch.output, batch.gt)
+        )
+        expected += weight * (out - gt).abs().mean()
+    assert term(batch).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def vgg_features(network, image, layer):
+    # Out of place: the in-place ReLU would spoil the features before it.
+    for module in network.features[: layer + 1]:
+        image = F.relu(image) if isinstance(module, nn.ReLU) else module(image)
+    return image
+
+
+def test_missing_pretrained_features_name_the_file(monkeypatch):
+    def offline(*_, **__):
+        raise OSError('no network')
+
+    from basicsr.archs import vgg_arch
+
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', offline)
+    with pytest.raises(RuntimeError, match=r'vgg19-dcbb9e9d\.pth'):
+        build_term({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}})
+
+
+@pytest.fixture()
+def discriminator():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3))
+
+
+def test_generator_is_told_to_look_real(batch, discriminator):
+    term = AdversarialTerm(discriminator, GANLoss('vanilla', loss_weight=0.1))
+    loss = term(batch)
+    expected = 0.1 * F.softplus(-discriminator(batch.output)).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    loss.backward()
+    assert batch.output.grad.abs().sum() > 0
+
+
+def test_generator_term_leaves_the_discriminator_alone(batch, discriminator):
+    term = AdversarialTerm(discriminator, GANLoss('vanilla'))
+    term(batch).backward()
+    assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
+    assert list(term.parameters()) == []
+    assert term.state_dict() == {}
+
+
+@pytest.mark.parametrize('kind', ['vanilla', 'lsgan', 'hinge', 'wgan'])
+def test_discriminator_loss_is_that_of_two_passes(kind, batch, discriminator):
+    loss = GANLoss(kind)
+    total, log = discriminator_loss(discriminator, loss, batch.gt, batch.output.detach())
+    real, fake = discriminator(batch.gt), discriminator(batch.output.detach())
+    expected = loss(real, True, is_disc=True) + loss(fake, False, is_disc=True)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert log['out_d_real'].item() == pytest.approx(real.mean().item(), rel=1e-5)
+
+
+def test_batch_statistics_do_not_mix_real_and_fake(batch):
+    norm = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1))
+    separate, _ = discriminator_loss(norm, GANLoss('lsgan'), batch.gt, batch.output.detach() + 5)
+    real = norm(batch.gt)
+    expected = ((real - 1) ** 2).mean() + (norm(batch.output.detach() + 5) ** 2).mean()
+    assert separate.item() == pytest.approx(expected.item(), rel=1e-5)

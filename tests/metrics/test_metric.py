@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+from basicsr.metrics import calculate_niqe
+from skimage.metrics import peak_signal_noise_ratio
+
+from iqasr.distributed import Process
+from iqasr.metrics import Metric, build_metric
+from iqasr.quality import NIQEScorer
+from iqasr.validation import Best, Result, evaluate, image_of, side_by_side
+
+
+@pytest.fixture()
+def images(photographs):
+    generator = np.random.default_rng(0)
+    gt = np.ascontiguousarray(photographs[0][..., ::-1])
+    noise = generator.normal(0, 8, gt.shape)
+    return (gt + noise).clip(0, 255).astype(np.uint8), gt
+
+
+def test_psnr_is_that_of_scikit_image(images):
+    metric = build_metric('psnr', {'type': 'calculate_psnr', 'crop_border': 4})
+    output, gt = (image[4:-4, 4:-4] for image in images)
+    assert metric(*images) == pytest.approx(peak_signal_noise_ratio(gt, output), abs=1e-9)
+    assert (metric.better, metric.arrow, metric.needs_gt) == ('higher', '↑', True)
+
+
+def test_scorer_as_metric_is_in_published_units(photographs):
+    import skimage.data
+
+    image = np.ascontiguousarray(skimage.data.astronaut()[100:300, 100:320, ::-1])
+    section = {'type': 'QualityMetric', 'scorer': {'type': 'NIQEScorer'}, 'crop_border': 4}
+    metric = build_metric('niqe', section)
+    assert metric(image, None) == pytest.approx(calculate_niqe(image, crop_border=4), abs=1e-4)
+    assert (metric.better, metric.needs_gt) == ('lower', False)
+    tensor = torch.from_numpy(image[4:-4, 4:-4, ::-1].copy()).permute(2, 0, 1)[None] / 255
+    assert NIQEScorer()(tensor).item() == pytest.approx(-metric(image, None), abs=1e-4)
+
+
+def test_niqe_of_basicsr_is_better_when_lower_without_being_told():
+    assert build_metric('n', {'type': 'calculate_niqe', 'crop_border': 0}).better == 'lower'
+
+
+def test_metric_without_ground_truth_is_absent(images):
+    metric = build_metric('psnr', {'type': 'calculate_psnr', 'crop_border': 0})
+    assert np.isnan(metric(images[0], None))
+
+
+def test_image_round_trip_is_exact(photographs):
+    bgr = np.ascontiguousarray(photographs[0][..., ::-1])
+    tensor = torch.from_numpy(photographs[0].copy()).permute(2, 0, 1).float() / 255
+    assert np.array_equal(image_of(tensor), bgr)
+
+
+class Pieces(torch.utils.data.Dataset):
+    def __init__(self, count, with_gt=True):
+        self.count, self.with_gt = count, with_gt
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        lq = torch.full((3, 4, 4), index / 10)
+        item = {'lq': lq, 'lq_path': f'/x/{index:02d}.png'}
+        return item | ({'gt': torch.full((3, 8, 8), 0.5)} if self.with_gt else {})
+
+
+def double(lq):
+    return lq.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+BRIGHTNESS = Metric('mean', lambda output: output.mean(), 'higher', needs_gt=False)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_every_image_is_measured_in_order(workers):
+    result = evaluate(
+        double, Pieces(5), [BRIGHTNESS], name='p', process=Process(), workers=workers
+    )
+    assert [row['name'] for row in result.rows] == ['00', '01', '02', '03', '04']
+    assert result.means()['mean'] == pytest.approx(np.round(np.arange(5) * 25.5).mean(), abs=0.3)
+
+
+def test_wrong_scale_is_named():
+    with pytest.raises(ValueError, match='check `scale`'):
+        evaluate(lambda lq: lq, Pieces(1), [], name='p', process=Process())
+
+
+def test_means_leave_out_what_has_no_value(tmp_path):
+    rows = [{'name': 'a', 'm': 1.0}, {'name': 'b', 'm': float('nan')}, {'name': 'c', 'm': 3.0}]
+    result = Result('set', rows)
+    assert result.means() == {'m': 2.0}
+    result.write_csv(tmp_path / 'x.csv')
+    assert (tmp_path / 'x.csv').read_text() == 'name,m\na,1.0\nb,nan\nc,3.0\n'
+
+
+@pytest.mark.parametrize(('better', 'kept'), [('higher', (3.0, 2)), ('lower', (1.0, 1))])
+def test_best_follows_the_direction_of_the_metric(better, kept):
+    best, metric = Best(), Metric('m', float, better, needs_gt=False)
+    for iteration, value in enumerate([1.0, 3.0, float('nan'), 2.0], 1):
+        best.update(Result('set', [{'name': 'a', 'm': value}]), [metric], iteration)
+    record = best.records['set/m']
+    assert (record['value'], record['iteration']) == kept
+
+
+def test_pictures_stand_side_by_side():
+    lq, output = np.zeros((2, 2, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8)
+    joined = side_by_side(lq, output, None)
+    assert joined.shape == (3, 4, 8)
+    assert joined[:, :, :4].max() == 0
+    assert joined[:, :, 4:].min() == 1

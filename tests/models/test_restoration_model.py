@@ -1,0 +1,201 @@
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from iqasr.builders import build_choice
+from iqasr.distributed import Process
+from iqasr.models import RestorationModel
+from iqasr.models.restoration_model import crop_at
+from iqasr.option_check import load_options
+
+
+@pytest.fixture()
+def model_of(write_options):
+    def build(options, seed=0):
+        checked = load_options(write_options(options))
+        return RestorationModel(checked, Process(), seed, build_choice(checked, Process()))
+
+    return build
+
+
+def paired_batch(count=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        'lq': torch.rand(count, 3, 8, 8, generator=generator),
+        'gt': torch.rand(count, 3, 32, 32, generator=generator),
+    }
+
+
+def test_one_step_is_a_step_of_the_optimiser(paired_options, model_of):
+    model = model_of(paired_options)
+    reference = type(model.net_g)(num_feat=8, num_block=1, upscale=4)
+    reference.load_state_dict(model.net_g.state_dict())
+    optimizer = torch.optim.Adam(reference.parameters(), lr=1e-3)
+    for iteration in range(1, 4):
+        data = paired_batch(seed=iteration)
+        log = model.optimize_parameters([data], iteration, iteration * 2)
+        loss = (reference(data['lq']) - data['gt']).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert log['l_pixel'].item() == pytest.approx(loss.item(), rel=1e-6)
+    for ours, theirs in zip(model.net_g.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-7)
+
+
+def test_averaged_weights_follow_the_formula(paired_options, model_of):
+    model = model_of(paired_options)
+    average = {k: v.clone() for k, v in model.net_g.named_parameters()}
+    for iteration in (1, 2):
+        model.optimize_parameters([paired_batch()], iteration, 0)
+        for key, value in model.net_g.named_parameters():
+            average[key] = 0.9 * average[key] + 0.1 * value.detach()
+    for key, value in model.net_g_ema.named_parameters():
+        assert torch.allclose(value, average[key], atol=1e-7)
+
+
+class CountOperations(TorchDispatchMode):
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_averaging_is_one_operation_however_large_the_network(paired_options, model_of):
+    paired_options['network_g']['num_block'] = 8
+    model = model_of(paired_options)
+    with CountOperations() as counted:
+        model.update_ema()
+    assert counted.count == 1
+
+
+def test_warm_up_is_linear_and_leaves_the_scheduler_alone(paired_options, model_of):
+    paired_options['train'] |= {
+        'warmup_iter': 4,
+        'scheduler': {'type': 'CosineAnnealingLR', 'T_max': 10},
+    }
+    model = model_of(paired_options)
+    used = []
+    plain = model.optimizers['g'].step
+    model.optimizers['g'].step = lambda: (
+        used.append(model.optimizers['g'].param_groups[0]['lr']),
+        plain(),
+    )
+    reference = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-3)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(reference, T_max=10)
+    expected = []
+    for iteration in range(1, 9):
+        model.optimize_parameters([paired_batch()], iteration, 0)
+        expected.append(reference.param_groups[0]['lr'] * min(iteration / 4, 1))
+        reference.step()
+        scheduler.step()
+    assert used == pytest.approx(expected, rel=1e-12)
+
+
+def test_clipping_bounds_the_step(paired_options, model_of):
+    paired_options['train'] |= {
+        'clip_grad_norm': 1e-3,
+        'optim_g': {'type': 'SGD', 'lr': 1.0},
+    }
+    model = model_of(paired_options)
+    before = [p.detach().clone() for p in model.net_g.parameters()]
+    log = model.optimize_parameters([paired_batch()], 1, 0)
+    moved = sum(
+        ((p - b) ** 2).sum() for p, b in zip(model.net_g.parameters(), before, strict=True)
+    )
+    assert log['grad_norm_g'] > 1e-3
+    assert moved.sqrt().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_original_is_degraded_and_the_choice_is_the_target(candidate_options, model_of):
+    candidate_options['degradation'] = {'type': 'BicubicDegradation'}
+    candidate_options['queue_size'] = 0
+    model = model_of(candidate_options)
+    generator = torch.Generator().manual_seed(1)
+    data = {
+        'original': torch.randint(0, 256, (2, 3, 64, 64), generator=generator, dtype=torch.uint8),
+        'gt': torch.randint(0, 256, (2, 3, 32, 32), generator=generator, dtype=torch.uint8),
+        'offset': torch.tensor([[0, 8], [32, 20]]),
+        'choice': torch.tensor([1, 2]),
+        'perplexity': torch.ones(2),
+        'quality': torch.zeros(2, 3),
+    }
+    lq, gt, log = model.feed_data(data, 0)
+    whole = model.degradation(data['original'].float() / 255, torch.Generator())
+    assert torch.equal(lq[0], whole[0, :, 0:8, 2:10])
+    assert torch.equal(lq[1], whole[1, :, 8:16, 5:13])
+    assert torch.equal(gt, data['gt'].float() / 255)
+    assert [log[f'choice_{k}'].item() for k in range(3)] == [0, 0.5, 0.5]
+
+
+def test_crops_are_taken_at_each_image_s_own_place():
+    image = torch.arange(2 * 16.0).view(2, 1, 4, 4)
+    crops = crop_at(image, torch.tensor([[0, 1], [2, 2]]), 2)
+    assert crops.flatten().tolist() == [1, 2, 5, 6, 26, 27, 30, 31]
+
+
+@pytest.mark.parametrize('size', [(16, 16), (17, 23), (9, 40)])
+def test_windowed_networks_take_any_size(size, paired_options, model_of):
+    paired_options['network_g'] = {
+        'type': 'SwinIR',
+        'upscale': 4,
+        'window_size': 8,
+        'img_size': 16,
+        'depths': [1],
+        'embed_dim': 8,
+        'num_heads': [2],
+        'upsampler': 'pixelshuffledirect',
+    }
+    model = model_of(paired_options)
+    output = model.test(torch.rand(1, 3, *size))
+    assert output.shape[-2:] == (size[0] * 4, size[1] * 4)
+    assert 0 <= output.min() and output.max() <= 1
+
+
+def test_sickness_is_seen_in_loss_and_weights(paired_options, model_of):
+    model = model_of(paired_options)
+    model.optimize_parameters([paired_batch()], 1, 0)
+    assert model.healthy()
+    bad = paired_batch()
+    bad['gt'][0, 0, 0, 0] = float('inf')
+    model.optimize_parameters([bad], 2, 0)
+    assert not model.healthy()
+
+
+def test_initial_weights_depend_on_the_seed_alone(paired_options, model_of, same_weights):
+    torch.manual_seed(5)
+    first = model_of(paired_options, seed=3).net_g.state_dict()
+    torch.manual_seed(6)
+    same_weights(first, model_of(paired_options, seed=3).net_g.state_dict())
+    other = model_of(paired_options, seed=4).net_g.state_dict()
+    assert not torch.equal(first['conv_first.weight'], other['conv_first.weight'])
+
+
+class ForbidWaiting(TorchDispatchMode):
+    """Fails when the host reads a value back from a tensor."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default, 'a value was read back'
+        return function(*args, **(kwargs or {}))
+
+
+def test_an_iteration_does_not_wait_for_the_device(candidate_options, model_of):
+    candidate_options['degradation'] = {'type': 'BicubicDegradation'}
+    candidate_options['train']['optim_g'] = candidate_options['train']['optim_d'] = {
+        'type': 'SGD',
+        'lr': 1e-3,
+    }
+    model = model_of(candidate_options)
+    data = {
+        'original': torch.zeros(2, 3, 64, 64, dtype=torch.uint8),
+        'gt': torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
+        'offset': torch.zeros(2, 2, dtype=torch.int64),
+        'choice': torch.zeros(2, dtype=torch.int64),
+        'perplexity': torch.ones(2),
+        'quality': torch.zeros(2, 3),
+    }
+    model.degradation = lambda original, _: original[..., ::4, ::4]
+    model.pool = None
+    with ForbidWaiting():
+        model.optimize_parameters([data], 1, 0)
