@@ -1,12 +1,14 @@
 """Installation of iqasr. See README.md for the order that works on a fresh machine."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 setup(
     name='iqasr',
     version='0.1.0',
     description='Perceptual super-resolution guided by image quality predictors, on top of BasicSR',
-    long_description=open('README.md', encoding='utf-8').read(),
+    long_description=Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['iqasr', 'iqasr.*']),
@@ -30,7 +32,7 @@ setup(
         'tensorboard',
         'tqdm',
     ],
-    extras_require={'dev': ['pytest', 'ruff']},
+    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff']},
     entry_points={
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',

@@ -94,7 +94,7 @@ class PathOptions(Section):
     """Weights to start from."""
 
     pretrain_network_g: str | None = None
-    param_key_g: str = 'params_ema'
+    param_key_g: str = 'params'
     strict_load_g: bool = True
     pretrain_network_d: str | None = None
     param_key_d: str = 'params'

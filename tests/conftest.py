@@ -13,8 +13,6 @@ import skimage.data
 import torch
 import yaml
 
-import iqasr
-
 torch.set_num_threads(1)
 
 
@@ -73,7 +71,7 @@ BASE = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def paired_options(pairs, tmp_path) -> dict:
     """Options that train on `pairs`; experiments go to `tmp_path`."""
     options = copy.deepcopy(BASE)
@@ -95,7 +93,7 @@ def paired_options(pairs, tmp_path) -> dict:
     return options
 
 
-@pytest.fixture()
+@pytest.fixture
 def candidate_options(candidates, tmp_path) -> dict:
     """Options that train on `candidates`, with degradation, pool and a discriminator."""
     options = copy.deepcopy(BASE)
@@ -118,7 +116,7 @@ def candidate_options(candidates, tmp_path) -> dict:
     return options
 
 
-@pytest.fixture()
+@pytest.fixture
 def write_options(tmp_path):
     """Write options to an option file and return its path."""
 
@@ -130,7 +128,7 @@ def write_options(tmp_path):
     return write
 
 
-@pytest.fixture()
+@pytest.fixture
 def train(write_options):
     """Train as the command does, in this process; returns the exit code."""
     from iqasr.pipeline import train_command
@@ -141,7 +139,7 @@ def train(write_options):
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def weights_of():
     """Load the weights a run has saved."""
 
@@ -159,6 +157,6 @@ def assert_same_weights(first: dict, second: dict) -> None:
     assert differing == []
 
 
-@pytest.fixture()
+@pytest.fixture
 def same_weights():
     return assert_same_weights

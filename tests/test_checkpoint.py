@@ -17,7 +17,7 @@ def network(width=3):
     return nn.Sequential(nn.Conv2d(3, width, 3), nn.Conv2d(width, 3, 3))
 
 
-@pytest.fixture()
+@pytest.fixture
 def saved(tmp_path):
     """A checkpoint in BasicSR's form whose two sets of weights differ."""
     params, averaged = network().state_dict(), network().state_dict()
@@ -45,7 +45,9 @@ def test_bare_prefixed_and_safetensors_files_load(tmp_path, same_weights):
 
 
 def test_weights_of_another_network_are_refused_with_what_differs(saved):
-    with pytest.raises(CheckpointError, match=r'another network than Sequential: 3 of another size'):
+    with pytest.raises(
+        CheckpointError, match=r'another network than Sequential: 3 of another size'
+    ):
         load_network(network(width=5), saved[0])
 
 

@@ -2,7 +2,6 @@ import copy
 
 import pytest
 import torch
-import yaml
 from basicsr.data.paired_image_dataset import PairedImageDataset
 
 from iqasr.option_check import find_scheduler, load_options
@@ -32,8 +31,14 @@ REFUSALS = {
     'network_g:type': ('RRDNet', "no arch is called 'RRDNet'. Did you mean 'RRDBNet'?"),
     'network_g:num_feat': ('many', "network_g.num_feat: should be a number, not 'many'."),
     'network_g:num_fea': (8, "network_g.num_fea: unknown option. Did you mean 'num_feat'?"),
-    'datasets:train:gt_sise': (64, "datasets.train.gt_sise: unknown option. Did you mean 'gt_size'"),
-    'datasets:train:batch_size_per_gpu': (0, 'datasets.train.batch_size_per_gpu: should be greater'),
+    'datasets:train:gt_sise': (
+        64,
+        "datasets.train.gt_sise: unknown option. Did you mean 'gt_size'",
+    ),
+    'datasets:train:batch_size_per_gpu': (
+        0,
+        'datasets.train.batch_size_per_gpu: should be greater',
+    ),
     'datasets:train:type': ('PairedDataset', "no dataset is called 'PairedDataset'."),
     'train:total_iter': (-1, 'train.total_iter: should be greater than 0, not -1.'),
     'train:pixel_opt:type': ('L1los', "no loss is called 'L1los'. Did you mean 'L1Loss'?"),
@@ -42,8 +47,14 @@ REFUSALS = {
     'val:metrics:psnr:better': ('up', "should be 'higher' or 'lower', not 'up'."),
     'model_type': ('VideoGANModel', "'VideoGANModel' is not run by iqasr."),
     'sampling': ({'type': 'UniformSampler'}, 'sampling: is of no use without'),
-    'network_d': ({'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}, 'is of no use without train.gan'),
-    'train:gan_opt': ({'type': 'GANLoss', 'gan_type': 'vanilla'}, 'network_d: is required by train'),
+    'network_d': (
+        {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3},
+        'is of no use without train.gan',
+    ),
+    'train:gan_opt': (
+        {'type': 'GANLoss', 'gan_type': 'vanilla'},
+        'network_d: is required by train',
+    ),
     'scael': (4, "scael: unknown option. Did you mean 'scale'?"),
     'train:scheduler': ({'type': 'ReduceLROnPlateau'}, 'it needs a metric at every step'),
 }
@@ -86,7 +97,10 @@ CANDIDATE_REFUSALS = {
     'sampling:type': ('SoftmaxSample', "Did you mean 'SoftmaxSampler'?"),
     'sampling': ({'type': 'SoftmaxSampler', 'temperature': -1}, 'sampling: temperature is -1'),
     'degradation:stage': ({'noise_rang': [1, 2]}, "Did you mean 'noise_range'?"),
-    'quality': ({'table': 'x.csv', 'scorer': {'type': 'NIQEScorer'}}, 'with a table, give the name'),
+    'quality': (
+        {'table': 'x.csv', 'scorer': {'type': 'NIQEScorer'}},
+        'with a table, give the name',
+    ),
 }
 
 
@@ -123,7 +137,7 @@ def test_key_given_twice_is_refused(tmp_path):
 
 def test_missing_file_suggests_the_nearest(tmp_path):
     (tmp_path / 'rrdb_x4.yml').write_text('a: 1')
-    with pytest.raises(OptionError, match="Did you mean 'rrdb_x4.yml'"):
+    with pytest.raises(OptionError, match=r"Did you mean 'rrdb_x4\.yml'"):
         read_yaml(tmp_path / 'rrbd_x4.yml')
 
 

@@ -1,6 +1,5 @@
 """Runs of the whole pipeline on small real data: what a run promises to whoever starts it."""
 
-import logging
 import os
 import re
 import shutil
@@ -25,21 +24,6 @@ ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
 def losses(log: str) -> list[str]:
     return re.findall(r'l_pixel (\S+),', log)
-
-
-@pytest.fixture()
-def messages(caplog):
-    """What the run says; iqasr's loggers do not propagate by themselves."""
-    handler = logging.Handler()
-    lines: list[str] = []
-    handler.emit = lambda record: lines.append(record.getMessage())
-
-    def attach():
-        logging.getLogger('iqasr').addHandler(handler)
-        return lines
-
-    yield attach
-    logging.getLogger('iqasr').removeHandler(handler)
 
 
 def log_of(options: dict) -> str:
@@ -115,9 +99,7 @@ def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_opti
     assert len(losses(log_shared)) == 6
     first, second = weights_of(alone, 6), weights_of(shared, 6)
     assert max(float((first[k] - second[k]).abs().max()) for k in first) < 1e-5
-    assert re.findall(r'psnr↑ \d+\.\d{3}', log_alone) == re.findall(
-        r'psnr↑ \d+\.\d{3}', log_shared
-    )
+    assert re.findall(r'psnr↑ \d+\.\d{3}', log_alone) == re.findall(r'psnr↑ \d+\.\d{3}', log_shared)
 
 
 def test_grown_data_set_does_not_end_a_resumed_run(paired_options, pairs, train, tmp_path):
@@ -246,7 +228,7 @@ def test_damaged_newest_checkpoint_is_passed_over(paired_options, train, tmp_pat
     assert all(torch.equal(expected[key], again[key]) for key in expected)
 
 
-def test_checkpoint_of_other_options_is_refused(paired_options, train, messages):
+def test_checkpoint_of_other_options_is_refused(paired_options, train):
     train(paired_options)
     paired_options['network_g']['num_feat'] = 16
     paired_options['train']['total_iter'] = 9
@@ -406,3 +388,13 @@ def test_full_disk_leaves_the_previous_checkpoint(paired_options, write_options,
     finally:
         time.sleep(0.2)
         subprocess.run(['umount', str(disk)], check=False)
+
+
+def test_run_killed_at_random_ends_bit_identical(candidates, tmp_path):
+    """FIELD D18; `python tests/kill_and_resume.py` kills more often."""
+    from kill_and_resume import kill_and_resume, options_on
+
+    options = options_on(str(candidates), iterations=24, workers=2)
+    said = []
+    assert kill_and_resume(options, kills=3, folder=tmp_path, say=said.append)
+    assert int(said[-1].split()[0]) >= 2

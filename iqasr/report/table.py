@@ -28,7 +28,9 @@ def table_of(results: Sequence[Results], dataset: str) -> str:
         for m, column in zip(metrics, zip(*rows, strict=True), strict=True)
     ]
     lines = [
-        f'| {dataset} | ' + ' | '.join(f'{m.upper()} {ARROWS[d]}' for m, d in metrics.items()) + ' |',
+        f'| {dataset} | '
+        + ' | '.join(f'{m.upper()} {ARROWS[d]}' for m, d in metrics.items())
+        + ' |',
         '|---' * (len(metrics) + 1) + '|',
     ]
     for result, row in zip(results, rows, strict=True):

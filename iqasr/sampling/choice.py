@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.sampling.base import GTSampler, perplexity
-from torch import Tensor, nn
 
 
 class GTChoice:

@@ -42,7 +42,7 @@ def test_processes_share_the_batch_of_one(world_size):
         for r in range(world_size)
     ]
     for batch, *parts in zip(alone, *shares, strict=True):
-        assert sorted(batch) == sorted(sum(parts, []))
+        assert sorted(batch) == sorted(itertools.chain(*parts))
 
 
 def test_without_shuffling_the_order_is_that_of_the_set():

@@ -7,7 +7,7 @@ from torch import nn
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch():
     generator = torch.Generator().manual_seed(0)
     output, gt = torch.rand(2, 2, 3, 8, 8, generator=generator)
@@ -50,9 +50,7 @@ def test_perceptual_loss_compares_vgg_features(batch, monkeypatch):
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     expected = 0.0
     for layer, weight in ((2, 0.1), (7, 1.0)):  # conv1_2 and conv2_2, before their ReLU
-        out, gt = (
-            vgg_features(network, (x - mean) / std, layer) for x in (batch.output, batch.gt)
-        )
+        out, gt = (vgg_features(network, (x - mean) / std, layer) for x in (batch.output, batch.gt))
         expected += weight * (out - gt).abs().mean()
     assert term(batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -75,7 +73,7 @@ def test_missing_pretrained_features_name_the_file(monkeypatch):
         build_term({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}})
 
 
-@pytest.fixture()
+@pytest.fixture
 def discriminator():
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3))

@@ -10,7 +10,7 @@ from iqasr.quality import NIQEScorer
 from iqasr.validation import Best, Result, evaluate, image_of, side_by_side
 
 
-@pytest.fixture()
+@pytest.fixture
 def images(photographs):
     generator = np.random.default_rng(0)
     gt = np.ascontiguousarray(photographs[0][..., ::-1])
@@ -74,9 +74,7 @@ BRIGHTNESS = Metric('mean', lambda output: output.mean(), 'higher', needs_gt=Fal
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_every_image_is_measured_in_order(workers):
-    result = evaluate(
-        double, Pieces(5), [BRIGHTNESS], name='p', process=Process(), workers=workers
-    )
+    result = evaluate(double, Pieces(5), [BRIGHTNESS], name='p', process=Process(), workers=workers)
     assert [row['name'] for row in result.rows] == ['00', '01', '02', '03', '04']
     assert result.means()['mean'] == pytest.approx(np.round(np.arange(5) * 25.5).mean(), abs=0.3)
 

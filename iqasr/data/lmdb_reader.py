@@ -1,0 +1,125 @@
+"""Reading the LMDBs that `iqasr.data.lmdb_store` makes."""
+
+import io
+import json
+import os
+import threading
+from typing import Any
+
+import lmdb
+
+from iqasr.data.image_files import DataError
+
+META_INFO, GROUPS = 'meta_info.txt', 'groups.json'
+
+_environments: dict[str, tuple[int, lmdb.Environment]] = {}
+_opening = threading.Lock()
+
+
+def environment(path: str) -> lmdb.Environment:
+    """Open an LMDB, by its real path, for reading; once per process, as LMDB demands."""
+    with _opening:
+        process, opened = _environments.get(path, (0, None))
+        if process != os.getpid():
+            if opened is not None:  # inherited by fork; its parent goes on using its own copy
+                opened.close()
+            opened = lmdb.open(path, readonly=True, lock=False, readahead=False)
+            _environments[path] = os.getpid(), opened
+        return opened
+
+
+class LmdbReader:
+    """Reads images by key; opens the LMDB where it is first used, so it may cross processes.
+
+    Args:
+        path: The LMDB's folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.real_path = os.path.realpath(path)
+
+    def open(self, key: str) -> io.BytesIO:
+        """Open one image.
+
+        Raises:
+            DataError: If there is no such key.
+        """
+        with environment(self.real_path).begin() as transaction:
+            value = transaction.get(key.encode())
+        if value is None:
+            raise DataError(f"{self.path}: the key '{key}' is missing. Create the LMDB again.")
+        return io.BytesIO(value)
+
+    def where(self, key: str) -> str:
+        """Name the image: LMDB and key."""
+        return f'{self.path}: {key}'
+
+    def close(self) -> None:
+        """Close the LMDB in this process; a later `open` opens it again."""
+        with _opening:
+            _, opened = _environments.pop(self.real_path, (0, None))
+        if opened is not None:
+            opened.close()
+
+
+def read_index(path: str) -> list[dict[str, Any]]:
+    """Check that an LMDB is whole and read its groups.
+
+    Args:
+        path: The LMDB's folder.
+
+    Returns:
+        The entries of ``groups.json``: ``key``, ``files``, ``labels`` and ``votes`` of each group.
+
+    Raises:
+        DataError: If a file of it is missing or cut short, or an image is not in it.
+    """
+    for name in ('data.mdb', META_INFO, GROUPS):
+        if not os.path.isfile(os.path.join(path, name)):
+            raise DataError(
+                f'{path}: {name} is missing. Create it with scripts/create_lmdb.py from a folder '
+                'of candidates, or copy it again.'
+            )
+    _check_length(path)
+    with environment(os.path.realpath(path)).begin() as transaction:
+        keys = {key.decode() for key in transaction.cursor().iternext(values=False)}
+    groups = _read_groups(path)
+    with open(os.path.join(path, META_INFO), encoding='utf-8') as file:
+        wanted = {line.split('.png (')[0] for line in file}
+    wanted |= {file for group in groups for file in group['files'] if file is not None}
+    absent = sorted(wanted - keys)
+    if absent:
+        raise DataError(
+            f'{path}: {len(absent)} of {len(wanted)} images are not in data.mdb, the first is '
+            f"'{absent[0]}'. Copy the LMDB again, or create it again."
+        )
+    return groups
+
+
+def _check_length(path: str) -> None:
+    """Compare the file's length with its header: reading beyond the end would kill the process."""
+    data = os.path.join(path, 'data.mdb')
+    length = os.path.getsize(data)
+    try:
+        opened = environment(os.path.realpath(path))
+        expected = (opened.info()['last_pgno'] + 1) * opened.stat()['psize']
+    except lmdb.Error as error:
+        raise DataError(
+            f'{data}: not an LMDB file ({error}). Copy it or create it again.'
+        ) from error
+    if length < expected:
+        LmdbReader(path).close()
+        raise DataError(
+            f'{data}: cut short, {length} of {expected} bytes. Copy it again, or create it again.'
+        )
+
+
+def _read_groups(path: str) -> list[dict[str, Any]]:
+    try:
+        with open(os.path.join(path, GROUPS), encoding='utf-8') as file:
+            return json.load(file)['groups']
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f'{os.path.join(path, GROUPS)}: not readable ({error}). Create the LMDB again.'
+        ) from error

@@ -1,0 +1,242 @@
+"""Crops of originals with one of their candidate ground truths, or all of them."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from iqasr.data.candidates import CandidateSet, Group, open_candidates
+from iqasr.data.checks import check_candidates
+from iqasr.data.image_files import DataError, decode_rgb
+from iqasr.data.quality_table import QualityTable
+from iqasr.quality.normalisation import normalise_quality
+from iqasr.randomness import generator_at
+from iqasr.registry import DATASET_REGISTRY
+from iqasr.sampling.base import GTSampler, perplexity
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of an image, then mirrored left to right, upside down, transposed: if so drawn."""
+
+    top: int
+    left: int
+    size: int
+    hflip: bool
+    vflip: bool
+    transpose: bool
+
+    def of(self, image: np.ndarray) -> Tensor:
+        """Cut the crop out of ``(H, W, 3)``, which is reflected where the crop leaves it.
+
+        Returns:
+            A copy, :math:`(3, size, size)`.
+        """
+        rows = reflected(self.top, self.size, image.shape[0])[:: -1 if self.vflip else 1]
+        columns = reflected(self.left, self.size, image.shape[1])[:: -1 if self.hflip else 1]
+        crop = image.take(rows, axis=0).take(columns, axis=1)
+        crop = crop.transpose((2, 1, 0) if self.transpose else (2, 0, 1))
+        return torch.from_numpy(np.ascontiguousarray(crop))
+
+
+def reflected(start: int, size: int, length: int) -> np.ndarray:
+    """List positions from `start` on, reflected at the ends of [0, length), the ends once.
+
+    Example:
+        >>> reflected(-2, 8, 4).tolist()
+        [2, 1, 0, 1, 2, 3, 2, 1]
+    """
+    last = length - 1
+    return abs((np.arange(start, start + size) + last) % max(1, 2 * last) - last)
+
+
+@DATASET_REGISTRY.register()
+class MultiGTDataset(Dataset):
+    """Originals and their candidate ground truths, cropped and turned alike.
+
+    With a quality table, or a policy that needs none, the candidate is chosen here, and only it
+    and the original are read. Online, all candidates are read: the device scores their crops.
+
+    Args:
+        dataroot_gt: Folder of candidates, or LMDB; see `iqasr.data.candidates.open_candidates`.
+        gt_size: Height and width of a crop of the ground truth, in pixels; a multiple of `scale`.
+        scale: Up-sampling factor.
+        sampler: Chooses among the candidates. Groups of which it may choose none are left out.
+        table: Quality of each candidate, by key.
+        norm: How quality is normalised, over the candidates that may be chosen.
+        online: Leave the choice to the model: return all candidates.
+        dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
+        margin: The original is cropped larger by so many pixels, so that what a degradation does
+            at the edges of its input stays outside the crop; a multiple of `scale`.
+        use_hflip: Mirror left to right at random.
+        use_rot: Mirror upside down and transpose at random, which makes all rotations.
+
+    Raises:
+        DataError: If the data is incomplete, or no group is left.
+        ValueError: If a size does not fit `scale`, or the sampler lacks quality or labels.
+    """
+
+    def __init__(
+        self,
+        dataroot_gt: str,
+        gt_size: int,
+        *,
+        scale: int,
+        sampler: GTSampler,
+        table: QualityTable | None = None,
+        norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none',
+        online: bool = False,
+        dataroot_labels: str | None = None,
+        margin: int = 64,
+        use_hflip: bool = True,
+        use_rot: bool = False,
+    ) -> None:
+        if gt_size < scale or gt_size % scale:
+            raise ValueError(f'gt_size is {gt_size}; use a positive multiple of scale, {scale}.')
+        if margin < 0 or margin % scale:
+            raise ValueError(f'margin is {margin}; use 0 or a multiple of scale, {scale}.')
+        if sampler.needs_quality and table is None and not online:
+            raise ValueError(
+                f'{type(sampler).__name__} chooses by quality: give a table, or choose online.'
+            )
+        self.gt_size = gt_size
+        self.scale = scale
+        self.sampler = sampler
+        self.online = online
+        self.margin = margin
+        self.use_hflip = use_hflip
+        self.use_rot = use_rot
+        found = open_candidates(dataroot_gt, dataroot_labels)
+        allowed = [sampler.allowed_candidates(group.labels) for group in found.groups]
+        kept = [k for k, of_group in enumerate(allowed) if any(of_group)]
+        self.dropped = len(allowed) - len(kept)
+        if not kept:
+            raise DataError(
+                f"{dataroot_gt}: no group has a candidate that 'candidates: {sampler.candidates}' "
+                'allows. Allow more, or check the labels.'
+            )
+        self.candidates = CandidateSet(found.root, [found.groups[k] for k in kept], found.reader)
+        self.num_candidates = max(len(group.files) for group in self.candidates.groups)
+        self.allowed = torch.zeros(len(kept), self.num_candidates, dtype=torch.bool)
+        for row, k in zip(self.allowed, kept, strict=True):
+            row[: len(allowed[k])] = torch.tensor(allowed[k])
+        self.quality = self._read_quality(table, norm)
+        if not online:
+            self.perplexity = perplexity(sampler.probabilities(self.quality))
+
+    def _read_quality(self, table: QualityTable | None, norm: str) -> Tensor:
+        """Normalised quality of the candidates of all groups, ``-inf`` where not allowed."""
+        quality = torch.zeros(self.allowed.shape)
+        if table is None:
+            return quality.where(self.allowed, -torch.inf)
+        for row, group in zip(quality, self.candidates.groups, strict=True):
+            row[: len(group.files)] = table.row(group.key, len(group.files))
+        return normalise_quality(
+            quality.where(self.allowed, -torch.inf),
+            norm,
+            score_range=table.score_range,
+            mean=table.mean,
+            std=table.std,
+        )
+
+    def __len__(self) -> int:
+        return len(self.candidates.groups)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.draw(index, generator_at('item', index))
+
+    def draw(self, index: int, generator: torch.Generator) -> dict[str, Any]:
+        """Read a group and draw its crop and choice.
+
+        Args:
+            index: Which group.
+            generator: CPU generator; the only source of randomness.
+
+        Returns:
+            All images uint8 RGB. ``key``; ``original``, :math:`(3, G + M, G + M)` for crops of G
+            with margin M; ``offset``, int64 (top, left) of the crop inside it, multiples of
+            `scale`. Then ``gt``, :math:`(3, G, G)`; ``choice``, its index, int64; ``perplexity``
+            of the policy; ``quality``, :math:`(K,)` normalised, ``-inf`` where not allowed. Or,
+            online, ``candidates``, :math:`(K, 3, G, G)`, zero where not allowed, and ``allowed``,
+            :math:`(K,)` bool.
+
+        Raises:
+            DataError: If an image is broken, too small, or not of the size of its original.
+        """
+        group = self.candidates.groups[index]
+        original = self._decode(group.files[0])
+        crop, top, left = self._draw_crop(original.shape, generator)
+        region = replace(
+            crop, top=crop.top - top, left=crop.left - left, size=self.gt_size + self.margin
+        )
+        top = self.margin - top if crop.vflip else top
+        left = self.margin - left if crop.hflip else left
+        item = {
+            'key': group.key,
+            'original': region.of(original),
+            'offset': torch.tensor((left, top) if crop.transpose else (top, left)),
+        }
+        if self.online:
+            return item | self._all(group, original, crop, self.allowed[index])
+        quality = self.quality[index]
+        choice = self.sampler.sample(quality[None], generator)[0]
+        return item | {
+            'gt': self._crop_of(group, int(choice), original, crop),
+            'choice': choice,
+            'perplexity': self.perplexity[index],
+            'quality': quality,
+        }
+
+    def _all(
+        self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor
+    ) -> dict[str, Tensor]:
+        size = self.gt_size
+        candidates = torch.zeros(self.num_candidates, 3, size, size, dtype=torch.uint8)
+        for choice in allowed.nonzero().flatten().tolist():
+            candidates[choice] = self._crop_of(group, choice, original, crop)
+        return {'candidates': candidates, 'allowed': allowed}
+
+    def _crop_of(self, group: Group, choice: int, original: np.ndarray, crop: Crop) -> Tensor:
+        image = original if choice == 0 else self._decode(group.files[choice])
+        if image.shape != original.shape:
+            raise DataError(
+                f'{self.candidates.where(group.files[choice])}: its size differs from that of its '
+                'original. Make all candidates of an image equal in size.'
+            )
+        return crop.of(image)
+
+    def _draw_crop(
+        self, shape: tuple[int, ...], generator: torch.Generator
+    ) -> tuple[Crop, int, int]:
+        """Draw a crop that lies inside the image, and its place (top, left) in the region."""
+        uniform = torch.rand(7, generator=generator, dtype=torch.float64).tolist()
+        steps = self.margin // self.scale + 1
+        crop = Crop(
+            top=int(uniform[0] * (shape[0] - self.gt_size + 1)),
+            left=int(uniform[1] * (shape[1] - self.gt_size + 1)),
+            size=self.gt_size,
+            hflip=self.use_hflip and uniform[2] < 0.5,
+            vflip=self.use_rot and uniform[3] < 0.5,
+            transpose=self.use_rot and uniform[4] < 0.5,
+        )
+        return crop, int(uniform[5] * steps) * self.scale, int(uniform[6] * steps) * self.scale
+
+    def _decode(self, file: str) -> np.ndarray:
+        where = self.candidates.where(file)
+        try:
+            image = decode_rgb(self.candidates.read(file), where)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        if min(image.shape[:2]) < self.gt_size:
+            raise DataError(
+                f'{where}: {image.shape[1]} x {image.shape[0]} px, smaller than gt_size, '
+                f'{self.gt_size}. Remove its group, or lower gt_size.'
+            )
+        return image
+
+    def check(self, decode: bool = False) -> list[str]:
+        """Check every image that may be used; returns the problems, see `check_candidates`."""
+        return check_candidates(self.candidates, min_size=self.gt_size, decode=decode)

@@ -1,0 +1,41 @@
+# Makes a virtual environment and installs iqasr into it, in the order that works; sourced by
+# quickstart.sh and run_tests.sh. Quick when nothing has changed.
+#   IQASR_VENV  where the environment is (default: .venv in the repository)
+#   PYTHON      interpreter to use (default: the first suitable one found)
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+VENV="${IQASR_VENV:-.venv}"
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3.12 python3.11 python3.10 python3.13 python3 python; do
+    if "$candidate" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+        2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo 'No Python 3.10 to 3.13 was found. Install one, or name it: PYTHON=/path/to/python.' >&2
+  return 1
+}
+
+install_all() {
+  local pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check)
+  # torch first: basicsr's own build imports it. setuptools: see setup.py.
+  "${pip[@]}" 'setuptools<81' wheel cython numpy torch torchvision
+  if "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
+    "${pip[@]}" --no-build-isolation 'basicsr==1.4.2'
+  fi
+  "${pip[@]}" --no-build-isolation --editable '.[dev]'
+}
+
+stamp="$VENV/.iqasr-$(cksum < setup.py | tr ' ' '-')"
+if [ ! -f "$stamp" ]; then
+  python="$(find_python)"
+  echo "Installing into $VENV with $("$python" --version); this is done once."
+  "$python" -m venv --clear "$VENV"
+  install_all
+  touch "$stamp"
+fi
+# shellcheck disable=SC1091
+source "$VENV/bin/activate"

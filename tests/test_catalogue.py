@@ -1,0 +1,119 @@
+"""What is registered is imported, documented and listed; what is shipped as a file works."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from iqasr.option_check import load_options
+from iqasr.registry import (
+    ARCH_REGISTRY,
+    DATASET_REGISTRY,
+    DEGRADATION_REGISTRY,
+    GT_SAMPLER_REGISTRY,
+    LOSS_REGISTRY,
+    METRIC_REGISTRY,
+    MODEL_REGISTRY,
+    SCORER_REGISTRY,
+    takes_options,
+)
+from iqasr.schema import schema_of
+
+REPOSITORY = Path(__file__).parents[1]
+REGISTRIES = (
+    ARCH_REGISTRY,
+    DATASET_REGISTRY,
+    DEGRADATION_REGISTRY,
+    GT_SAMPLER_REGISTRY,
+    LOSS_REGISTRY,
+    METRIC_REGISTRY,
+    MODEL_REGISTRY,
+    SCORER_REGISTRY,
+)
+OURS = [
+    target
+    for registry in REGISTRIES
+    for _, target in registry
+    if target.__module__.startswith('iqasr.')
+]
+OPTION_FILES = sorted((REPOSITORY / 'options').rglob('*.yml'))
+SCRIPTS = sorted((REPOSITORY / 'scripts').glob('*.py'))
+
+
+def registering_modules():
+    for path in sorted((REPOSITORY / 'iqasr').rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                names = [ast.unparse(decorator) for decorator in node.decorator_list]
+                if any('_REGISTRY.register' in name for name in names):
+                    yield path, node.name
+
+
+def test_everything_that_registers_is_imported_by_the_package():
+    declared = {name for _, name in registering_modules()}
+    assert declared == {target.__name__ for target in OURS}
+    assert len(declared) >= 10
+
+
+@pytest.mark.parametrize('target', OURS, ids=lambda target: target.__name__)
+def test_registered_thing_is_documented_with_its_arguments(target):
+    documentation = inspect.getdoc(target)
+    assert documentation
+    if not takes_options(target):
+        names = [field.alias for field in schema_of(target).model_fields.values()]
+        inherited = ' '.join(inspect.getdoc(base) or '' for base in target.__mro__[:-1])
+        missing = [name for name in names if not re.search(rf'\b{name}:', inherited)]
+        assert missing == []
+
+
+@pytest.mark.parametrize('target', OURS, ids=lambda target: target.__name__)
+def test_registered_thing_is_listed_in_the_guide(target):
+    assert target.__name__ in (REPOSITORY / 'options/README.md').read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize('path', OPTION_FILES, ids=lambda path: path.name)
+def test_option_file_passes_the_check(path):
+    phase = 'test' if path.parent.name == 'test' else 'train'
+    options = load_options(path, phase=phase)
+    assert options.name == path.stem or phase == 'test'
+    assert len(path.read_text(encoding='utf-8').splitlines()) <= 110
+
+
+@pytest.mark.parametrize('path', SCRIPTS, ids=lambda path: path.name)
+def test_script_is_short_and_explains_itself(path, tmp_path):
+    help_text = subprocess.run(
+        [sys.executable, str(path), '--help'], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert help_text.returncode == 0
+    assert 'usage:' in help_text.stdout
+    assert len(path.read_text(encoding='utf-8').splitlines()) <= 45
+
+
+def commands_of(name: str) -> list[str]:
+    text = (REPOSITORY / name).read_text(encoding='utf-8')
+    blocks = re.findall(r'```bash\n(.*?)```', text, re.S)
+    lines = [line.split('  #')[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+@pytest.mark.parametrize('name', ['README.md', 'options/README.md', 'datasets/README.md'])
+def test_documented_commands_name_files_and_flags_that_exist(name):
+    commands = commands_of(name)
+    assert commands
+    for command in commands:
+        for path in re.findall(
+            r'\b((?:scripts|iqasr|options|tests)/[\w./-]+\.(?:py|sh|yml))', command
+        ):
+            assert (REPOSITORY / path).is_file(), command
+        script = re.search(
+            r'(?:python|torchrun)\S* (?:--\S+ )*((?:scripts|iqasr)/\w+\.py)', command
+        )
+        if script:
+            source = (REPOSITORY / script[1]).read_text(encoding='utf-8')
+            pipeline = (REPOSITORY / 'iqasr/pipeline.py').read_text(encoding='utf-8')
+            for flag in re.findall(r' (--?[a-z_]+)(?= |$)', command.split('.py', 1)[1]):
+                assert f"'{flag}'" in source + pipeline, command
