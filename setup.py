@@ -23,6 +23,7 @@ setup(
         'pyiqa>=0.1.10',
         'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
         'opencv-python',
+        'filelock',
         'lmdb',
         'numpy',
         'pydantic>=2',

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.distributed import Process
+from iqasr.paths import time_stamp
+
 logger = logging.getLogger('iqasr')
 
 
@@ -177,6 +180,18 @@ class CheckpointFolder:
             name: load_file(self.models / f'{name}_{iteration}.pth') for name in state['networks']
         }
         return networks, state
+
+    def set_aside_after(self, iteration: int, process: Process) -> None:
+        """Move the states of later iterations away: the run takes another course from here."""
+        later = [number for number in self.iterations() if number > iteration]
+        process.barrier()
+        if later and process.is_main:
+            folder = self.states / f'abandoned_{time_stamp()}'
+            folder.mkdir()
+            for number in later:
+                (self.states / f'{number}.state').rename(folder / f'{number}.state')
+            logger.warning('States of iterations after %d are kept in %s.', iteration, folder)
+        process.barrier()
 
     def load_newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Load the newest checkpoint that is whole.

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from iqasr.options import OptionError
+
 logger = logging.getLogger('iqasr')
 
 CPU = torch.device('cpu')
@@ -24,6 +26,8 @@ class Process:
     rank: int = 0
     world_size: int = 1
     device: torch.device = CPU
+    control: Any = None
+    """Group for messages between the hosts, so that no process waits for its device."""
 
     @property
     def is_main(self) -> bool:
@@ -35,7 +39,7 @@ class Process:
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.control)
         return values
 
     def mean(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -50,14 +54,14 @@ class Process:
         """Tell whether any process raised the flag; all processes get the same answer."""
         if self.world_size == 1:
             return flag
-        total = torch.tensor(float(flag), device=self.device)
-        dist.all_reduce(total)
+        total = torch.tensor(float(flag))
+        dist.all_reduce(total, group=self.control)
         return bool(total > 0)
 
     def barrier(self) -> None:
         """Wait for the other processes."""
         if self.world_size > 1:
-            dist.barrier()
+            dist.barrier(group=self.control)
 
 
 def join_processes(launcher: str, num_gpu: int | str) -> Process:
@@ -68,7 +72,7 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
         num_gpu: As in the option file; 0 keeps to the CPU.
 
     Raises:
-        RuntimeError: If ``--launcher pytorch`` is given without ``torchrun``.
+        OptionError: If ``--launcher pytorch`` is given without ``torchrun``.
     """
     use_gpu = num_gpu != 0 and torch.cuda.is_available()
     if launcher == 'none':
@@ -83,14 +87,15 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
             )
         return Process(device=torch.device('cuda' if use_gpu else 'cpu'))
     if 'RANK' not in os.environ:
-        raise RuntimeError(
+        raise OptionError(
             '--launcher pytorch: start with `torchrun --nproc_per_node=N iqasr/train.py ...`.'
         )
     device = torch.device('cuda', int(os.environ['LOCAL_RANK'])) if use_gpu else torch.device('cpu')
     if use_gpu:
         torch.cuda.set_device(device)
     dist.init_process_group('nccl' if use_gpu else 'gloo')
-    return Process(dist.get_rank(), dist.get_world_size(), device)
+    control = dist.new_group(backend='gloo')
+    return Process(dist.get_rank(), dist.get_world_size(), device, control)
 
 
 def leave_processes() -> None:

@@ -1,6 +1,7 @@
 """Check the sections of an option file against what they would build, before anything is built."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from iqasr.options import (
     LoaderOptions,
     OptionError,
     Options,
+    TrainOptions,
     apply_overrides,
     parse,
     read_yaml,
 )
+from iqasr.paths import resolve
 from iqasr.registry import (
     ARCH_REGISTRY,
     DATASET_REGISTRY,
@@ -39,9 +42,19 @@ MODEL_TYPES = ('RestorationModel', 'SRModel', 'SRGANModel', 'SwinIRModel')
 INJECTED = ('scale', 'sampler', 'table', 'norm', 'online')
 """Arguments that `MultiGTDataset` receives from other sections."""
 
+DATASETS = {
+    'train': ('MultiGTDataset', 'PairedImageDataset', 'RealESRGANPairedDataset'),
+    'val': ('PairedImageDataset', 'SingleImageDataset'),
+    'test': ('PairedImageDataset', 'SingleImageDataset'),
+}
+"""Which data sets of BasicSR and iqasr serve which phase; others, of a user's own, serve any."""
+
+BACKENDS = ('disk', 'lmdb', 'memcached')
+
 UNSUITABLE = {
     'LBFGS': 'it evaluates the loss several times an iteration',
     'SparseAdam': 'it takes sparse gradients only',
+    'Muon': 'it takes matrices only, and networks have biases and convolutions',
     'ReduceLROnPlateau': 'it needs a metric at every step; use MultiStepLR or CosineAnnealingLR',
     'LambdaLR': 'a function cannot be written in an option file',
     'MultiplicativeLR': 'a function cannot be written in an option file',
@@ -124,7 +137,12 @@ class OptionCheck:
             family = 'is not run by iqasr' if self._is_basicsr_model() else 'is unknown'
             self.problems.add('model_type', f"'{options.model_type}' {family}.{hint}")
         for key, section in options.datasets.items():
-            options.datasets[key] = self.dataset(f'datasets.{key}', section)
+            options.datasets[key] = self.dataset(key, section)
+        for phase in ('val', 'test'):
+            sets = options.datasets_of(phase).items()
+            names = [section.get('name', key) for key, section in sets]
+            for name in sorted({name for name in names if names.count(name) > 1}):
+                self.problems.add('datasets', f"two are called '{name}'; rename one.")
         options.network_g = self.component('network_g', options.network_g, ARCH_REGISTRY)
         if options.network_d is not None:
             options.network_d = self.component('network_d', options.network_d, ARCH_REGISTRY)
@@ -156,6 +174,15 @@ class OptionCheck:
             train.scheduler = self.found(
                 'train.scheduler', train.scheduler, find_scheduler, 'optimizer'
             )
+        self.adversary(train)
+        if self.options.datasets_of('val') and self.options.val.val_freq is None:
+            self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
+
+    def adversary(self, train: TrainOptions) -> None:
+        """Check that adversarial training has all its parts, or none."""
+        for key, section in train.terms.items():
+            if (key == 'gan') != str(section.get('type')).endswith('GANLoss'):
+                self.problems.add(f'train.{key}_opt', 'GANLoss, and only it, belongs to gan_opt.')
         adversarial = 'gan' in train.terms
         for path, value in (
             ('network_d', self.options.network_d),
@@ -165,14 +192,24 @@ class OptionCheck:
                 self.problems.add(path, 'is required by train.gan_opt and missing.')
             elif value is not None and not adversarial:
                 self.problems.add(path, 'is of no use without train.gan_opt; remove it or add one.')
-        if self.options.datasets_of('val') and self.options.val.val_freq is None:
-            self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
 
-    def dataset(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
+    def dataset(self, key: str, section: Mapping[str, Any]) -> dict[str, Any]:
         """Check a data set against the loader's options and its own constructor."""
+        path = f'datasets.{key}'
+        if not re.fullmatch(r'train|(val|test)(_\w+)?', key):
+            self.problems.add(path, 'call it train, val, val_2, ..., test, or test_2, ...')
+            return dict(section)
         cls = self.type_of(path, section, DATASET_REGISTRY)
         if cls is None:
             return dict(section)
+        suitable = DATASETS[key.split('_')[0]]
+        shipped = cls.__module__.startswith(('basicsr.', 'iqasr.'))
+        if shipped and cls.__name__ not in suitable:
+            listing = ', '.join(suitable)
+            self.problems.add(f'{path}.type', f'{cls.__name__} does not serve here; use {listing}.')
+        backend = section.get('io_backend', {'type': 'disk'})
+        if not isinstance(backend, Mapping) or backend.get('type') not in BACKENDS:
+            self.problems.add(f'{path}.io_backend', f'give a type: {", ".join(BACKENDS)}.')
         loader = set(LoaderOptions.model_fields)
         own = set(schema_names(cls, INJECTED if not takes_options(cls) else ('phase', 'scale')))
         both = {key: value for key, value in section.items() if key in loader}
@@ -207,8 +244,13 @@ class OptionCheck:
         if options.sampling is not None:
             options.sampling = self.component('sampling', options.sampling, GT_SAMPLER_REGISTRY)
             sampler = self.construct('sampling', GT_SAMPLER_REGISTRY)
-        if sampler is not None and sampler.needs_quality and options.quality is None:
-            self.problems.add('quality', f'is required by {options.sampling["type"]} and missing.')
+        if sampler is not None and sampler.needs_quality != (options.quality is not None):
+            reason = 'is required by' if sampler.needs_quality else 'is of no use to'
+            self.problems.add('quality', f'{reason} {options.sampling["type"]}.')
+        batch = options.datasets.get('train', {}).get('batch_size_per_gpu', 1)
+        if isinstance(batch, int) and batch > 0 and options.queue_size % batch:
+            reason = f'{options.queue_size} is no multiple of the batch, {batch}.'
+            self.problems.add('queue_size', reason)
         if options.quality is not None:
             self.quality()
 
@@ -250,7 +292,10 @@ class OptionCheck:
         cls = self.type_of(path, section, registry)
         if cls is None:
             return dict(section)
-        return check_section(self.problems, path, section, cls, provided)
+        checked = check_section(self.problems, path, section, cls, provided)
+        if isinstance(checked.get('weights'), str):
+            checked['weights'] = str(resolve(checked['weights']))
+        return checked
 
     def found(
         self, path: str, section: Mapping[str, Any], find: Callable[[str], type], provided: str

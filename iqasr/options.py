@@ -9,7 +9,7 @@ import copy
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
@@ -28,10 +28,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra='forbid')
 
 
+Name = Annotated[str, Field(pattern=r'^\w[\w.+-]*$')]
+"""A name that becomes part of a path."""
+
+
 class LoaderOptions(Section):
     """How a data set is read, beside what its own constructor takes."""
 
-    name: str = 'train'
+    name: Name | None = None
     type: str
     batch_size_per_gpu: PositiveInt = 1
     num_worker_per_gpu: int = Field(0, ge=0)
@@ -80,6 +84,13 @@ class ValOptions(Section):
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class WandbOptions(Section):
+    """Mirror TensorBoard to Weights & Biases, if a project is named."""
+
+    project: str | None = None
+    resume_id: str | None = None
+
+
 class LoggerOptions(Section):
     """What is written while training."""
 
@@ -87,7 +98,7 @@ class LoggerOptions(Section):
     save_checkpoint_freq: PositiveInt = 5000
     keep_checkpoints: PositiveInt | None = None
     use_tb_logger: bool = True
-    wandb: dict[str, Any] | None = None
+    wandb: WandbOptions | None = None
 
 
 class PathOptions(Section):
@@ -106,7 +117,7 @@ class PathOptions(Section):
 class Options(Section):
     """A whole option file."""
 
-    name: str
+    name: Name
     model_type: str = 'RestorationModel'
     scale: PositiveInt
     num_gpu: int | Literal['auto'] = 'auto'
@@ -142,13 +153,16 @@ class _Loader(yaml.SafeLoader):
     """YAML that reads ``1e-4`` as a number and refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[Any] = set()
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                line = key_node.start_mark.line + 1
-                raise OptionError(f"line {line}: '{key}' is given twice; keep one.")
-            seen.add(key)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise OptionError(
+                    f'line {line}: the name of an option cannot be a list or mapping.'
+                )
+            if key_node.value in seen:
+                raise OptionError(f"line {line}: '{key_node.value}' is given twice; keep one.")
+            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 
@@ -196,7 +210,10 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
             place = place.setdefault(key, {}) if isinstance(place, dict) else None
         if not isinstance(place, dict):
             raise OptionError(f"--force_yml '{override}': '{':'.join(sections)}' is no section.")
-        place[last] = yaml.load(text, Loader=_Loader)
+        try:
+            place[last] = yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise OptionError(f"--force_yml '{override}': {error}") from None
 
 
 def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:

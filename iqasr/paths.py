@@ -1,5 +1,6 @@
 """Where things are: option files may be run from any working directory."""
 
+import datetime
 from pathlib import Path
 
 
@@ -27,3 +28,8 @@ def resolve(path: str | Path) -> Path:
         if (base / path).exists():
             return base / path
     return Path.cwd() / path
+
+
+def time_stamp() -> str:
+    """The current time to the millisecond, fit for file names."""
+    return datetime.datetime.now().strftime('%Y%m%d_%H%M%S_%f')[:-3]

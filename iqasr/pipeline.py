@@ -2,10 +2,13 @@
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
+from torch.utils.data import Subset
 from tqdm import tqdm
 
 from iqasr.builders import build_dataset, build_model
@@ -15,8 +18,9 @@ from iqasr.distributed import Process, join_processes, leave_processes
 from iqasr.metrics import build_metric
 from iqasr.option_check import load_options
 from iqasr.options import OptionError, Options
-from iqasr.paths import project_root, resolve
-from iqasr.run_log import environment, log_to_file, set_up_logging, time_stamp
+from iqasr.paths import project_root, resolve, time_stamp
+from iqasr.quality import MissingWeightsError
+from iqasr.run_log import environment, log_to_file, set_up_logging
 from iqasr.training_run import TrainingRun
 from iqasr.validation import evaluate
 
@@ -70,7 +74,7 @@ def run(
         process = join_processes(arguments.launcher, options.num_gpu)
         set_up_logging(process)
         return work(options, process, arguments)
-    except (OptionError, DataError, CheckpointError) as error:
+    except (OptionError, DataError, CheckpointError, MissingWeightsError) as error:
         logger.error('%s', error)
         return WRONG_INPUT
     finally:
@@ -83,19 +87,62 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
     base = base_folder(options)
     root = base / 'experiments' / options.name
     if arguments.check:
-        return check(TrainingRun(options, process, root))
-    checkpoint = find_checkpoint(options, root, auto_resume=arguments.auto_resume)
+        with refusals():
+            training = TrainingRun(options, process, root)
+        return check(training)
     board = base / 'tb_logger' / options.name if options.logger.use_tb_logger else None
-    process.barrier()
-    if process.is_main:
-        if checkpoint is None:
-            set_aside(root)
-            set_aside(board)
-        log_to_file(root / f'train_{options.name}_{time_stamp()}.log')
-        write_text_atomically(options.as_yaml(), root / Path(arguments.opt).name)
-    process.barrier()
-    logger.info('%s\n%s', environment(), options.as_yaml())
-    return TrainingRun(options, process, root, checkpoint, board).train()
+    with claimed(root, process):
+        with refusals():
+            named = None if arguments.auto_resume else named_state(options)
+            if process.is_main:
+                if not (arguments.auto_resume or (named and named.parents[1] == root)):
+                    set_aside(root)
+                    set_aside(board)
+                log_to_file(root / f'train_{options.name}_{time_stamp()}.log')
+            process.barrier()
+            logger.info('%s\n%s', environment(), options.as_yaml())
+            checkpoint = None
+            if named:
+                checkpoint = CheckpointFolder(named.parents[1]).load(int(named.stem))
+            elif arguments.auto_resume:
+                checkpoint = CheckpointFolder(root).load_newest()
+            training = TrainingRun(options, process, root, checkpoint, board)
+            if process.is_main:
+                write_text_atomically(options.as_yaml(), root / Path(arguments.opt).name)
+        return training.train()
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what constructors and readers refuse into messages, while nothing is under way."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise OptionError(str(error)) from error
+
+
+@contextmanager
+def claimed(root: Path, process: Process) -> Iterator[None]:
+    """Keep a second process from training under the same name; a killed process frees it.
+
+    Raises:
+        OptionError: If another one does.
+    """
+    if not process.is_main:
+        yield
+        return
+    lock = FileLock(root.parent / f'.{root.name}.lock', blocking=False)
+    with refusals():
+        root.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OptionError(
+            f'{root}: another process is training under this name. Wait for it, or change name.'
+        ) from None
+    with lock:
+        lock.release()  # the context holds it a second time
+        yield
 
 
 def base_folder(options: Options) -> Path:
@@ -103,13 +150,19 @@ def base_folder(options: Options) -> Path:
     return resolve(options.path.root) if options.path.root else project_root()
 
 
-def find_checkpoint(options: Options, root: Path, *, auto_resume: bool) -> tuple | None:
-    """Load the checkpoint to continue from, if one is asked for and there."""
+def named_state(options: Options) -> Path | None:
+    """Find the training state that the option file names, if it names one.
+
+    Raises:
+        OptionError: If it is none.
+    """
     named = options.path.resume_state
-    if named is not None and not auto_resume:
-        state = resolve(named)
-        return CheckpointFolder(state.parents[1]).load(int(state.stem))
-    return CheckpointFolder(root).load_newest() if auto_resume else None
+    if named is None:
+        return None
+    path = resolve(named)
+    if path.suffix != '.state' or not path.stem.isdigit() or not path.is_file():
+        raise OptionError(f'path.resume_state: {named} is no file <iteration>.state.')
+    return path
 
 
 def set_aside(folder: Path | None) -> None:
@@ -121,7 +174,7 @@ def set_aside(folder: Path | None) -> None:
 
 
 def check(training: TrainingRun) -> int:
-    """Decode all training data and take one step, writing nothing."""
+    """Decode all training data, restore one image of each set, take one step; write nothing."""
     data = training.train_set
     if hasattr(data, 'check'):
         problems = data.check(decode=True)
@@ -132,8 +185,11 @@ def check(training: TrainingRun) -> int:
             data[index]
     if problems:
         raise DataError(problems)
-    batches = next(training.stream())
-    values = training.model.optimize_parameters(batches, 1, 0)
+    for name, dataset in training.val_sets.items():
+        first = Subset(dataset, [0])
+        evaluate(training.model.test, first, training.metrics, name=name, process=training.process)
+    with training.stream() as stream:
+        values = training.model.optimize_parameters(next(stream), 1, 0)
     if training.sick():
         raise DataError('The first step gives a loss that is not finite; look at the data.')
     numbers = ', '.join(f'{name} {float(value):.3e}' for name, value in values.items())
@@ -147,11 +203,15 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
     logger.info('%s\n%s', environment(), options.as_yaml())
-    model = build_model(options, process, options.manual_seed or 0)
-    metrics = [build_metric(name, section) for name, section in options.val.metrics.items()]
+    with refusals():
+        model = build_model(options, process, options.manual_seed or 0)
+        metrics = [build_metric(name, section) for name, section in options.val.metrics.items()]
+        sets = {
+            section.get('name', key): build_dataset(section, options, 'test')
+            for key, section in options.datasets_of('test').items()
+        }
     summary = {'name': options.name, 'better': {m.name: m.better for m in metrics}, 'sets': {}}
-    for key, section in options.datasets_of('test').items():
-        name = section.get('name', key)
+    for name, dataset in sets.items():
         ending = options.val.suffix or options.name
 
         def save_to(image: str, name: str = name, ending: str = ending) -> Path:
@@ -159,7 +219,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
 
         result = evaluate(
             model.test,
-            build_dataset(section, options, 'test'),
+            dataset,
             metrics,
             name=name,
             process=process,

@@ -1,16 +1,15 @@
 """What a run says: log file, terminal, TensorBoard, and the averages between two reports."""
 
-import datetime
 import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from iqasr.distributed import Process
+from iqasr.options import OptionError, WandbOptions
 
 logger = logging.getLogger('iqasr')
 
@@ -39,11 +38,6 @@ def log_to_file(path: Path) -> None:
     handler.setFormatter(logging.Formatter(FORMAT))
     for name in ('iqasr', 'basicsr'):
         logging.getLogger(name).addHandler(handler)
-
-
-def time_stamp() -> str:
-    """The current time, fit for file names."""
-    return datetime.datetime.now().strftime('%Y%m%d_%H%M%S')
 
 
 class Averages:
@@ -103,12 +97,12 @@ class Board:
     """
 
     def __init__(
-        self, folder: Path | None, first: int, wandb: dict[str, Any] | None, name: str
+        self, folder: Path | None, first: int, wandb: WandbOptions | None, name: str
     ) -> None:
         self.writer = None
         if folder is None:
             return
-        if wandb and wandb.get('project'):
+        if wandb is not None and wandb.project:
             start_wandb(wandb, name)
         from torch.utils.tensorboard import SummaryWriter
 
@@ -130,20 +124,20 @@ class Board:
             self.writer.close()
 
 
-def start_wandb(options: dict[str, Any], name: str) -> None:
+def start_wandb(options: WandbOptions, name: str) -> None:
     """Let Weights & Biases follow TensorBoard.
 
     Raises:
-        RuntimeError: If it is not installed.
+        OptionError: If it is not installed.
     """
     try:
         import wandb
     except ImportError as error:
-        raise RuntimeError('logger.wandb: `pip install wandb`, or remove the project.') from error
+        raise OptionError('logger.wandb: `pip install wandb`, or remove the project.') from error
     wandb.init(
-        project=options['project'],
+        project=options.project,
         name=name,
-        id=options.get('resume_id'),
+        id=options.resume_id,
         resume='allow',
         sync_tensorboard=True,
     )

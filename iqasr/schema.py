@@ -7,7 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    create_model,
+)
 from pydantic_core import ErrorDetails
 
 from iqasr.registry import nearest, takes_options
@@ -84,7 +92,7 @@ def schema_of(target: Callable[..., Any], provided: Collection[str] = ()) -> typ
         A model that refuses unknown names, missing arguments and values of the wrong kind.
     """
     if takes_options(target):
-        options = dict.fromkeys(keys_read_by(target), (Any, None))
+        options = {name: kind_by_name(name) for name in keys_read_by(target)}
     else:
         options = {
             parameter.name: (kind_of(parameter, hints), parameter.default)
@@ -159,6 +167,14 @@ def keys_read_by(cls: type) -> set[str]:
     return set(re.findall(r"""opt(?:\[|\.get\()['"](\w+)['"]""", source)) | set(
         re.findall(r"""['"](\w+)['"] in (?:self\.)?opt\b""", source)
     )
+
+
+def kind_by_name(name: str) -> tuple[Any, Any]:
+    """Kind and default of an option whose class has no signature to tell them."""
+    if name.startswith('dataroot_'):
+        return str, inspect.Parameter.empty
+    kinds = {'gt_size': PositiveInt | None, 'use_hflip': bool, 'use_rot': bool}
+    return kinds.get(name, Any), None
 
 
 def check_section(

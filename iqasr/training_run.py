@@ -1,9 +1,11 @@
 """One training run: the loop, and everything that keeps it alive for a week."""
 
+import difflib
 import logging
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from iqasr.builders import build_dataset, build_model, choose_seed, loader_options
 from iqasr.checkpoint import CheckpointError, CheckpointFolder
-from iqasr.data.loader import build_train_loader
+from iqasr.data.loader import training_stream
 from iqasr.distributed import Process
 from iqasr.metrics import build_metric
 from iqasr.options import Options
@@ -26,8 +28,8 @@ logger = logging.getLogger('iqasr')
 ROLLBACKS = 3
 """Returns to the same checkpoint before a run that keeps producing non-finite losses stops."""
 
-SIGNAL_INTERVAL = 10
-"""Iterations between two agreements of several processes on whether to stop."""
+PATIENCE = 2.0
+"""Seconds after which a second Ctrl-C means to stop at once."""
 
 BOARD_IMAGES = 4
 """Validation images shown in TensorBoard."""
@@ -64,9 +66,11 @@ class TrainingRun:
         self.seed = state.get('seed', choose_seed(options, process))
         self.iteration = state.get('iter', 0)
         self.position = state.get('position', 0)
-        self.best = Best(state.get('best'))
+        self.best = Best.read(root / 'best.json', until=self.iteration)
         self.rollbacks = 0
         self.stop_signal = 0
+        self.signalled = 0.0
+        self.last_saved = -1
         self.metrics = [build_metric(name, o) for name, o in options.val.metrics.items()]
         self.train_section = next(iter(options.datasets_of('train').values()))
         self.train_set = build_dataset(self.train_section, options, 'train')
@@ -77,6 +81,7 @@ class TrainingRun:
         self.model = build_model(options, process, self.seed)
         if checkpoint:
             self.restore(*checkpoint)
+            report_changes(state['options'], options.as_yaml())
         self.averages, self.stopwatch = Averages(), Stopwatch()
         main_board = board if process.is_main else None
         self.board = Board(main_board, self.iteration + 1, options.logger.wandb, options.name)
@@ -101,19 +106,17 @@ class TrainingRun:
         batch = loader_options(self.train_section).batch_size_per_gpu
         return batch * self.options.train.accumulate * self.process.world_size
 
-    def stream(self) -> Iterator[list[dict[str, Any]]]:
-        """The batches of each iteration, from the present position on, without end."""
-        loader = build_train_loader(
+    def stream(self) -> AbstractContextManager[Iterator[list[dict[str, Any]]]]:
+        """Open the stream of batches at the present position."""
+        return training_stream(
             self.train_set,
             loader_options(self.train_section),
             seed=self.seed,
+            accumulate=self.options.train.accumulate,
             start=self.position,
             rank=self.process.rank,
             world_size=self.process.world_size,
         )
-        batches = iter(loader)
-        while True:
-            yield [next(batches) for _ in range(self.options.train.accumulate)]
 
     def train(self) -> int:
         """Train to the last iteration.
@@ -132,9 +135,15 @@ class TrainingRun:
         )
         handlers = {s: signal.signal(s, self.note_signal) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
-            if self.iteration == 0:
+            self.checkpoints.set_aside_after(self.iteration, self.process)
+            if self.iteration in self.checkpoints.iterations():
+                self.last_saved = self.iteration
+                self.validate_when_due(total)  # unless the run was killed after it
+            else:
                 self.save()  # something to return to, and proof that the disk can be written
             self.loop(total)
+            if self.iteration >= total:
+                self.save_latest()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -146,8 +155,8 @@ class TrainingRun:
         hidden = None if self.process.is_main else True  # None: shown on a terminal only
         bar = tqdm(total=total, initial=self.iteration, unit='it', disable=hidden)
         loggers = [logging.getLogger(name) for name in ('iqasr', 'basicsr')]
-        with logging_redirect_tqdm(loggers) if not bar.disable else bar, bar:
-            stream = self.stream()
+        redirected = nullcontext() if bar.disable else logging_redirect_tqdm(loggers)
+        with redirected, bar, self.stream() as stream:
             self.stopwatch.skip()
             while self.iteration < total and not self.stopping():
                 batches = next(stream)
@@ -159,8 +168,7 @@ class TrainingRun:
                 self.stopwatch.mark('compute')
                 bar.update(self.iteration - bar.n)
                 self.after_iteration(total, bar)
-            unsaved = self.iteration not in self.checkpoints.iterations()
-            if self.iteration < total and unsaved and not self.sick():
+            if self.last_saved != self.iteration and not self.sick():
                 self.save()
             logger.info('Stopped at iteration %d of %d.', self.iteration, total)
 
@@ -173,26 +181,27 @@ class TrainingRun:
             return
         if last or self.iteration % log.print_freq == 0:
             self.report(total, bar)
-        frequency = self.options.val.val_freq
-        if self.val_sets and (last or self.iteration % frequency == 0):
-            self.validate()
         if saving:
             self.save()
-            if last:
-                self.save_latest()
+        self.validate_when_due(total)
         self.stopwatch.skip()
 
     def note_signal(self, number: int, _: Any) -> None:
-        """Remember to stop after this iteration; a second signal stops at once."""
-        logger.warning('%s: saving after this iteration.', signal.Signals(number).name)
-        self.stop_signal = number
-        signal.signal(number, signal.default_int_handler)
+        """Remember to stop after this iteration.
+
+        Launchers repeat SIGTERM, and a terminal's Ctrl-C reaches a process twice under a launcher,
+        so that only a later Ctrl-C means to stop at once.
+        """
+        now = time.monotonic()
+        if number == signal.SIGINT and self.stop_signal and now - self.signalled > PATIENCE:
+            raise KeyboardInterrupt
+        if not self.stop_signal:
+            logger.warning('%s: saving after this iteration.', signal.Signals(number).name)
+            self.stop_signal, self.signalled = number, now
 
     def stopping(self) -> bool:
         """Tell whether a process has been asked to stop; all processes agree."""
-        if self.process.world_size > 1:
-            if self.iteration % SIGNAL_INTERVAL:
-                return False
+        if self.process.any(self.stop_signal != 0) and self.process.world_size > 1:
             self.stop_signal = max(self.process.gather(self.stop_signal))
         return self.stop_signal != 0
 
@@ -207,7 +216,7 @@ class TrainingRun:
             TrainingError: If this keeps happening.
         """
         found, self.rollbacks = self.iteration, self.rollbacks + 1
-        networks, state = self.checkpoints.load_newest()
+        networks, state = self.checkpoints.load(self.last_saved)
         if self.rollbacks > ROLLBACKS:
             raise TrainingError(
                 f'A loss was not finite at or before iteration {found}, {self.rollbacks} times '
@@ -216,7 +225,7 @@ class TrainingRun:
             )
         self.restore(networks, state)
         self.iteration = state['iter']
-        self.best = Best(state['best'])
+        self.best = Best.read(self.root / 'best.json', until=self.iteration)
         self.averages.take(self.process)
         logger.warning(
             'A loss was not finite at or before iteration %d: back to the checkpoint at iteration '
@@ -247,6 +256,12 @@ class TrainingRun:
         )
         self.board.scalars(values, self.iteration)
 
+    def validate_when_due(self, total: int) -> None:
+        """Validate at multiples of ``val_freq`` and at the end, once each."""
+        due = self.iteration == total or self.iteration % (self.options.val.val_freq or total) == 0
+        if self.val_sets and due and self.best.iteration < self.iteration:
+            self.validate()
+
     def validate(self) -> None:
         """Measure the network on every validation set."""
         for name, dataset in self.val_sets.items():
@@ -268,10 +283,16 @@ class TrainingRun:
                 process=self.process,
                 save_to=save_to if self.options.val.save_img else None,
                 show=show,
+                interrupted=lambda: self.stop_signal != 0,
             )
+            if result is None:
+                return
             logger.info(self.best.update(result, self.metrics, self.iteration))
             means = {f'metrics/{name}/{metric}': v for metric, v in result.means().items()}
             self.board.scalars(means, self.iteration)
+        self.best.iteration = self.iteration
+        if self.process.is_main:
+            self.best.write(self.root / 'best.json')
 
     def save(self) -> None:
         """Write a checkpoint from which the run continues exactly."""
@@ -279,7 +300,7 @@ class TrainingRun:
             'iter': self.iteration,
             'position': self.position,
             'seed': self.seed,
-            'best': self.best.records,
+            'options': self.options.as_yaml(),
             'networks': list(self.model.networks()),
             **self.model.training_state(),
         }
@@ -289,9 +310,22 @@ class TrainingRun:
             seconds = time.perf_counter() - started
             logger.info('Checkpoint at iteration %d saved in %.1f s.', self.iteration, seconds)
         self.process.barrier()
+        self.last_saved = self.iteration
         self.rollbacks = 0
 
     def save_latest(self) -> None:
         """Write the finished networks under the name BasicSR gives them."""
-        if self.process.is_main:
+        if self.process.is_main and not (self.checkpoints.models / 'net_g_latest.pth').is_file():
             self.checkpoints.save_networks('latest', self.model.network_files())
+
+
+def report_changes(before: str, now: str) -> None:
+    """Say which options differ from those a checkpoint was made with."""
+    lines = difflib.ndiff(before.splitlines(), now.splitlines())
+    changes = [line for line in lines if line[:2] in ('- ', '+ ')]
+    if changes:
+        logger.warning(
+            'The options have changed since the checkpoint. Seed, learning rates and schedules '
+            'continue as saved; everything else follows the option file:\n%s',
+            '\n'.join(changes),
+        )

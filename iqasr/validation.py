@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from iqasr.checkpoint import write_text_atomically
-from iqasr.data.loader import quiet_worker
+from iqasr.checkpoint import write_json, write_text_atomically
+from iqasr.data.loader import keep_to_one_core
 from iqasr.distributed import Process
 from iqasr.metrics import Metric
 
@@ -68,7 +69,8 @@ def evaluate(
     workers: int = 0,
     save_to: Callable[[str], Path] | None = None,
     show: Callable[[str, np.ndarray, np.ndarray, np.ndarray | None], None] | None = None,
-) -> Result:
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Result | None:
     """Restore every image of a test set and measure it.
 
     Args:
@@ -79,15 +81,18 @@ def evaluate(
         process: Images are shared out over the processes.
         workers: Loader workers.
         save_to: Path of the restored image, given its name; None saves none.
+        interrupted: Asked between images whether to give up.
         show: Called with name, input, output and ground truth (uint8 BGR) of each image.
 
     Returns:
-        The rows of all images, on every process, in the order of the set.
+        The rows of all images, on every process, in the order of the set; None if given up.
     """
     mine = list(range(process.rank, len(dataset), process.world_size))
-    loader = DataLoader(Subset(dataset, mine), num_workers=workers, worker_init_fn=quiet_worker)
+    loader = DataLoader(Subset(dataset, mine), num_workers=workers, worker_init_fn=keep_to_one_core)
     found = []
     for index, item in zip(mine, progress(loader, name, process), strict=True):
+        if interrupted():
+            break
         key = Path(item['lq_path'][0]).stem
         output = image_of(restore(item['lq'].to(process.device))[0])
         gt = image_of(item['gt'][0]) if 'gt' in item else None
@@ -102,11 +107,22 @@ def evaluate(
             write_image(save_to(key), output)
         if show is not None:
             show(key, image_of(item['lq'][0]), output, gt)
-        row = {'name': key} | {metric.name: metric(output, gt) for metric in metrics}
+        row = {'name': key} | {m.name: measure(m, key, output, gt) for m in metrics}
         found.append((index, row, files))
     everyone = sorted((f for part in process.gather(found) for f in part), key=lambda f: f[0])
+    if len(everyone) < len(dataset):
+        return None
     files_by_name = {row['name']: files for _, row, files in everyone}
     return Result(name, [row for _, row, _ in everyone], files_by_name)
+
+
+def measure(metric: Metric, key: str, output: np.ndarray, gt: np.ndarray | None) -> float:
+    """Evaluate a metric; where it has no value (an image too small for it), NaN and a warning."""
+    try:
+        return metric(output, gt)
+    except Exception as error:  # whatever a metric fails with, it is no reason to stop training
+        logger.warning('%s has no value for %s: %s', metric.name, key, error)
+        return float('nan')
 
 
 def progress(loader: Iterable[Any], label: str, process: Process) -> Iterable[Any]:
@@ -141,10 +157,29 @@ def side_by_side(lq: np.ndarray, output: np.ndarray, gt: np.ndarray | None) -> T
 
 
 class Best:
-    """The best value of every metric so far, and when it came."""
+    """The best value of every metric so far, and when it came; kept in a file of the run.
 
-    def __init__(self, records: Mapping[str, Any] | None = None) -> None:
+    Args:
+        iteration: Iteration of the last validation.
+        records: ``value`` and ``iteration`` by ``<set>/<metric>``.
+    """
+
+    def __init__(self, iteration: int = 0, records: Mapping[str, Any] | None = None) -> None:
+        self.iteration = iteration
         self.records: dict[str, Any] = dict(records or {})
+
+    @classmethod
+    def read(cls, path: Path, until: int) -> 'Best':
+        """Read what `write` wrote, as far as it lies not beyond iteration `until`."""
+        if not path.is_file() or until == 0:
+            return cls()
+        content = json.loads(path.read_text(encoding='utf-8'))
+        records = {k: r for k, r in content['records'].items() if r['iteration'] <= until}
+        return cls(min(content['iteration'], until), records)
+
+    def write(self, path: Path) -> None:
+        """Write to a file."""
+        write_json({'iteration': self.iteration, 'records': self.records}, path)
 
     def update(self, result: Result, metrics: Sequence[Metric], iteration: int) -> str:
         """Take in a validation.

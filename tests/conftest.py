@@ -13,6 +13,8 @@ import skimage.data
 import torch
 import yaml
 
+import iqasr  # noqa: F401  (lets the tests import basicsr with any torchvision)
+
 torch.set_num_threads(1)
 
 

@@ -55,6 +55,18 @@ REFUSALS = {
         {'type': 'GANLoss', 'gan_type': 'vanilla'},
         'network_d: is required by train',
     ),
+    'datasets:valid': ({'type': 'PairedImageDataset'}, 'datasets.valid: call it train, val, val_2'),
+    'datasets:val:dataroot_lq': (3, 'datasets.val.dataroot_lq: should be a valid string, not 3.'),
+    'datasets:val:name': ('a/b', 'datasets.val.name: '),
+    'datasets:val:type': ('MultiGTDataset', 'MultiGTDataset does not serve here; use Paired'),
+    'datasets:train:io_backend': ({'typ': 'disk'}, 'io_backend: give a type: disk, lmdb'),
+    'datasets:train:gt_size': ('abc', 'datasets.train.gt_size: should be a valid integer'),
+    'train:adv_opt': ({'type': 'GANLoss', 'gan_type': 'vanilla'}, 'belongs to gan_opt'),
+    'logger:wandb': (
+        {'projct': 'x'},
+        "logger.wandb.projct: unknown option. Did you mean 'project'",
+    ),
+    'name': ('', 'name: '),
     'scael': (4, "scael: unknown option. Did you mean 'scale'?"),
     'train:scheduler': ({'type': 'ReduceLROnPlateau'}, 'it needs a metric at every step'),
 }
@@ -82,7 +94,10 @@ def test_all_problems_are_reported_at_once(paired_options, write_options):
     assert all(path.split(':')[-1] in text for path in list(REFUSALS)[:4])
 
 
-@pytest.mark.parametrize('path', ['train:total_iter', 'train:optim_g', 'network_g', 'scale'])
+@pytest.mark.parametrize(
+    'path',
+    ['train:total_iter', 'train:optim_g', 'network_g', 'scale', 'datasets:val:dataroot_lq'],
+)
 def test_missing_option_is_named(path, paired_options, write_options):
     *sections, last = path.split(':')
     place = paired_options
@@ -114,7 +129,7 @@ def test_bad_candidate_option_is_refused(path, candidate_options, write_options)
 def test_sampler_that_needs_quality_asks_for_it(candidate_options, write_options):
     candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
     text = problems_of(candidate_options, write_options)
-    assert 'quality: is required by ArgmaxSampler and missing.' in text
+    assert 'quality: is required by ArgmaxSampler.' in text
 
 
 def test_values_become_what_the_constructor_asks_for(paired_options, write_options):
@@ -141,7 +156,24 @@ def test_missing_file_suggests_the_nearest(tmp_path):
         read_yaml(tmp_path / 'rrbd_x4.yml')
 
 
-@pytest.mark.parametrize('text', ['', '- 1', 'a: [1', 'a: b: c'])
+def test_two_data_sets_of_one_name_are_refused(paired_options, write_options):
+    paired_options['datasets']['val_2'] = paired_options['datasets']['val']
+    assert "two are called 'pieces'" in problems_of(paired_options, write_options)
+
+
+def test_quality_that_nobody_uses_is_refused(candidate_options, write_options):
+    candidate_options['quality'] = {'scorer': {'type': 'NIQEScorer'}}
+    text = problems_of(candidate_options, write_options)
+    assert 'quality: is of no use to UniformSampler.' in text
+
+
+def test_merge_keys_of_yaml_work(tmp_path):
+    path = tmp_path / 'x.yml'
+    path.write_text('a: &a {x: 1}\nb:\n  <<: *a\n  y: 2\n')
+    assert read_yaml(path)['b'] == {'x': 1, 'y': 2}
+
+
+@pytest.mark.parametrize('text', ['', '- 1', 'a: [1', 'a: b: c', '[a]: 1'])
 def test_unusable_yaml_is_refused_by_name(tmp_path, text):
     path = tmp_path / 'x.yml'
     path.write_text(text)
@@ -160,7 +192,7 @@ def test_overrides_reach_any_depth():
     }
 
 
-@pytest.mark.parametrize('override', ['train', 'name:x=1', '=3'])
+@pytest.mark.parametrize('override', ['train', 'name:x=1', '=3', 'name=[a'])
 def test_override_that_leads_nowhere_is_refused(override):
     with pytest.raises(OptionError, match='--force_yml'):
         apply_overrides({'name': 'a'}, [override])

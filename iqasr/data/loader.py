@@ -9,10 +9,12 @@ Source:
     ``manual_seed: 0``.
 """
 
+import itertools
 import math
 import random  # noqa: TID251 - seeded for the data sets of BasicSR, which draw from it
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -109,27 +111,30 @@ class PlacedDataset(Dataset):
         return self.dataset[index]
 
 
-def build_train_loader(
+@contextmanager
+def training_stream(
     dataset: Any,
     options: LoaderOptions,
     *,
     seed: int,
+    accumulate: int = 1,
     start: int = 0,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader:
-    """Make the endless loader of the training stream.
+) -> Iterator[Iterator[list[Any]]]:
+    """Open the training stream; its workers are started once and end with the context.
 
     Args:
         dataset: What is read.
         options: Batch size, workers, enlargement.
         seed: Seed of the run.
+        accumulate: Batches that belong to one iteration.
         start: Position of the first sample.
         rank: This process.
         world_size: Number of processes.
 
-    Returns:
-        A loader to be iterated once; its workers are started once and live as long as the run.
+    Yields:
+        The batches of each iteration, without end.
     """
     sampler = PositionSampler(
         len(dataset),
@@ -141,18 +146,30 @@ def build_train_loader(
         rank=rank,
         world_size=world_size,
     )
-    return DataLoader(
+    loader = DataLoader(
         PlacedDataset(dataset, seed),
         batch_sampler=sampler,
         num_workers=options.num_worker_per_gpu,
         pin_memory=options.pin_memory and torch.cuda.is_available(),
-        worker_init_fn=quiet_worker,
+        worker_init_fn=leave_signals_to_main,
     )
+    batches = iter(loader)
+    try:
+        yield ([next(batches) for _ in range(accumulate)] for _ in itertools.count())
+    finally:
+        # Left to the interpreter, which would end them by a signal they ignore, it would hang.
+        if options.num_worker_per_gpu:
+            batches._shutdown_workers()
 
 
-def quiet_worker(_: int) -> None:
-    """Keep a worker to one core, and leave it to the main process to react to signals."""
-    torch.set_num_threads(1)  # the workers are the parallelism
+def keep_to_one_core(_: int) -> None:
+    """Keep a worker to one core: the workers are the parallelism."""
+    torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+def leave_signals_to_main(worker: int) -> None:
+    """Let a worker outlive a signal to the whole group, so that the iteration can be finished."""
+    keep_to_one_core(worker)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -1,5 +1,6 @@
 """The training sum: named terms, each already weighted, each logged."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from iqasr.quality.base import MissingWeightsError
 from iqasr.registry import LOSS_REGISTRY, build
 
 
@@ -39,17 +41,20 @@ class ReferenceTerm(Term):
     """Any loss of BasicSR's registry, called on output and ground truth.
 
     Args:
-        loss: A module with the call ``loss(output, gt)``; several results (BasicSR's perceptual
-            loss returns content and style) are added, absent ones left out.
+        loss: A module with the call ``loss(output, gt)``, or ``loss(output)`` where the next
+            argument is a weight (total variation). Several results (BasicSR's perceptual loss
+            returns content and style) are added, absent ones left out.
     """
 
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
         self.loss = loss
+        arguments = list(inspect.signature(loss.forward).parameters)
+        self.compares = len(arguments) > 1 and arguments[1] != 'weight'
 
     def forward(self, batch: Batch) -> Tensor:
         """Compare the output with the ground truth."""
-        result = self.loss(batch.output, batch.gt)
+        result = self.loss(batch.output, *([batch.gt] if self.compares else []))
         if isinstance(result, tuple):
             result = sum(part for part in result if part is not None)
         return result
@@ -82,12 +87,12 @@ def build_term(options: Mapping[str, Any]) -> Term:
 
     Raises:
         ValueError: If the loss refuses its options.
-        RuntimeError: If weights a perceptual loss needs cannot be had.
+        MissingWeightsError: If pretrained features are neither here nor to be had.
     """
     try:
         loss = build(LOSS_REGISTRY, options)
     except OSError as error:
-        raise RuntimeError(
+        raise MissingWeightsError(
             f'{options["type"]}: its pretrained features cannot be downloaded ({error}). Put the '
             'file torchvision asks for (vgg19-dcbb9e9d.pth for vgg19) into '
             '~/.cache/torch/hub/checkpoints/, or remove this term.'

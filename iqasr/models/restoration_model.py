@@ -74,9 +74,25 @@ class RestorationModel:
                 strict=getattr(paths, f'strict_load_{which}'),
             )
             logger.info('network_%s: weights of %s.', which, pretrained)
+        if which == 'g':
+            self.check_scale(network)
         count = sum(parameter.numel() for parameter in network.parameters())
         logger.info('network_%s: %s, %s parameters.', which, section['type'], f'{count:,}')
         return network.to(self.device)
+
+    @torch.no_grad()
+    def check_scale(self, network: nn.Module) -> None:
+        """Restore a small image to see that the network enlarges as much as the data asks.
+
+        Raises:
+            ValueError: If it does not.
+        """
+        scale = self.options.scale
+        size = max(16, self.options.network_g.get('window_size', 1))
+        found = network.eval()(torch.zeros(1, 3, size, size)).shape[-1] / size
+        network.train()
+        if found != scale:
+            raise ValueError(f'network_g enlarges {found:g} times, but scale is {scale}.')
 
     def set_up_training(self) -> None:
         """Build what only training needs."""
@@ -172,7 +188,7 @@ class RestorationModel:
         for number, data in enumerate(batches):
             lq, gt, chosen = self.feed_data(data, position + number)
             pairs.append((lq, gt))
-            log = chosen
+            add_to(log, chosen, len(batches))
         update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
         outputs = self.step_generator(pairs, log, update_g, iteration)
         if self.net_d is not None:
@@ -222,8 +238,7 @@ class RestorationModel:
 
     def note(self, log: dict, values: Mapping[str, Tensor], loss: Tensor, parts: int) -> None:
         """Add the mean of the accumulated batches to the log, and watch the loss, on the device."""
-        for name, value in values.items():
-            log[name] = log.get(name, 0) + value / parts
+        add_to(log, values, parts)
         self.finite &= loss.detach().isfinite()
 
     def apply(self, which: str, network: nn.Module, log: dict, iteration: int) -> None:
@@ -282,7 +297,9 @@ class RestorationModel:
         network.eval()
         height, width = lq.shape[-2:]
         window = self.options.network_g.get('window_size', 1)
-        padded = F.pad(lq, (0, -width % window, 0, -height % window), 'reflect')
+        padding = (0, -width % window, 0, -height % window)
+        mode = 'reflect' if padding[1] < width and padding[3] < height else 'replicate'
+        padded = F.pad(lq, padding, mode)
         output = network(padded)[..., : height * self.options.scale, : width * self.options.scale]
         network.train(training)
         return output.clamp(0, 1)
@@ -305,10 +322,24 @@ class RestorationModel:
         """What beside the weights an exact continuation needs, the pools of all processes too."""
         pool = self.pool.state_dict() if self.pool is not None else None
         return {
+            'pool_of': self.pool_of(),
             'optimizers': {k: o.state_dict() for k, o in self.optimizers.items()},
             'schedulers': {k: s.state_dict() for k, s in self.schedulers.items()},
             'pools': self.process.gather(pool),
         }
+
+    def pool_of(self) -> list[int]:
+        """What a pool must agree on to be continued: size, batch, crop, number of processes."""
+        data = self.options.datasets['train']
+        sizes = [self.options.queue_size, data.get('batch_size_per_gpu', 1), data.get('gt_size', 0)]
+        return [*sizes, self.process.world_size]
+
+    def load_pool(self, state: Mapping[str, Any]) -> None:
+        """Continue the pair pool, or say why it starts empty."""
+        if state['pool_of'] == self.pool_of():
+            self.pool.load_state_dict(state['pools'][self.process.rank])
+        else:
+            logger.warning('The pair pool starts empty: batch, crop or processes have changed.')
 
     def load(self, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Continue from `network_files` and `training_state`.
@@ -321,14 +352,15 @@ class RestorationModel:
         if self.net_g_ema is not None:
             self.net_g_ema.load_state_dict(networks['net_g']['params_ema'])
         for key, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state['optimizers'][key])
+            saved = state['optimizers'][key]
+            if saved['param_groups'][0].keys() != optimizer.param_groups[0].keys():
+                raise ValueError(f'optim_{key} is of another type')
+            optimizer.load_state_dict(saved)
             optimizer.zero_grad(set_to_none=True)
         for key, scheduler in self.schedulers.items():
             scheduler.load_state_dict(state['schedulers'][key])
-        if self.pool is not None and len(state['pools']) == self.process.world_size:
-            self.pool.load_state_dict(state['pools'][self.process.rank])
-        elif self.pool is not None:
-            logger.warning('The pair pool starts empty: the number of processes has changed.')
+        if self.pool is not None:
+            self.load_pool(state)
         self.finite.fill_(True)
 
 
@@ -346,6 +378,12 @@ def crop_at(image: Tensor, corner: Tensor, size: int) -> Tensor:
     corners = corner.tolist()
     crops = [i[:, y : y + size, x : x + size] for i, (y, x) in zip(image, corners, strict=True)]
     return torch.stack(crops)
+
+
+def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> None:
+    """Add one of several parts of a mean."""
+    for name, value in values.items():
+        log[name] = log.get(name, 0) + value / parts
 
 
 def on_cpu(network: nn.Module) -> dict[str, Tensor]:

@@ -48,7 +48,7 @@ class GTChoice:
             spread = data['perplexity'].to(device)
         else:
             candidates = data['candidates'].to(device, non_blocking=True)
-            quality = self.score(data['candidates'], data['allowed'], device)
+            quality = self.score(candidates, data['allowed'])
             probabilities = self.sampler.probabilities(quality)
             choice = self.sampler.sample(quality, generator)
             spread = perplexity(probabilities)
@@ -59,20 +59,21 @@ class GTChoice:
         return gt, log
 
     @torch.no_grad()
-    def score(self, candidates: Tensor, allowed: Tensor, device: torch.device) -> Tensor:
+    def score(self, candidates: Tensor, allowed: Tensor) -> Tensor:
         """Score the allowed candidates of a batch.
 
         Args:
-            candidates: :math:`(N, K, 3, H, W)` uint8.
+            candidates: :math:`(N, K, 3, H, W)` uint8, where the scorer works.
             allowed: :math:`(N, K)` bool, on the CPU: which to score.
-            device: Where the scorer works.
 
         Returns:
-            Normalised quality, :math:`(N, K)` on `device`; ``-inf`` where not allowed.
+            Normalised quality, :math:`(N, K)` beside the candidates; ``-inf`` where not allowed.
         """
-        images = candidates[allowed].to(device, non_blocking=True).float().div(255)
-        quality = torch.full(allowed.shape, float('-inf'), device=device)
-        quality[allowed.to(device)] = self.scorer(images).to(quality)
+        # Places are found on the CPU: finding them on the device would wait for it.
+        places = tuple(i.to(candidates.device) for i in allowed.nonzero(as_tuple=True))
+        images = candidates[places].float().div(255)
+        quality = torch.full(allowed.shape, float('-inf'), device=candidates.device)
+        quality[places] = self.scorer(images).to(quality)
         return normalise_quality(
             quality, self.norm, score_range=self.scorer.score_range, mean=0.0, std=1.0
         )

@@ -1,4 +1,5 @@
 import itertools
+import multiprocessing
 import random
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from basicsr.data.data_sampler import EnlargedSampler
 from torch.utils.data import Dataset
 
-from iqasr.data.loader import PositionSampler, build_train_loader
+from iqasr.data.loader import PositionSampler, training_stream
 from iqasr.options import LoaderOptions
 
 
@@ -62,8 +63,8 @@ class GlobalDraws(Dataset):
 
 def stream(workers, start=0, count=6, seed=0):
     options = LoaderOptions(type='x', batch_size_per_gpu=2, num_worker_per_gpu=workers)
-    loader = build_train_loader(GlobalDraws(), options, seed=seed, start=start)
-    return torch.stack(list(itertools.islice(iter(loader), count)))
+    with training_stream(GlobalDraws(), options, seed=seed, start=start) as batches:
+        return torch.stack([batch for (batch,) in itertools.islice(batches, count)])
 
 
 def test_draws_do_not_depend_on_the_number_of_workers():
@@ -83,3 +84,17 @@ def test_a_resumed_stream_continues():
 
 def test_seeds_differ():
     assert not torch.equal(stream(0, seed=0), stream(0, seed=1))
+
+
+def failing_stream():
+    options = LoaderOptions(type='x', num_worker_per_gpu=2)
+    with training_stream(GlobalDraws(), options, seed=0) as batches:
+        next(batches)
+        assert len(multiprocessing.active_children()) == 2
+        raise KeyError
+
+
+def test_workers_end_with_the_stream_also_after_an_error():
+    with pytest.raises(KeyError):
+        failing_stream()
+    assert multiprocessing.active_children() == []

@@ -5,6 +5,7 @@ from basicsr.losses.gan_loss import GANLoss
 from torch import nn
 
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+from iqasr.quality import MissingWeightsError
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_missing_pretrained_features_name_the_file(monkeypatch):
     from basicsr.archs import vgg_arch
 
     monkeypatch.setattr(vgg_arch.vgg, 'vgg19', offline)
-    with pytest.raises(RuntimeError, match=r'vgg19-dcbb9e9d\.pth'):
+    with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
         build_term({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}})
 
 
@@ -112,3 +113,10 @@ def test_batch_statistics_do_not_mix_real_and_fake(batch):
     real = norm(batch.gt)
     expected = ((real - 1) ** 2).mean() + (norm(batch.output.detach() + 5) ** 2).mean()
     assert separate.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_total_variation_is_not_weighted_by_the_ground_truth(batch):
+    term = build_term({'type': 'WeightedTVLoss'})
+    output = batch.output
+    expected = output.diff(dim=-1).abs().mean() + output.diff(dim=-2).abs().mean()
+    assert term(batch).item() == pytest.approx(expected.item(), rel=1e-6)
