@@ -33,7 +33,7 @@ setup(
         'tensorboard',
         'tqdm',
     ],
-    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff']},
+    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff', 'spandrel', 'peft']},
     entry_points={
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',

@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iqasr.data.checks import (
-    check_image_folder,
-    check_pairs,
-)
+from iqasr.data.checks import check_image_folder, check_other_files
 from iqasr.data.image_files import DataError
+from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.pair_checks import check_lmdb_pairs, check_pairs
 from iqasr.data.quality_table import QualityTable
 from iqasr.distributed import Process
 from iqasr.models import RestorationModel
-from iqasr.option_check import INJECTED
-from iqasr.options import LoaderOptions, Options
+from iqasr.option_types import INJECTED
+from iqasr.options import LoaderOptions, OptionError, Options
 from iqasr.paths import resolve
 from iqasr.quality import QualityScorer
 from iqasr.registry import (
@@ -66,6 +65,12 @@ def build_choice(options: Options, process: Process) -> GTChoice | None:
     if quality is None or quality.table is not None:
         return GTChoice(build_sampler(options))
     scorer: QualityScorer = build(SCORER_REGISTRY, quality.scorer)
+    sizes = [section.get('gt_size', 0) for section in options.datasets_of('train').values()]
+    if sizes and min(sizes) < scorer.min_size:
+        raise OptionError(
+            f'datasets.train.gt_size: {min(sizes)} px are too few for {scorer.name}, which needs '
+            f'{scorer.min_size}. Use larger crops, or another quality.scorer.'
+        )
     return GTChoice(build_sampler(options), scorer.to(process.device), quality.norm)
 
 
@@ -86,7 +91,12 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
         drop_missing_list(section)
         section['io_backend'] = dict(section['io_backend'])
         check_files(section, options.scale, phase)
-        dataset = build(DATASET_REGISTRY, section, phase=phase, scale=options.scale)
+        try:
+            dataset = build(DATASET_REGISTRY, section, phase=phase, scale=options.scale)
+        except (KeyError, TypeError, AssertionError) as error:
+            raise DataError(
+                f'{section["type"]} cannot be built from its options: {error!r}.'
+            ) from error
         sort_files(dataset, section)
     else:
         own = {k: v for k, v in section.items() if k not in LoaderOptions.model_fields}
@@ -114,10 +124,14 @@ def drop_missing_list(section: dict[str, Any]) -> None:
         del section['meta_info_file']
 
 
+def listing_of(section: Mapping[str, Any]) -> str | None:
+    """Find the file that lists the images; without one, BasicSR takes all files of the folder."""
+    return section.get('meta_info_file') or section.get('meta_info')
+
+
 def sort_files(dataset: Any, section: Mapping[str, Any]) -> None:
     """Put the images of a folder in order, which BasicSR leaves to the file system."""
-    listed = section.get('meta_info_file') or section.get('meta_info')
-    if not listed and isinstance(getattr(dataset, 'paths', None), list):
+    if not listing_of(section) and isinstance(getattr(dataset, 'paths', None), list):
         dataset.paths.sort(key=str)
 
 
@@ -138,23 +152,33 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
     Raises:
         DataError: With the files that are unreadable, unsuitable or wrongly paired.
     """
-    if section['io_backend'].get('type') != 'disk':
+    backend = section['io_backend'].get('type')
+    if backend not in ('disk', 'lmdb'):
         return
-    roots = [Path(section[k]) for k in ('dataroot_gt', 'dataroot_lq') if section.get(k)]
-    missing = [str(root) for root in roots if not root.is_dir()]
+    roots = [section[k] for k in ('dataroot_gt', 'dataroot_lq') if section.get(k)]
+    missing = [root for root in roots if not Path(root).is_dir()]
     if missing:
         raise DataError(
             f'{", ".join(missing)}: no such folder, neither here nor in the project. Check '
             f'the dataroot options of {section.get("name", phase)}.'
         )
     training = phase == 'train'
-    if len(roots) == 2:
+    sizes = {'exact': training, 'min_size': section.get('gt_size') or 1 if training else 1}
+    problems = []
+    if backend == 'lmdb':
+        for root in roots:
+            check_lmdb(root)
+        if len(roots) == 2:
+            problems += check_lmdb_pairs(*roots, scale, **sizes)
+    elif len(roots) == 2:
         template = section.get('filename_tmpl') or '{}'
-        problems = check_pairs(
-            *roots, scale, exact=training, filename_tmpl=template, allow_grey=not training
+        problems += check_pairs(
+            *roots, scale, **sizes, filename_tmpl=template, allow_grey=not training
         )
     else:
-        problems = [p for root in roots for p in check_image_folder(root, allow_grey=not training)]
+        problems += [p for r in roots for p in check_image_folder(r, allow_grey=not training)]
+    if backend == 'disk' and not listing_of(section):
+        problems += [problem for root in roots for problem in check_other_files(root)]
     if problems:
         raise DataError(problems)
 

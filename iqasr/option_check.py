@@ -1,14 +1,18 @@
 """Check the sections of an option file against what they would build, before anything is built."""
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from basicsr.models import lr_scheduler as basicsr_schedulers
-
+from iqasr.option_types import (
+    BACKENDS,
+    DATASETS,
+    INJECTED,
+    MODEL_TYPES,
+    find_optimizer,
+    find_scheduler,
+)
 from iqasr.options import (
     LoaderOptions,
     OptionError,
@@ -35,32 +39,6 @@ from iqasr.registry import (
     takes_options,
 )
 from iqasr.schema import Problems, check_section, schema_of
-
-MODEL_TYPES = ('RestorationModel', 'SRModel', 'SRGANModel', 'SwinIRModel')
-"""What ``model_type`` may be: BasicSR's names are kept so that its files run; all are one model."""
-
-INJECTED = ('scale', 'sampler', 'table', 'norm', 'online')
-"""Arguments that `MultiGTDataset` receives from other sections."""
-
-DATASETS = {
-    'train': ('MultiGTDataset', 'PairedImageDataset', 'RealESRGANPairedDataset'),
-    'val': ('PairedImageDataset', 'SingleImageDataset'),
-    'test': ('PairedImageDataset', 'SingleImageDataset'),
-}
-"""Which data sets of BasicSR and iqasr serve which phase; others, of a user's own, serve any."""
-
-BACKENDS = ('disk', 'lmdb', 'memcached')
-
-UNSUITABLE = {
-    'LBFGS': 'it evaluates the loss several times an iteration',
-    'SparseAdam': 'it takes sparse gradients only',
-    'Muon': 'it takes matrices only, and networks have biases and convolutions',
-    'ReduceLROnPlateau': 'it needs a metric at every step; use MultiStepLR or CosineAnnealingLR',
-    'LambdaLR': 'a function cannot be written in an option file',
-    'MultiplicativeLR': 'a function cannot be written in an option file',
-    'SequentialLR': 'schedulers cannot be nested in an option file',
-    'ChainedScheduler': 'schedulers cannot be nested in an option file',
-}
 
 
 def load_options(
@@ -90,34 +68,6 @@ def load_options(
         listing = '\n'.join(f'  {entry}' for entry in problems.entries)
         raise OptionError(f'{path}: {count} problem{"s" * (count > 1)}\n{listing}')
     return options
-
-
-def find_optimizer(name: str) -> type[torch.optim.Optimizer]:
-    """Find an optimiser of torch by name."""
-    return _find('optimiser', name, _subclasses(torch.optim, torch.optim.Optimizer))
-
-
-def find_scheduler(name: str) -> type:
-    """Find a learning-rate scheduler of torch or BasicSR by name."""
-    base = torch.optim.lr_scheduler.LRScheduler
-    known = _subclasses(torch.optim.lr_scheduler, base) | _subclasses(basicsr_schedulers, base)
-    # The name under which BasicSR's files ask for its own MultiStepRestartLR.
-    known['MultiStepLR'] = known['MultiStepRestartLR']
-    return _find('scheduler', name, known)
-
-
-def _subclasses(module: Any, base: type) -> dict[str, type]:
-    members = inspect.getmembers(module, inspect.isclass)
-    return {name: cls for name, cls in members if issubclass(cls, base) and cls is not base}
-
-
-def _find(kind: str, name: str, known: Mapping[str, type]) -> type:
-    if name in UNSUITABLE:
-        raise ValueError(f"{kind} '{name}' cannot be used: {UNSUITABLE[name]}.")
-    if name not in known:
-        names = ', '.join(sorted(set(known) - set(UNSUITABLE)))
-        raise ValueError(f"no {kind} is called '{name}'.{nearest(name, known)} There are: {names}.")
-    return known[name]
 
 
 class OptionCheck:
@@ -153,6 +103,7 @@ class OptionCheck:
             self.problems.add('datasets', f"has no '{self.phase}' section.")
         if self.phase == 'train':
             self.training()
+        self.adapters()
 
     def _is_basicsr_model(self) -> bool:
         return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}
@@ -177,6 +128,15 @@ class OptionCheck:
         self.adversary(train)
         if self.options.datasets_of('val') and self.options.val.val_freq is None:
             self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
+
+    def adapters(self) -> None:
+        """Check that adapters are trained, on a network that has learnt something."""
+        if self.options.lora is None:
+            return
+        if self.phase != 'train':
+            self.problems.add('lora', 'is for training only; test a network in models/, merged.')
+        elif self.options.path.pretrain_network_g is None:
+            self.problems.add('path.pretrain_network_g', 'is required by lora: what to adapt.')
 
     def adversary(self, train: TrainOptions) -> None:
         """Check that adversarial training has all its parts, or none."""

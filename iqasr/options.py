@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from iqasr.archs.lora_options import LoRAOptions
 from iqasr.registry import nearest
 from iqasr.schema import Problems
 
@@ -128,6 +129,7 @@ class Options(Section):
     degradation: dict[str, Any] | None = None
     queue_size: int = Field(0, ge=0)
     network_g: dict[str, Any]
+    lora: LoRAOptions | None = None
     network_d: dict[str, Any] | None = None
     path: PathOptions = Field(default_factory=PathOptions)
     train: TrainOptions | None = None

@@ -1,5 +1,6 @@
 """What a run says: log file, terminal, TensorBoard, and the averages between two reports."""
 
+import difflib
 import logging
 import sys
 import time
@@ -157,3 +158,15 @@ def environment() -> str:
             continue
     threads = torch.get_num_threads()
     return f'Python {platform.python_version()}, {", ".join(found)}; {threads} threads'
+
+
+def report_changes(before: str, now: str) -> None:
+    """Say which options differ from those a checkpoint was made with."""
+    lines = difflib.ndiff(before.splitlines(), now.splitlines())
+    changes = [line for line in lines if line[:2] in ('- ', '+ ')]
+    if changes:
+        logger.warning(
+            'The options have changed since the checkpoint. Seed, learning rates and schedules '
+            'continue as saved; everything else follows the option file:\n%s',
+            '\n'.join(changes),
+        )

@@ -1,6 +1,5 @@
 """Score every candidate ground truth of a data set once, into a quality table."""
 
-import hashlib
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,16 +12,13 @@ from tqdm import tqdm
 
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.image_files import decode_rgb
-from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
+from iqasr.data.quality_rows import QualityRow, RowWriter, content_hash, read_rows, write_rows
 from iqasr.distributed import Process, join_processes, leave_processes
 from iqasr.quality import PyIQAScorer, QualityScorer
 from iqasr.registry import SCORER_REGISTRY, build
 
-Scored: TypeAlias = dict[tuple[str, int], QualityRow]
+Scored: TypeAlias = dict[tuple[str, str], QualityRow]
 """Rows of one scorer and version by key and candidate."""
-
-ABSENT = ''
-"""Content hash of a candidate that is not there."""
 
 
 def score_candidates(
@@ -138,9 +134,10 @@ def merge_parts(groups: Iterable[Group], scorer: QualityScorer, table: Path, cou
         [row for row in read_rows(table) if row.scorer != scorer.name] if table.exists() else []
     )
     rows = [
-        parts[index % count][group.key, candidate]
+        parts[index % count][group.key, name]
         for index, group in enumerate(groups)
-        for candidate in range(len(group.files))
+        for name, file in zip(group.names, group.files, strict=True)
+        if file is not None
     ]
     write_rows(table, others + rows)
     for part in parts_of(table):
@@ -173,7 +170,7 @@ def score_group(
     candidates: CandidateSet,
     group: Group,
     scorer: QualityScorer,
-    known: Mapping[tuple[str, int], QualityRow],
+    known: Scored,
     *,
     batch: int,
     device: torch.device,
@@ -181,26 +178,29 @@ def score_group(
     """Find the quality of the candidates of one image.
 
     Returns:
-        One row per candidate: the known one where the image is the same, else a new one.
+        One row per candidate that is there: the known one where the image is the same, else a new
+        one.
     """
-    rows: list[QualityRow] = []
-    stale: dict[int, bytes] = {}
-    for index, file in enumerate(group.files):
-        data = None if file is None else candidates.read(file)
-        digest = ABSENT if data is None else hashlib.blake2b(data, digest_size=16).hexdigest()
-        row = known.get((group.key, index))
+    rows: dict[str, QualityRow] = {}
+    stale: list[str] = []
+    images: list[np.ndarray] = []
+    for name, file in zip(group.names, group.files, strict=True):
+        if file is None:
+            continue
+        data = candidates.read(file)
+        digest = content_hash(data)
+        row = known.get((group.key, name))
         if row is None or row.content_hash != digest:
-            identity = (group.key, index, scorer.name, scorer.version, digest)
-            row = QualityRow(*identity, -math.inf, *scorer.score_range)
-            if data is not None:
-                stale[index] = data
-        rows.append(row)
-    names = [candidates.where(group.files[index]) for index in stale]
-    images = [decode_rgb(data, name) for data, name in zip(stale.values(), names, strict=True)]
-    qualities = score_images(images, names, scorer, batch=batch, device=device)
-    for index, quality in zip(stale, qualities, strict=True):
-        rows[index] = rows[index]._replace(quality=quality)
-    return rows
+            identity = (group.key, name, scorer.name, scorer.version, digest)
+            row = QualityRow(*identity, math.nan, *scorer.score_range)
+            stale.append(file)
+            images.append(decode_rgb(data, candidates.where(file)))
+        rows[file] = row
+    places = [candidates.where(file) for file in stale]
+    qualities = score_images(images, places, scorer, batch=batch, device=device)
+    for file, quality in zip(stale, qualities, strict=True):
+        rows[file] = rows[file]._replace(quality=quality)
+    return list(rows.values())
 
 
 def score_images(

@@ -1,8 +1,6 @@
 """One training run: the loop, and everything that keeps it alive for a week."""
 
-import difflib
 import logging
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -20,16 +18,14 @@ from iqasr.data.loader import training_stream
 from iqasr.distributed import Process
 from iqasr.metrics import build_metric
 from iqasr.options import Options
-from iqasr.run_log import Averages, Board, Stopwatch
+from iqasr.run_log import Averages, Board, Stopwatch, report_changes
+from iqasr.stop_signal import StopSignal
 from iqasr.validation import Best, evaluate, side_by_side
 
 logger = logging.getLogger('iqasr')
 
 ROLLBACKS = 3
 """Returns to the same checkpoint before a run that keeps producing non-finite losses stops."""
-
-PATIENCE = 2.0
-"""Seconds after which a second Ctrl-C means to stop at once."""
 
 BOARD_IMAGES = 4
 """Validation images shown in TensorBoard."""
@@ -68,8 +64,7 @@ class TrainingRun:
         self.position = state.get('position', 0)
         self.best = Best.read(root / 'best.json', until=self.iteration)
         self.rollbacks = 0
-        self.stop_signal = 0
-        self.signalled = 0.0
+        self.stop = StopSignal(process)
         self.last_saved = -1
         self.metrics = [build_metric(name, o) for name, o in options.val.metrics.items()]
         self.train_section = next(iter(options.datasets_of('train').values()))
@@ -133,22 +128,25 @@ class TrainingRun:
             self.iteration,
             self.seed,
         )
-        handlers = {s: signal.signal(s, self.note_signal) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            self.checkpoints.set_aside_after(self.iteration, self.process)
-            if self.iteration in self.checkpoints.iterations():
-                self.last_saved = self.iteration
-                self.validate_when_due(total)  # unless the run was killed after it
-            else:
-                self.save()  # something to return to, and proof that the disk can be written
-            self.loop(total)
-            if self.iteration >= total:
-                self.save_latest()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            self.board.close()
-        return 128 + self.stop_signal if self.iteration < total else 0
+        with self.stop.listening():
+            try:
+                self.begin(total)
+                self.loop(total)
+            finally:
+                self.board.close()
+        if self.iteration < total:
+            return 128 + self.stop.number
+        self.save_latest()
+        return 0
+
+    def begin(self, total: int) -> None:
+        """Make sure of a checkpoint to return to, and of no later ones of another course."""
+        self.checkpoints.set_aside_after(self.iteration, self.process)
+        if self.iteration in self.checkpoints.iterations():
+            self.last_saved = self.iteration
+            self.validate_when_due(total)  # unless the run was killed after it
+        else:
+            self.save()  # proof, too, that the disk can be written
 
     def loop(self, total: int) -> None:
         """Iterate until the end or a signal."""
@@ -158,7 +156,7 @@ class TrainingRun:
         redirected = nullcontext() if bar.disable else logging_redirect_tqdm(loggers)
         with redirected, bar, self.stream() as stream:
             self.stopwatch.skip()
-            while self.iteration < total and not self.stopping():
+            while self.iteration < total and not self.stop.agreed():
                 batches = next(stream)
                 self.stopwatch.mark('data')
                 self.iteration += 1
@@ -185,25 +183,6 @@ class TrainingRun:
             self.save()
         self.validate_when_due(total)
         self.stopwatch.skip()
-
-    def note_signal(self, number: int, _: Any) -> None:
-        """Remember to stop after this iteration.
-
-        Launchers repeat SIGTERM, and a terminal's Ctrl-C reaches a process twice under a launcher,
-        so that only a later Ctrl-C means to stop at once.
-        """
-        now = time.monotonic()
-        if number == signal.SIGINT and self.stop_signal and now - self.signalled > PATIENCE:
-            raise KeyboardInterrupt
-        if not self.stop_signal:
-            logger.warning('%s: saving after this iteration.', signal.Signals(number).name)
-            self.stop_signal, self.signalled = number, now
-
-    def stopping(self) -> bool:
-        """Tell whether a process has been asked to stop; all processes agree."""
-        if self.process.any(self.stop_signal != 0) and self.process.world_size > 1:
-            self.stop_signal = max(self.process.gather(self.stop_signal))
-        return self.stop_signal != 0
 
     def sick(self) -> bool:
         """Tell whether a loss or a weight has become non-finite in any process."""
@@ -283,7 +262,7 @@ class TrainingRun:
                 process=self.process,
                 save_to=save_to if self.options.val.save_img else None,
                 show=show,
-                interrupted=lambda: self.stop_signal != 0,
+                interrupted=self.stop.noted,
             )
             if result is None:
                 return
@@ -307,6 +286,8 @@ class TrainingRun:
         if self.process.is_main:
             started = time.perf_counter()
             self.checkpoints.save(self.iteration, self.model.network_files(), state)
+            adapters = self.checkpoints.models / f'lora_g_{self.iteration}.safetensors'
+            self.model.save_adapters(adapters)
             seconds = time.perf_counter() - started
             logger.info('Checkpoint at iteration %d saved in %.1f s.', self.iteration, seconds)
         self.process.barrier()
@@ -317,15 +298,3 @@ class TrainingRun:
         """Write the finished networks under the name BasicSR gives them."""
         if self.process.is_main and not (self.checkpoints.models / 'net_g_latest.pth').is_file():
             self.checkpoints.save_networks('latest', self.model.network_files())
-
-
-def report_changes(before: str, now: str) -> None:
-    """Say which options differ from those a checkpoint was made with."""
-    lines = difflib.ndiff(before.splitlines(), now.splitlines())
-    changes = [line for line in lines if line[:2] in ('- ', '+ ')]
-    if changes:
-        logger.warning(
-            'The options have changed since the checkpoint. Seed, learning rates and schedules '
-            'continue as saved; everything else follows the option file:\n%s',
-            '\n'.join(changes),
-        )

@@ -18,11 +18,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Images -> LMDB, also for stock BasicSR.')
     parser.add_argument('-i', '--input', required=True, help='folder of candidates or of images')
     parser.add_argument('-o', '--output', required=True, help='LMDB to make, ends in .lmdb')
+    parser.add_argument('--labels', help='folder of labels (default: <input>/labels, if any)')
     parser.add_argument('--workers', type=int, help='reading threads (default: one per core)')
     parser.add_argument('--overwrite', action='store_true', help='replace an existing LMDB')
     args = parser.parse_args()
     try:
-        create_lmdb(args.input, args.output, workers=args.workers, overwrite=args.overwrite)
+        create_lmdb(
+            args.input, args.output, args.labels, workers=args.workers, overwrite=args.overwrite
+        )
     except (OSError, ValueError) as error:
         sys.exit(f'{parser.prog}: {error}')
 

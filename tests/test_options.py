@@ -4,7 +4,8 @@ import pytest
 import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 
-from iqasr.option_check import find_scheduler, load_options
+from iqasr.option_check import load_options
+from iqasr.option_types import find_scheduler
 from iqasr.options import OptionError, apply_overrides, read_yaml
 from iqasr.schema import Problems, check_section, keys_read_by
 

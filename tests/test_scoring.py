@@ -1,4 +1,3 @@
-import math
 import os
 
 import cv2
@@ -21,6 +20,8 @@ from iqasr.scoring import (
     score_share,
     scorer_named,
 )
+
+NAMES = ('original', '01', '02')
 
 
 class Brightness(QualityScorer):
@@ -70,7 +71,7 @@ def test_every_candidate_is_scored_in_order(source):
     table = score_candidates(str(source), Brightness())
     assert table == source / 'quality_brightness.csv'
     rows = read_rows(table)
-    assert [(row.key, row.candidate) for row in rows] == [(k, i) for k in 'abcde' for i in range(3)]
+    assert [(row.key, row.candidate) for row in rows] == [(k, i) for k in 'abcde' for i in NAMES]
     values = [10 * index + candidate for index in range(5) for candidate in range(3)]
     np.testing.assert_allclose([row.quality * 255 for row in rows], values, atol=1e-4)
 
@@ -128,7 +129,7 @@ def test_only_changed_images_are_scored_again(source):
     scorer = Brightness()
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert scorer.calls == [1]
-    assert table.row('c', 3).tolist() == pytest.approx([20 / 255, 1.0, 22 / 255])
+    assert table.row('c', NAMES).tolist() == pytest.approx([20 / 255, 1.0, 22 / 255])
 
 
 def test_new_version_scores_everything_again(source):
@@ -138,7 +139,7 @@ def test_new_version_scores_everything_again(source):
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert sum(scorer.calls) == 15
     assert table.version == '2'
-    assert table.row('b', 1).item() == pytest.approx(5 / 255)
+    assert table.row('b', NAMES)[0].item() == pytest.approx(5 / 255)
 
 
 def test_other_scorers_in_the_table_are_kept(source, tmp_path):
@@ -149,7 +150,7 @@ def test_other_scorers_in_the_table_are_kept(source, tmp_path):
     rows = read_rows(tmp_path / 'both.csv')
     assert len(rows) == 30
     values = {(row.scorer, row.key, row.candidate): row.quality for row in rows}
-    assert values['other', 'e', 2] == 2 * values['brightness', 'e', 2]
+    assert values['other', 'e', '02'] == 2 * values['brightness', 'e', '02']
 
 
 def test_removed_groups_leave_the_table(source):
@@ -160,17 +161,30 @@ def test_removed_groups_leave_the_table(source):
     assert {row.key for row in read_rows(table)} == set('bcde')
 
 
-def test_absent_candidate_gets_minus_infinity(source):
+def test_absent_candidate_gets_no_row(source):
     (source / '01' / 'b_01.png').unlink()
     table = QualityTable.read(str(score_candidates(str(source), Brightness())))
-    assert table.row('b', 3).tolist()[1] == -math.inf
-    assert table.row('b', 3)[[0, 2]].isfinite().all()
+    values = [10 / 255, 12 / 255]
+    assert table.row('b', ('original', '02')).tolist() == pytest.approx(values)
+    with pytest.raises(ValueError, match='those in the table original, 02'):
+        table.row('b', NAMES)
+
+
+def test_quality_stays_with_its_candidate_when_another_is_added(source):
+    score_candidates(str(source), Brightness())
+    for index, name in enumerate('abcde'):
+        write_image(source / '00' / f'{name}_00.png', 200 + index)
+    scorer = Brightness()
+    table = QualityTable.read(str(score_candidates(str(source), scorer)))
+    assert sum(scorer.calls) == 5
+    values = [10 / 255, 11 / 255, 12 / 255, 201 / 255]
+    assert table.row('b', (*NAMES, '00')).tolist() == pytest.approx(values)
 
 
 def test_images_of_several_sizes_are_scored_one_by_one(source):
     assert cv2.imwrite(str(source / '01' / 'a_01.png'), np.full((8, 9, 3), 255, np.uint8))
     table = QualityTable.read(str(score_candidates(str(source), Brightness())))
-    assert table.row('a', 3).tolist() == pytest.approx([0.0, 1.0, 2 / 255])
+    assert table.row('a', NAMES).tolist() == pytest.approx([0.0, 1.0, 2 / 255])
 
 
 def test_refused_image_is_named(source):
@@ -187,7 +201,7 @@ def test_channels_arrive_as_rgb(source):
         str(source / 'original' / 'a.png'), np.full((8, 8, 3), (0, 0, 255), np.uint8)
     )
     table = QualityTable.read(str(score_candidates(str(source), Red())))
-    assert table.row('a', 1).tolist() == [1.0]
+    assert table.row('a', NAMES)[0] == 1
 
 
 @pytest.mark.usefixtures('brightness')
@@ -204,7 +218,7 @@ def test_command_builds_and_scores(source, tmp_path):
     table = score_from_options(
         str(source), 'brightness', {'gain': 0.5}, str(tmp_path / 'new' / 'half.csv'), cpu=True
     )
-    assert QualityTable.read(str(table)).row('e', 1).item() == pytest.approx(20 / 255)
+    assert QualityTable.read(str(table)).row('e', NAMES)[0].item() == pytest.approx(20 / 255)
 
 
 def test_full_reference_metric_is_refused(source):

@@ -562,3 +562,54 @@ def test_missing_table_says_how_to_make_it(candidate_options, train, capsys):
     candidate_options['quality'] = {'table': 'no/quality.csv'}
     assert train(candidate_options) == 2
     assert 'scripts/score_candidates.py' in capsys.readouterr().err
+
+
+@pytest.fixture
+def lora_options(paired_options, train, weights_of, tmp_path):
+    """Options that adapt a network trained before."""
+    train(paired_options | {'name': 'base'})
+    base = tmp_path / 'experiments/base/models/net_g_6.pth'
+    paired_options['path'] |= {'pretrain_network_g': str(base), 'param_key_g': 'params'}
+    paired_options['lora'] = {'rank': 2, 'target': ['body.*', 'upconv*']}
+    return paired_options
+
+
+def test_adapters_train_and_are_saved_merged_and_alone(lora_options, train, weights_of, tmp_path):
+    from safetensors.torch import load_file
+
+    assert train(lora_options) == 0
+    base, tuned = weights_of(lora_options | {'name': 'base'}, 6), weights_of(lora_options, 6)
+    changed = {key for key in base if not torch.equal(base[key], tuned[key])}
+    assert changed == {k for k in base if k.startswith(('body', 'upconv')) and k.endswith('weight')}
+    adapters = load_file(tmp_path / 'experiments/tiny/models/lora_g_6.safetensors')
+    averaged = weights_of(lora_options, 6, key='params_ema')
+    a, b = (adapters[f'upconv1.lora_{x}'] for x in 'ab')
+    correction = 8 / 2 * (b @ a).reshape(base['upconv1.weight'].shape)
+    assert torch.allclose(
+        averaged['upconv1.weight'], base['upconv1.weight'] + correction, atol=1e-6
+    )
+
+
+def test_adapted_run_resumes_bit_identical(lora_options, train, weights_of, same_weights):
+    train(lora_options | {'name': 'whole'})
+    train(lora_options | {'name': 'parts', 'train': lora_options['train'] | {'total_iter': 3}})
+    assert train(lora_options | {'name': 'parts'}, '--auto_resume') == 0
+    for key in ('params', 'params_ema'):
+        same_weights(
+            weights_of(lora_options | {'name': 'whole'}, 6, key=key),
+            weights_of(lora_options | {'name': 'parts'}, 6, key=key),
+        )
+
+
+def test_adapted_run_does_not_resume_on_another_base(lora_options, train, tmp_path, capsys):
+    train(lora_options | {'train': lora_options['train'] | {'total_iter': 3}})
+    other = tmp_path / 'experiments/base/models/net_g_3.pth'
+    lora_options['path']['pretrain_network_g'] = str(other)
+    assert train(lora_options, '--auto_resume') == 2
+    assert 'another path.pretrain_network_g' in capsys.readouterr().err
+
+
+def test_pattern_that_matches_no_layer_is_refused(lora_options, train, capsys):
+    lora_options['lora']['target'] = ['bdoy.*']
+    assert train(lora_options) == 2
+    assert 'bdoy' in capsys.readouterr().err

@@ -10,6 +10,7 @@ from iqasr.data import (
     lmdb_store,
     loader,
     multi_gt_dataset,
+    pair_checks,
     quality_rows,
     quality_table,
     sample_dataset,

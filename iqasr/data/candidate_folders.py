@@ -10,8 +10,10 @@ from iqasr.data.image_files import DataError, image_names
 ORIGINAL, LABELS = 'original', 'labels'
 _READING_THREADS = 8
 
-Row: TypeAlias = tuple[str, tuple[str | None, ...], tuple[Label | None, ...], tuple[int, ...]]
-"""Key, files, labels and votes of a group."""
+Row: TypeAlias = tuple[
+    str, tuple[str, ...], tuple[str | None, ...], tuple[Label | None, ...], tuple[int, ...]
+]
+"""Key, names, files, labels and votes of a group."""
 
 
 def read_folders(root: str, labels: str | None, *, allow_missing: bool) -> list[Row]:
@@ -28,9 +30,10 @@ def read_folders(root: str, labels: str | None, *, allow_missing: bool) -> list[
     Raises:
         DataError: If candidates or labels are missing, ambiguous or unreadable: all of them.
     """
-    problems: list[str] = []
+    sets = find_sets(root)
+    problems = [] if '' in sets else _sets_without_original(root)
     rows: list[Row] = []
-    for prefix, images in find_sets(root).items():
+    for prefix, images in sets.items():
         judgements = _labels_folder(root, labels, prefix, problems)
         rows += _read_set(images, prefix, judgements, problems, allow_missing)
     if not rows and not problems:
@@ -57,6 +60,17 @@ def find_sets(root: str) -> dict[str, str]:
     return {name: folder for name, folder in nested.items() if _original_folder(folder)}
 
 
+def _sets_without_original(root: str) -> list[str]:
+    images = os.path.join(root, 'images')
+    sets = [os.path.join(images, name) for name in _folders(images)]
+    return [
+        f"{folder}: holds images, but no folder '{ORIGINAL}'. Copy the set again, or remove it."
+        for folder in sets
+        if not _original_folder(folder)
+        and any(any(image_names(os.path.join(folder, name))) for name in _folders(folder))
+    ]
+
+
 def _folders(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return []
@@ -69,9 +83,9 @@ def _original_folder(folder: str) -> str | None:
 
 
 def _labels_folder(root: str, labels: str | None, prefix: str, problems: list[str]) -> str | None:
-    folder = os.path.join(labels or os.path.join(root, 'labels'), prefix).rstrip(os.sep)
-    if labels is None and not os.path.isdir(folder):
+    if labels is None and not os.path.isdir(os.path.join(root, LABELS)):
         return None
+    folder = os.path.join(labels or os.path.join(root, LABELS), prefix).rstrip(os.sep)
     absent = [who for who in ANNOTATORS if not os.path.isdir(os.path.join(folder, who))]
     if absent:
         problems.append(
@@ -96,7 +110,12 @@ def _read_set(
     files = list(zip(*columns, strict=True))
     judgements = _judge(labels, list(originals), variants, files, problems)
     return [
-        (f'{prefix}/{name}' if prefix else name, of_group, *zip(*judged, strict=True))
+        (
+            f'{prefix}/{name}' if prefix else name,
+            (ORIGINAL, *variants),
+            of_group,
+            *zip(*judged, strict=True),
+        )
         for name, of_group, judged in zip(originals, files, judgements, strict=True)
     ]
 

@@ -17,6 +17,8 @@ class Group:
 
     key: str
     """Name of the original without suffix, after ``<set>/`` where a root holds several sets."""
+    names: tuple[str, ...]
+    """What the kinds of candidates are called: ``original``, then the folders of the others."""
     files: tuple[str | None, ...]
     """What `CandidateSet.read` takes; None where a candidate is absent."""
     labels: tuple[Label | None, ...]
@@ -34,6 +36,9 @@ class Reader(Protocol):
     def where(self, file: str) -> str:
         """Name the image in a message."""
 
+    def sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Height and width of the images that were inspected when the set was made."""
+
     def close(self) -> None:
         """Give back what this process holds open."""
 
@@ -48,6 +53,10 @@ class FileReader:
     def where(self, file: str) -> str:
         """Name the file: its path."""
         return file
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Nothing is known of the files."""
+        return {}
 
     def close(self) -> None:
         """Nothing stays open."""
@@ -79,6 +88,10 @@ class CandidateSet:
     def where(self, file: str) -> str:
         """Name one image in a message: its path, or LMDB and key."""
         return self.reader.where(file)
+
+    def sizes(self) -> Mapping[str, tuple[int, int]]:
+        """List height and width of the images that were inspected when the set was made."""
+        return self.reader.sizes()
 
     def close(self) -> None:
         """Close what this process holds open; reading opens it again."""
@@ -123,6 +136,7 @@ def is_lmdb(root: str) -> bool:
 def _group_of(entry: Mapping[str, Any]) -> Group:
     return Group(
         key=entry['key'],
+        names=tuple(entry['names']),
         files=tuple(entry['files']),
         labels=tuple(None if label is None else Label(label) for label in entry['labels']),
         votes=tuple(entry['votes']),

@@ -8,53 +8,80 @@ from typing import BinaryIO, TypeVar
 from tqdm import tqdm
 
 from iqasr.data.candidates import CandidateSet, Group
-from iqasr.data.image_files import SUFFIXES, decode_rgb, image_names, inspect_image
+from iqasr.data.image_files import (
+    SUFFIXES,
+    decode_rgb,
+    file_names,
+    image_names,
+    inspect_image,
+    is_image_name,
+)
+from iqasr.data.quality_rows import content_hash
+from iqasr.data.quality_table import QualityTable
+
+_BAR_AFTER_S = 2.0
 
 _T = TypeVar('_T')
 
 
 def check_candidates(
-    candidates: CandidateSet, *, min_size: int = 1, decode: bool = False, progress: bool = False
+    candidates: CandidateSet,
+    *,
+    min_size: int = 1,
+    decode: bool = False,
+    table: QualityTable | None = None,
 ) -> list[str]:
     """Check every image of a set of candidates, several at a time.
 
     Args:
         candidates: The set.
         min_size: Least height and width, in pixels.
-        decode: Decode every image, instead of looking at its first and last bytes.
-        progress: Show a progress bar.
+        decode: Decode every image. Otherwise files are looked at by their first and last bytes,
+            and images in an LMDB not at all: they were decoded when it was made.
+        table: Quality of all candidates; every image is read, to see that it is what was scored.
 
     Returns:
-        The problems: images that `inspect_image` refuses, that are too small, or that differ in
-        size from their original.
+        The problems: images that `inspect_image` refuses, that are too small, that differ in size
+        from their original, or that have changed since they were scored.
     """
+    known = {} if decode else candidates.sizes()
+
+    def size_of(file: str, problems: list[str]) -> tuple[int, int] | None:
+        with candidates.open(file) as stream:
+            return _size(stream, candidates.where(file), problems, decode=decode)
 
     def check(group: Group) -> list[str]:
         problems: list[str] = []
-        sizes = {}
-        for file in filter(None, group.files):
-            with candidates.open(file) as stream:
-                sizes[file] = _size(stream, candidates.where(file), problems, decode=decode)
+        files = [file for file in group.files if file is not None]
+        sizes = {file: known.get(file) or size_of(file, problems) for file in files}
         expected = sizes[group.files[0]]
         for file, size in sizes.items():
             if size is not None and expected is not None and size != expected:
                 problems.append(
-                    f'{candidates.where(file)}: {_in_px(size)}, but its original is '
-                    f'{_in_px(expected)}. Make all candidates of an image equal in size.'
+                    f'{candidates.where(file)}: {in_px(size)}, but its original is '
+                    f'{in_px(expected)}. Make all candidates of an image equal in size.'
                 )
         if expected is not None and min(expected) < min_size:
             problems.append(
-                f'{candidates.where(group.files[0])}: {_in_px(expected)}, at least {min_size} px '
+                f'{candidates.where(group.files[0])}: {in_px(expected)}, at least {min_size} px '
                 'are needed each way. Remove the group, or ask for smaller crops.'
             )
+        if table is not None and not problems:
+            problems += _changed(candidates, group, table)
         return problems
 
-    return _in_parallel(check, candidates.groups, progress)
+    return in_parallel(check, candidates.groups)
 
 
-def check_image_folder(
-    folder: str, *, allow_grey: bool = False, decode: bool = False, progress: bool = False
-) -> list[str]:
+def _changed(candidates: CandidateSet, group: Group, table: QualityTable) -> list[str]:
+    return [
+        f'{candidates.where(file)}: has changed since it was scored. {table.how_to_update}'
+        for name, file in zip(group.names, group.files, strict=True)
+        if content_hash(candidates.read(file)) != table.rows[group.key][name].content_hash
+    ]
+
+
+def check_image_folder(folder: str, *, allow_grey: bool = False, decode: bool = False) -> list[str]:
     """Check every image of a folder; returns problems, as `check_candidates`."""
     if not os.path.isdir(folder):
         return [f'{folder}: no such folder.']
@@ -64,85 +91,45 @@ def check_image_folder(
 
     def check(name: str) -> list[str]:
         problems: list[str] = []
-        _size_of_file(os.path.join(folder, name), problems, allow_grey=allow_grey, decode=decode)
+        size_of_file(os.path.join(folder, name), problems, allow_grey=allow_grey, decode=decode)
         return problems
 
-    return _in_parallel(check, names, progress)
+    return in_parallel(check, names)
 
 
-def check_pairs(
-    gt_folder: str,
-    lq_folder: str,
-    scale: int,
-    *,
-    exact: bool,
-    filename_tmpl: str = '{}',
-    allow_grey: bool = True,
-    progress: bool = False,
-) -> list[str]:
-    """Check a paired data set of two folders.
+def check_other_files(folder: str) -> list[str]:
+    """Find what is no image in a folder, all files of which BasicSR would read as images."""
+    return [
+        f'{os.path.join(folder, name)}: not an image ({", ".join(SUFFIXES)}), but BasicSR reads '
+        'all files of a folder. Move it elsewhere.'
+        for name in file_names(folder)
+        if not is_image_name(name)
+    ]
+
+
+def in_parallel(check: Callable[[_T], list[str]], items: Iterable[_T]) -> list[str]:
+    """Check several items at a time.
+
+    The first process shows a bar, if there is a terminal and it takes long.
 
     Args:
-        gt_folder: Ground truths.
-        lq_folder: Low-quality inputs.
-        scale: Up-sampling factor.
-        exact: Ask that each GT is exactly `scale` times its LQ; otherwise that the LQ has the size
-            of the GT divided by `scale` and rounded down.
-        filename_tmpl: Name of an LQ, without suffix, made from that of its GT, as in BasicSR.
-        allow_grey: Accept greyscale images.
-        progress: Show a progress bar.
+        check: Returns the problems of an item.
+        items: The items.
 
     Returns:
-        The problems: images without partner, of the wrong size, or that `inspect_image` refuses.
+        All problems, in the order of the items.
     """
-    absent = [folder for folder in (gt_folder, lq_folder) if not os.path.isdir(folder)]
-    if absent:
-        return [f'{folder}: no such folder.' for folder in absent]
-    partner = {}
-    for name in image_names(gt_folder):
-        stem, suffix = os.path.splitext(name)
-        partner[name] = filename_tmpl.format(stem) + suffix
-    lq_names = set(image_names(lq_folder))
-    problems = [
-        f'{os.path.join(lq_folder, name)}: missing. It is the LQ of {os.path.join(gt_folder, gt)}.'
-        for gt, name in partner.items()
-        if name not in lq_names
-    ]
-    problems += [
-        f'{os.path.join(lq_folder, name)}: has no GT in {gt_folder}. Add it, or remove the LQ.'
-        for name in sorted(lq_names - set(partner.values()))
-    ]
-    if not partner:
-        problems.append(f'{gt_folder}: holds no image ({", ".join(SUFFIXES)}).')
-
-    def check(pair: tuple[str, str]) -> list[str]:
-        gt_path, lq_path = os.path.join(gt_folder, pair[0]), os.path.join(lq_folder, pair[1])
-        found: list[str] = []
-        gt, lq = (_size_of_file(path, found, allow_grey=allow_grey) for path in (gt_path, lq_path))
-        if gt is None or lq is None:
-            return found
-        expected = tuple(side // scale for side in gt)
-        if lq != expected or (exact and gt != tuple(side * scale for side in lq)):
-            found.append(
-                f'{gt_path}: {_in_px(gt)}, but its LQ {lq_path} is {_in_px(lq)}, which does not '
-                f'fit scale {scale}. Make the GT {_in_px(tuple(side * scale for side in lq))}.'
-            )
-        return found
-
-    pairs = [(gt, lq) for gt, lq in partner.items() if lq in lq_names]
-    return problems + _in_parallel(check, pairs, progress)
-
-
-def _in_parallel(
-    check: Callable[[_T], list[str]], items: Iterable[_T], progress: bool
-) -> list[str]:
     items = list(items)
+    hidden = None if os.environ.get('RANK', '0') == '0' else True
     with ThreadPoolExecutor() as pool:
-        found = tqdm(pool.map(check, items), 'checking', len(items), disable=not progress)
+        found = tqdm(
+            pool.map(check, items), 'checking', len(items), disable=hidden, delay=_BAR_AFTER_S
+        )
         return [problem for problems in found for problem in problems]
 
 
-def _size_of_file(path: str, problems: list[str], **how: bool) -> tuple[int, int] | None:
+def size_of_file(path: str, problems: list[str], **how: bool) -> tuple[int, int] | None:
+    """Inspect an image file; None, and one more problem, if it is refused."""
     with open(path, 'rb') as stream:
         return _size(stream, path, problems, **how)
 
@@ -167,5 +154,6 @@ def _size(
         return None
 
 
-def _in_px(size: Sequence[int]) -> str:
+def in_px(size: Sequence[int]) -> str:
+    """Write height and width as width x height."""
     return f'{size[1]} x {size[0]} px'

@@ -40,9 +40,18 @@ class DataError(ValueError):
 
 def image_names(folder: str) -> Iterator[str]:
     """List the image files directly inside a folder, sorted, by their suffix."""
+    return (name for name in file_names(folder) if is_image_name(name))
+
+
+def file_names(folder: str) -> list[str]:
+    """List the files directly inside a folder, sorted; hidden ones are left out, as in BasicSR."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file()]
-    return (name for name in sorted(names) if os.path.splitext(name)[1].lower() in SUFFIXES)
+        return sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != '.')
+
+
+def is_image_name(name: str) -> bool:
+    """Tell an image by the suffix of its name."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def decode_rgb(data: bytes, name: str) -> np.ndarray:

@@ -3,14 +3,19 @@
 import io
 import json
 import os
+import re
 import threading
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import lmdb
 
 from iqasr.data.image_files import DataError
 
-META_INFO, GROUPS = 'meta_info.txt', 'groups.json'
+DATA, META_INFO, GROUPS = 'data.mdb', 'meta_info.txt', 'groups.json'
+
+_GROUP_FIELDS = ('key', 'names', 'files', 'labels', 'votes')
+_META_INFO_LINE = re.compile(r'([^.]+)\.\w+ \((\d+),(\d+)')
 
 _environments: dict[str, tuple[int, lmdb.Environment]] = {}
 _opening = threading.Lock()
@@ -55,6 +60,10 @@ class LmdbReader:
         """Name the image: LMDB and key."""
         return f'{self.path}: {key}'
 
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """List height and width by key, as recorded: py-lmdb reads all of a value to give any."""
+        return read_sizes(self.path)
+
     def close(self) -> None:
         """Close the LMDB in this process; a later `open` opens it again."""
         with _opening:
@@ -70,36 +79,90 @@ def read_index(path: str) -> list[dict[str, Any]]:
         path: The LMDB's folder.
 
     Returns:
-        The entries of ``groups.json``: ``key``, ``files``, ``labels`` and ``votes`` of each group.
+        The entries of ``groups.json``: ``key``, ``names``, ``files``, ``labels`` and ``votes`` of
+        each group.
 
     Raises:
         DataError: If a file of it is missing or cut short, or an image is not in it.
     """
-    for name in ('data.mdb', META_INFO, GROUPS):
-        if not os.path.isfile(os.path.join(path, name)):
-            raise DataError(
-                f'{path}: {name} is missing. Create it with scripts/create_lmdb.py from a folder '
-                'of candidates, or copy it again.'
-            )
-    _check_length(path)
-    with environment(os.path.realpath(path)).begin() as transaction:
-        keys = {key.decode() for key in transaction.cursor().iternext(values=False)}
+    _check_files(path, (DATA, META_INFO, GROUPS))
+    check_length(path)
     groups = _read_groups(path)
-    with open(os.path.join(path, META_INFO), encoding='utf-8') as file:
-        wanted = {line.split('.png (')[0] for line in file}
-    wanted |= {file for group in groups for file in group['files'] if file is not None}
-    absent = sorted(wanted - keys)
-    if absent:
-        raise DataError(
-            f'{path}: {len(absent)} of {len(wanted)} images are not in data.mdb, the first is '
-            f"'{absent[0]}'. Copy the LMDB again, or create it again."
-        )
+    in_groups = {file for group in groups for file in group['files'] if file is not None}
+    _check_keys(path, read_sizes(path).keys() | in_groups)
     return groups
 
 
-def _check_length(path: str) -> None:
-    """Compare the file's length with its header: reading beyond the end would kill the process."""
-    data = os.path.join(path, 'data.mdb')
+def check_lmdb(path: str) -> None:
+    """Check that an LMDB is whole, groups or not, and leave it closed for BasicSR to open.
+
+    Args:
+        path: The LMDB's folder.
+
+    Raises:
+        DataError: If a file of it is missing or cut short, or a listed image is not in it.
+    """
+    _check_files(path, (DATA, META_INFO))
+    try:
+        check_length(path)
+        _check_keys(path, read_sizes(path))
+    finally:
+        LmdbReader(path).close()
+
+
+def read_sizes(path: str) -> dict[str, tuple[int, int]]:
+    """Read height and width of the images of an LMDB, by key, from its ``meta_info.txt``.
+
+    Args:
+        path: The LMDB's folder.
+
+    Raises:
+        DataError: If a line is not one that BasicSR reads, too.
+    """
+    listing = os.path.join(path, META_INFO)
+    sizes = {}
+    with open(listing, encoding='utf-8') as file:
+        for number, line in enumerate(file, start=1):
+            entry = _META_INFO_LINE.match(line)
+            if entry is None:
+                raise DataError(
+                    f"{listing}: line {number} is not 'key.png (height,width,channels) level'. "
+                    'Copy the LMDB again, or create it again.'
+                )
+            sizes[entry[1]] = int(entry[2]), int(entry[3])
+    return sizes
+
+
+def _check_files(path: str, names: Iterable[str]) -> None:
+    for name in names:
+        if not os.path.isfile(os.path.join(path, name)):
+            raise DataError(
+                f'{path}: {name} is missing. Create it with scripts/create_lmdb.py, or copy it '
+                'again.'
+            )
+
+
+def _check_keys(path: str, wanted: Collection[str]) -> None:
+    with environment(os.path.realpath(path)).begin() as transaction:
+        keys = {key.decode() for key in transaction.cursor().iternext(values=False)}
+    absent = sorted(set(wanted) - keys)
+    if absent:
+        raise DataError(
+            f'{path}: {len(absent)} of {len(wanted)} images are not in {DATA}, the first is '
+            f"'{absent[0]}'. Copy the LMDB again, or create it again."
+        )
+
+
+def check_length(path: str) -> None:
+    """Compare the file's length with its header: reading beyond the end would kill the process.
+
+    Args:
+        path: The LMDB's folder.
+
+    Raises:
+        DataError: If the file is cut short or no LMDB.
+    """
+    data = os.path.join(path, DATA)
     length = os.path.getsize(data)
     try:
         opened = environment(os.path.realpath(path))
@@ -118,7 +181,8 @@ def _check_length(path: str) -> None:
 def _read_groups(path: str) -> list[dict[str, Any]]:
     try:
         with open(os.path.join(path, GROUPS), encoding='utf-8') as file:
-            return json.load(file)['groups']
+            groups = json.load(file)['groups']
+        return [{field: group[field] for field in _GROUP_FIELDS} for group in groups]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f'{os.path.join(path, GROUPS)}: not readable ({error}). Create the LMDB again.'

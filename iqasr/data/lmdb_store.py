@@ -20,7 +20,7 @@ from tqdm import tqdm
 from iqasr.data.candidate_folders import find_sets, stems
 from iqasr.data.candidates import Group, is_lmdb, open_candidates
 from iqasr.data.image_files import DataError, decode_rgb, inspect_image
-from iqasr.data.lmdb_reader import GROUPS, META_INFO
+from iqasr.data.lmdb_reader import DATA, GROUPS, META_INFO
 
 COMPRESSION = 1
 """Of PNG, where images are encoded here."""
@@ -47,10 +47,16 @@ class Source:
     path: str
     num_bytes: int
     modified_ns: int
+    allow_grey: bool
 
 
 def create_lmdb(
-    source: str, target: str, *, workers: int | None = None, overwrite: bool = False
+    source: str,
+    target: str,
+    labels: str | None = None,
+    *,
+    workers: int | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Make an LMDB of candidate ground truths, or of a flat folder of images.
 
@@ -60,6 +66,7 @@ def create_lmdb(
     Args:
         source: A folder of candidates (see `open_candidates`) or of images.
         target: The LMDB to make; ends in ``.lmdb``.
+        labels: Folder of the human judgements, if it is not ``<source>/labels``.
         workers: Number of reading threads; default one per core.
         overwrite: Replace a target that exists.
 
@@ -75,7 +82,7 @@ def create_lmdb(
         raise DataError(f"{target}: the name of an LMDB ends in '.lmdb' (BasicSR asks for it).")
     if os.path.exists(target) and not overwrite:
         raise FileExistsError(f'{target} exists. Choose another name, or pass --overwrite.')
-    sources, groups = _plan(source)
+    sources, groups = _plan(source, labels)
     partial = f'{target}.partial'
     os.makedirs(partial, exist_ok=True)
     try:
@@ -91,7 +98,7 @@ def create_lmdb(
     return len(sources)
 
 
-def _plan(source: str) -> tuple[list[Source], list[Group]]:
+def _plan(source: str, labels: str | None) -> tuple[list[Source], list[Group]]:
     """List the images, and the groups as the LMDB will name their files; none if flat."""
     if not os.path.isdir(source) or is_lmdb(source):
         raise DataError(f'{source}: not a folder of images.')
@@ -99,13 +106,13 @@ def _plan(source: str) -> tuple[list[Source], list[Group]]:
     groups = []
     if find_sets(source):
         path_of = {}
-        for group in open_candidates(source).groups:
-            keys = [
-                f'{group.key}/{os.path.basename(os.path.dirname(file))}' for file in group.files
-            ]
+        for group in open_candidates(source, labels).groups:
+            keys = [f'{group.key}/{name}' for name in group.names]
             path_of |= dict(zip(keys, group.files, strict=True))
             groups.append(replace(group, files=tuple(keys)))
     else:
+        if labels is not None:
+            problems.append(f'{source}: holds no candidates; leave the labels, {labels}, out.')
         found = stems(source, problems)
         path_of = {stem: os.path.join(source, file) for stem, file in found.items()}
     problems += [
@@ -117,7 +124,10 @@ def _plan(source: str) -> tuple[list[Source], list[Group]]:
     if problems:
         raise DataError(problems)
     stats = [(key, path_of[key], os.stat(path_of[key])) for key in sorted(path_of)]
-    return [Source(key, path, stat.st_size, stat.st_mtime_ns) for key, path, stat in stats], groups
+    return [
+        Source(key, path, stat.st_size, stat.st_mtime_ns, allow_grey=not groups)
+        for key, path, stat in stats
+    ], groups
 
 
 def _store(sources: Sequence[Source], partial: str, workers: int) -> dict[str, Record]:
@@ -191,7 +201,7 @@ def _load(source: Source) -> Loaded:
     try:
         with open(source.path, 'rb') as file:
             data = file.read()
-        height, width = inspect_image(data, source.path, allow_grey=True)
+        height, width = inspect_image(data, source.path, allow_grey=source.allow_grey)
         if not data.startswith(_PNG_SIGNATURE) or data[_PNG_INTERLACE]:
             image = cv2.cvtColor(decode_rgb(data, source.path), cv2.COLOR_RGB2BGR)
             _, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
@@ -227,7 +237,7 @@ def _describe(partial: str, records: Mapping[str, Record], groups: Sequence[Grou
             problems.append(f'{group.key}: its candidates differ in size: {shown}.')
     if problems:
         raise DataError(problems)
-    data = os.path.join(partial, 'data.mdb')
+    data = os.path.join(partial, DATA)
     map_size = os.path.getsize(data) + _SPARE_BYTES
     with lmdb.open(partial, map_size=map_size, max_dbs=1) as environment:
         with environment.begin(write=True) as transaction:

@@ -123,17 +123,19 @@ class MultiGTDataset(Dataset):
         self.allowed = torch.zeros(len(kept), self.num_candidates, dtype=torch.bool)
         for row, k in zip(self.allowed, kept, strict=True):
             row[: len(allowed[k])] = torch.tensor(allowed[k])
-        self.quality = self._read_quality(table, norm)
+        self.table = table
+        self.quality = self._read_quality(norm)
         if not online:
             self.perplexity = perplexity(sampler.probabilities(self.quality))
 
-    def _read_quality(self, table: QualityTable | None, norm: str) -> Tensor:
+    def _read_quality(self, norm: str) -> Tensor:
         """Normalised quality of the candidates of all groups, ``-inf`` where not allowed."""
         quality = torch.zeros(self.allowed.shape)
+        table = self.table
         if table is None:
             return quality.where(self.allowed, -torch.inf)
         for row, group in zip(quality, self.candidates.groups, strict=True):
-            row[: len(group.files)] = table.row(group.key, len(group.files))
+            row[: len(group.files)] = table.row(group.key, group.names)
         return normalise_quality(
             quality.where(self.allowed, -torch.inf),
             norm,
@@ -239,4 +241,5 @@ class MultiGTDataset(Dataset):
 
     def check(self, decode: bool = False) -> list[str]:
         """Check every image that may be used; returns the problems, see `check_candidates`."""
-        return check_candidates(self.candidates, min_size=self.gt_size, decode=decode)
+        table = self.table if decode else None
+        return check_candidates(self.candidates, min_size=self.gt_size, decode=decode, table=table)

@@ -1,6 +1,7 @@
 """The lines of a quality table: reading, appending, and writing whole files."""
 
 import csv
+import hashlib
 import io
 import os
 from collections.abc import Iterable
@@ -12,15 +13,21 @@ class QualityRow(NamedTuple):
     """One line of a quality table; the fields are its columns."""
 
     key: str
-    candidate: int
+    candidate: str
+    """What `Group.names` calls it."""
     scorer: str
     version: str
     content_hash: str
-    """Of the candidate's image file; empty where the candidate is absent."""
+    """Of the candidate's image file."""
     quality: float
-    """Higher is better; ``-inf`` where the candidate is absent, NaN where it got no score."""
+    """Higher is better; NaN where the candidate got no score."""
     range_low: float
     range_high: float
+
+
+def content_hash(data: bytes) -> str:
+    """Hash an image file: what `QualityRow.content_hash` holds."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def read_rows(path: str | Path) -> list[QualityRow]:
@@ -44,14 +51,14 @@ def read_rows(path: str | Path) -> list[QualityRow]:
 
 def _parse(path: str | Path, number: int, line: list[str]) -> QualityRow:
     try:
-        key, candidate, scorer, version, content_hash, quality, low, high = line
-        numbers = int(candidate), float(quality), float(low), float(high)
+        key, candidate, scorer, version, digest, quality, low, high = line
+        numbers = float(quality), float(low), float(high)
     except ValueError as error:
         raise ValueError(
             f'{path}: line {number} is no line of a quality table ({error}). '
             'Remove the line, and score again.'
         ) from error
-    return QualityRow(key, numbers[0], scorer, version, content_hash, *numbers[1:])
+    return QualityRow(key, candidate, scorer, version, digest, *numbers)
 
 
 class RowWriter:

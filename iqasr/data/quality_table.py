@@ -1,13 +1,14 @@
 """Quality of every candidate ground truth, scored once and kept in a CSV file."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from iqasr.data.quality_rows import read_rows
+from iqasr.data.quality_rows import QualityRow, read_rows
 from iqasr.registry import nearest
 
 HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -o {path}'
@@ -22,7 +23,7 @@ class QualityTable:
     version: str
     score_range: tuple[float, float]
     """Worst and best quality to expect from the scorer."""
-    qualities: dict[tuple[str, int], float]
+    rows: dict[str, dict[str, QualityRow]]
     """By key and candidate."""
 
     @classmethod
@@ -55,30 +56,38 @@ class QualityTable:
                 f'{HOW_TO_SCORE.format(scorer=scorer, path=path)}'
             )
         version, *score_range = kinds.pop()
-        qualities = {(row.key, row.candidate): row.quality for row in rows}
-        return cls(path, scorer, version, tuple(score_range), qualities)
+        by_key: dict[str, dict[str, QualityRow]] = {}
+        for row in rows:
+            by_key.setdefault(row.key, {})[row.candidate] = row
+        return cls(path, scorer, version, tuple(score_range), by_key)
 
-    def row(self, key: str, count: int) -> Tensor:
+    def row(self, key: str, names: Sequence[str]) -> Tensor:
         """Look up the quality of the candidates of one image.
 
         Args:
             key: The key of the group.
-            count: How many candidates it has, K.
+            names: Its candidates, `Group.names`.
 
         Returns:
-            Quality, :math:`(K,)` float32, higher is better; ``-inf`` where a candidate was absent
-            when scored, NaN where it got no score.
+            Quality in the order of `names`, :math:`(K,)` float32, higher is better; NaN where a
+            candidate got no score.
 
         Raises:
-            ValueError: If a candidate is not in the table.
+            ValueError: If these are not the candidates that were scored.
         """
-        try:
-            return torch.tensor([self.qualities[key, k] for k in range(count)])
-        except KeyError as error:
+        rows = self.rows.get(key, {})
+        if rows.keys() != set(names):
             raise ValueError(
-                f"{self.path}: holds no quality of candidate {error.args[0][1]} of '{key}'. Score "
-                f'what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
-            ) from None
+                f"{self.path}: was made for other data: the candidates of '{key}' are "
+                f'{", ".join(names)}, those in the table {", ".join(rows) or "none"}. '
+                f'{self.how_to_update}'
+            )
+        return torch.tensor([rows[name].quality for name in names])
+
+    @property
+    def how_to_update(self) -> str:
+        """What to do when the data has changed."""
+        return f'Score what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
 
     @cached_property
     def mean(self) -> float:
@@ -92,7 +101,8 @@ class QualityTable:
 
     @cached_property
     def _finite(self) -> Tensor:
-        quality = torch.tensor(list(self.qualities.values()), dtype=torch.float64)
+        qualities = [row.quality for rows in self.rows.values() for row in rows.values()]
+        quality = torch.tensor(qualities, dtype=torch.float64)
         return quality[quality.isfinite()]
 
 

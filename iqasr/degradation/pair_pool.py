@@ -65,15 +65,15 @@ class PairPool:
         """Copy the pairs held, for a checkpoint.
 
         Returns:
-            ``lq`` and ``gt``, uint8, as many as the pool holds.
+            ``lq`` and ``gt``, uint8 on the CPU, as many as the pool holds.
         """
-        return {'lq': self.lq.clone(), 'gt': self.gt.clone()}
+        return {'lq': self.lq.to('cpu', copy=True), 'gt': self.gt.to('cpu', copy=True)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Hold the pairs of a checkpoint; a run that is resumed so continues identically.
 
         Args:
-            state: What `state_dict` gave, on any device.
+            state: What `state_dict` gave, on any device; the next exchange moves it to its own.
 
         Raises:
             ValueError: If it holds more pairs than this pool.

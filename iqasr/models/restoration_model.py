@@ -4,6 +4,7 @@ import copy
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,16 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iqasr.checkpoint import load_network
-from iqasr.degradation import Degradation, PairPool
+from iqasr.archs.lora import add_lora, base_state, load_lora_state, lora_state, merged_state
+from iqasr.archs.lora_files import base_hash, save_lora
 from iqasr.distributed import Process
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
-from iqasr.option_check import find_optimizer, find_scheduler
+from iqasr.models.feeder import Feeder
+from iqasr.models.networks import build_network
+from iqasr.models.optimisation import Optimisation
 from iqasr.options import Options
 from iqasr.randomness import generator_at, seed_of
 from iqasr.registry import (
-    ARCH_REGISTRY,
-    DEGRADATION_REGISTRY,
     LOSS_REGISTRY,
     MODEL_REGISTRY,
     build,
@@ -52,83 +53,36 @@ class RestorationModel:
         self.process = process
         self.device = process.device
         self.seed = seed
-        self.choice = choice
         # Initial weights are the only draws from torch's global generator that are not reseeded.
         torch.manual_seed(seed)
-        self.net_g = self.build_network('g', options.network_g)
+        self.net_g = build_network(options, 'g').to(process.device)
         self.net_g_ema: nn.Module | None = None
         self.net_d: nn.Module | None = None
         if options.train is not None:
-            self.set_up_training()
+            self.set_up_training(choice)
 
-    def build_network(self, which: str, section: Mapping[str, Any]) -> nn.Module:
-        """Build a network, load its pretrained weights, move it to the device."""
-        network = build(ARCH_REGISTRY, section)
-        paths = self.options.path
-        pretrained = getattr(paths, f'pretrain_network_{which}')
-        if pretrained is not None:
-            load_network(
-                network,
-                pretrained,
-                key=getattr(paths, f'param_key_{which}'),
-                strict=getattr(paths, f'strict_load_{which}'),
-            )
-            logger.info('network_%s: weights of %s.', which, pretrained)
-        if which == 'g':
-            self.check_scale(network)
-        count = sum(parameter.numel() for parameter in network.parameters())
-        logger.info('network_%s: %s, %s parameters.', which, section['type'], f'{count:,}')
-        return network.to(self.device)
-
-    @torch.no_grad()
-    def check_scale(self, network: nn.Module) -> None:
-        """Restore a small image to see that the network enlarges as much as the data asks.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        scale = self.options.scale
-        size = max(16, self.options.network_g.get('window_size', 1))
-        found = network.eval()(torch.zeros(1, 3, size, size)).shape[-1] / size
-        network.train()
-        if found != scale:
-            raise ValueError(f'network_g enlarges {found:g} times, but scale is {scale}.')
-
-    def set_up_training(self) -> None:
+    def set_up_training(self, choice: GTChoice | None) -> None:
         """Build what only training needs."""
         options, train = self.options, self.options.train
+        if options.lora is not None:
+            trained = add_lora(self.net_g, options.lora, generator_at(self.seed, 'lora'))
+            count = sum(parameter.numel() for parameter in trained)
+            logger.info('lora: %s parameters are trained.', f'{count:,}')
         if train.ema_decay > 0:
             self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
         terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
         if 'gan' in train.terms:
             self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
-            self.net_d = self.build_network('d', options.network_d)
+            self.net_d = build_network(options, 'd').to(self.device)
             terms['gan'] = AdversarialTerm(self.net_d, self.gan_loss)
         self.objective = Objective(terms).to(self.device)
-        self.degradation: Degradation | None = None
-        self.pool: PairPool | None = None
-        if options.degradation is not None:
-            self.degradation = build(DEGRADATION_REGISTRY, options.degradation, scale=options.scale)
-            self.pool = PairPool(options.queue_size) if options.queue_size else None
-        self.optimizers = {'g': self.build_optimizer(self.net_g, train.optim_g)}
+        self.feed = Feeder(options, self.process, self.seed, choice)
+        self.optimisation = {'g': Optimisation(self.net_g, train.optim_g, train)}
         if self.net_d is not None:
-            self.optimizers['d'] = self.build_optimizer(self.net_d, train.optim_d)
-        self.schedulers = {}
-        if train.scheduler is not None:
-            arguments = {key: v for key, v in train.scheduler.items() if key != 'type'}
-            scheduler = find_scheduler(train.scheduler['type'])
-            self.schedulers = {k: scheduler(o, **arguments) for k, o in self.optimizers.items()}
+            self.optimisation['d'] = Optimisation(self.net_d, train.optim_d, train)
         self.train_g = self.wrap(self.net_g)
         self.train_d = self.wrap(self.net_d) if self.net_d is not None else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.device)
-
-    def build_optimizer(
-        self, network: nn.Module, section: Mapping[str, Any]
-    ) -> torch.optim.Optimizer:
-        """Build an optimiser over the weights that train."""
-        arguments = {key: value for key, value in section.items() if key != 'type'}
-        parameters = [p for p in network.parameters() if p.requires_grad]
-        return find_optimizer(section['type'])(parameters, **arguments)
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """Average the gradients over the processes, if there are several."""
@@ -141,32 +95,6 @@ class RestorationModel:
         )
 
     # One iteration
-
-    def feed_data(self, data: Mapping[str, Any], place: int) -> tuple[Tensor, Tensor, dict]:
-        """Turn a batch of the loader into low-quality inputs and ground truths.
-
-        Args:
-            data: A batch of paired data (``lq``, ``gt``) or of `MultiGTDataset`.
-            place: Position of the batch in the training stream.
-
-        Returns:
-            ``lq`` and ``gt``, :math:`(N, 3, H, W)` RGB in [0, 1], and values to log.
-        """
-        if self.degradation is None:
-            lq, gt = (data[key].to(self.device, non_blocking=True) for key in ('lq', 'gt'))
-            return lq, gt, {}
-        generator = generator_at(self.seed, 'degrade', place, self.process.rank)
-        gt, log = self.choice(data, generator, self.device)
-        original = data['original'].to(self.device, non_blocking=True).float().div(255)
-        lq = crop_at(
-            self.degradation(original, generator),
-            data['offset'] // self.options.scale,
-            gt.shape[-1] // self.options.scale,
-        )
-        gt = gt.float().div(255)
-        if self.pool is not None:
-            lq, gt = self.pool.exchange(lq, gt, generator)
-        return lq, gt, log
 
     def optimize_parameters(
         self, batches: Sequence[Mapping[str, Any]], iteration: int, position: int
@@ -186,15 +114,15 @@ class RestorationModel:
         torch.manual_seed(seed_of(self.seed, 'network', position, self.process.rank))
         pairs, log = [], {}
         for number, data in enumerate(batches):
-            lq, gt, chosen = self.feed_data(data, position + number)
+            lq, gt, chosen = self.feed(data, position + number)
             pairs.append((lq, gt))
             add_to(log, chosen, len(batches))
         update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
         outputs = self.step_generator(pairs, log, update_g, iteration)
         if self.net_d is not None:
             self.step_discriminator(pairs, outputs, log, iteration)
-        for scheduler in self.schedulers.values():
-            scheduler.step()
+        for optimisation in self.optimisation.values():
+            optimisation.end_iteration()
         return log
 
     def step_generator(
@@ -212,7 +140,7 @@ class RestorationModel:
                     self.note(log, terms, loss, len(pairs))
             outputs.append(output.detach())
         if update:
-            self.apply('g', self.net_g, log, iteration)
+            self.step('g', log, iteration)
             self.update_ema()
         return outputs
 
@@ -229,7 +157,7 @@ class RestorationModel:
                 loss, values = discriminator_loss(self.train_d, self.gan_loss, gt, output)
                 (loss / len(pairs)).backward()
             self.note(log, values, loss, len(pairs))
-        self.apply('d', self.net_d, log, iteration)
+        self.step('d', log, iteration)
 
     def synchronise(self, network: nn.Module, *, last: bool) -> Any:
         """Exchange gradients between processes only at the last of the accumulated batches."""
@@ -241,21 +169,11 @@ class RestorationModel:
         add_to(log, values, parts)
         self.finite &= loss.detach().isfinite()
 
-    def apply(self, which: str, network: nn.Module, log: dict, iteration: int) -> None:
-        """Let an optimiser take its step, at the warmed-up learning rate."""
-        train, optimizer = self.options.train, self.optimizers[which]
-        if train.clip_grad_norm is not None:
-            norm = nn.utils.clip_grad_norm_(network.parameters(), train.clip_grad_norm)
+    def step(self, which: str, log: dict, iteration: int) -> None:
+        """Let a network take its step."""
+        norm = self.optimisation[which].step(iteration)
+        if norm is not None:
             log[f'grad_norm_{which}'] = norm
-        warming = iteration < train.warmup_iter
-        rates = [group['lr'] for group in optimizer.param_groups]
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group['lr'] = rate * iteration / train.warmup_iter if warming else rate
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        # The scheduler continues from its own rate, as if there were no warm-up.
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group['lr'] = rate
 
     @torch.no_grad()
     def update_ema(self) -> None:
@@ -272,7 +190,7 @@ class RestorationModel:
 
     def learning_rate(self) -> float:
         """The generator's learning rate, without warm-up."""
-        return float(self.optimizers['g'].param_groups[0]['lr'])
+        return self.optimisation['g'].learning_rate()
 
     def healthy(self) -> bool:
         """Tell whether every loss so far and every weight is finite (waits for the device)."""
@@ -312,34 +230,44 @@ class RestorationModel:
         return networks | ({'net_d': self.net_d} if self.net_d is not None else {})
 
     def network_files(self) -> dict[str, dict[str, dict[str, Tensor]]]:
-        """Weights in BasicSR's form, by the name of their files."""
-        files = {name: {'params': on_cpu(net)} for name, net in self.networks().items()}
+        """Weights in BasicSR's form, adapters merged, by the name of their files."""
+        files = {n: {'params': on_cpu(merged_state(net))} for n, net in self.networks().items()}
         if self.net_g_ema is not None:
-            files['net_g']['params_ema'] = on_cpu(self.net_g_ema)
+            files['net_g']['params_ema'] = on_cpu(merged_state(self.net_g_ema))
         return files
 
     def training_state(self) -> dict[str, Any]:
         """What beside the weights an exact continuation needs, the pools of all processes too."""
-        pool = self.pool.state_dict() if self.pool is not None else None
         return {
-            'pool_of': self.pool_of(),
-            'optimizers': {k: o.state_dict() for k, o in self.optimizers.items()},
-            'schedulers': {k: s.state_dict() for k, s in self.schedulers.items()},
-            'pools': self.process.gather(pool),
+            'lora': self.lora_state(),
+            'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
+            'feeder': self.feed.state_dict(),
         }
 
-    def pool_of(self) -> list[int]:
-        """What a pool must agree on to be continued: size, batch, crop, number of processes."""
-        data = self.options.datasets['train']
-        sizes = [self.options.queue_size, data.get('batch_size_per_gpu', 1), data.get('gt_size', 0)]
-        return [*sizes, self.process.world_size]
+    def lora_state(self) -> dict[str, Any] | None:
+        """Adapters of the generator and its average, and which base they belong to."""
+        if self.options.lora is None:
+            return None
+        averaged = self.net_g_ema if self.net_g_ema is not None else self.net_g
+        return {
+            'base': base_hash(base_state(self.net_g)),
+            'params': on_cpu(lora_state(self.net_g)),
+            'params_ema': on_cpu(lora_state(averaged)),
+        }
 
-    def load_pool(self, state: Mapping[str, Any]) -> None:
-        """Continue the pair pool, or say why it starts empty."""
-        if state['pool_of'] == self.pool_of():
-            self.pool.load_state_dict(state['pools'][self.process.rank])
-        else:
-            logger.warning('The pair pool starts empty: batch, crop or processes have changed.')
+    def load_lora(self, state: Mapping[str, Any] | None) -> None:
+        """Continue from `lora_state`."""
+        if state is None or state['base'] != base_hash(base_state(self.net_g)):
+            raise ValueError('its adapters belong to another path.pretrain_network_g')
+        load_lora_state(self.net_g, state['params'])
+        if self.net_g_ema is not None:
+            load_lora_state(self.net_g_ema, state['params_ema'])
+
+    def save_adapters(self, path: Path) -> None:
+        """Write the averaged adapters, if there are any, as a profile of their own."""
+        if self.options.lora is not None:
+            network = self.net_g if self.net_g_ema is None else self.net_g_ema
+            save_lora(network, path, self.options.name)
 
     def load(self, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Continue from `network_files` and `training_state`.
@@ -348,36 +276,16 @@ class RestorationModel:
             RuntimeError: If they belong to other networks or optimisers.
         """
         for name, network in self.networks().items():
-            network.load_state_dict(networks[name]['params'])
-        if self.net_g_ema is not None:
+            if name != 'net_g' or self.options.lora is None:
+                network.load_state_dict(networks[name]['params'])
+        if self.options.lora is not None:
+            self.load_lora(state['lora'])
+        elif self.net_g_ema is not None:
             self.net_g_ema.load_state_dict(networks['net_g']['params_ema'])
-        for key, optimizer in self.optimizers.items():
-            saved = state['optimizers'][key]
-            if saved['param_groups'][0].keys() != optimizer.param_groups[0].keys():
-                raise ValueError(f'optim_{key} is of another type')
-            optimizer.load_state_dict(saved)
-            optimizer.zero_grad(set_to_none=True)
-        for key, scheduler in self.schedulers.items():
-            scheduler.load_state_dict(state['schedulers'][key])
-        if self.pool is not None:
-            self.load_pool(state)
+        for key, optimisation in self.optimisation.items():
+            optimisation.load_state_dict(state['optimisation'][key])
+        self.feed.load_state_dict(state['feeder'])
         self.finite.fill_(True)
-
-
-def crop_at(image: Tensor, corner: Tensor, size: int) -> Tensor:
-    """Crop every image of a batch at its own place.
-
-    Args:
-        image: :math:`(N, C, H, W)`.
-        corner: :math:`(N, 2)` top and left, on the CPU.
-        size: Side of the crops.
-
-    Returns:
-        :math:`(N, C, size, size)`.
-    """
-    corners = corner.tolist()
-    crops = [i[:, y : y + size, x : x + size] for i, (y, x) in zip(image, corners, strict=True)]
-    return torch.stack(crops)
 
 
 def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> None:
@@ -386,6 +294,6 @@ def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> 
         log[name] = log.get(name, 0) + value / parts
 
 
-def on_cpu(network: nn.Module) -> dict[str, Tensor]:
-    """Copy a state dict to the CPU."""
-    return {key: value.detach().cpu() for key, value in network.state_dict().items()}
+def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors to the CPU."""
+    return {key: value.detach().cpu() for key, value in tensors.items()}

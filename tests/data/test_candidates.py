@@ -28,6 +28,7 @@ def test_folder_set_without_labels(make_set):
     assert [group.key for group in candidates.groups] == ['a', 'b']
     first = candidates.groups[0]
     assert relative(candidates, first) == ['original/a.png', '01/a_01.png', '02/a_02.png']
+    assert first.names == ('original', '01', '02')
     assert first.labels == (Label.ORIGINAL, None, None)
     assert first.votes == (0, 0, 0)
 
@@ -152,6 +153,24 @@ def test_missing_annotator_is_refused(make_set, positive_then_negative):
     root = make_set(labels=positive_then_negative)
     shutil.rmtree(os.path.join(root, 'labels', 'B'))
     assert 'no folder B' in problems_of(root)[0]
+
+
+def test_set_whose_originals_are_missing_is_named(make_set):
+    make_set(images='images/a')
+    root = make_set(images='images/b')
+    os.mkdir(os.path.join(root, 'images', 'notes'))
+    shutil.rmtree(os.path.join(root, 'images', 'b', 'original'))
+    assert problems_of(root) == [
+        f"{os.path.join(root, 'images', 'b')}: holds images, but no folder 'original'. "
+        'Copy the set again, or remove it.'
+    ]
+
+
+def test_set_whose_labels_are_missing_is_named(make_set, positive_then_negative):
+    make_set(images='images/a', labels=positive_then_negative)
+    root = make_set(images='images/b')
+    [problem] = problems_of(root)
+    assert problem.startswith(f'{os.path.join(root, "labels", "b")}: no folder A, B, C.')
 
 
 def test_votes_beyond_the_folders_are_ignored(make_set, positive_then_negative):

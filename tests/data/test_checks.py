@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from iqasr.data import checks
 from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import check_candidates, check_image_folder, check_pairs
+from iqasr.data.checks import (
+    check_candidates,
+    check_image_folder,
+    check_other_files,
+)
+from iqasr.data.lmdb_reader import LmdbReader
+from iqasr.data.lmdb_store import create_lmdb
 
 
 def damage_middle(path):
@@ -76,41 +83,38 @@ def test_image_folder(make_set, tmp_path):
     assert 'no such folder' in check_image_folder(str(tmp_path / 'absent'))[0]
 
 
-@pytest.fixture
-def pair_folders(tmp_path, make_picture):
-    """GT of 48 x 40 and 50 x 43, LQ of a quarter, rounded down."""
-    for name, (height, width) in {'a': (48, 40), 'b': (50, 43)}.items():
-        for folder, scale, ending in (('gt', 1, ''), ('lq', 4, 'x4')):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            image = make_picture(0, height // scale, width // scale)
-            cv2.imwrite(str(tmp_path / folder / f'{name}{ending}.png'), image)
-    return str(tmp_path / 'gt'), str(tmp_path / 'lq')
+def test_other_files_of_a_folder_are_named(make_set):
+    folder = os.path.join(make_set(), 'original')
+    for name in ('Thumbs.db', '.DS_Store', '._a.png'):
+        with open(os.path.join(folder, name), 'w') as file:
+            file.write('text')
+    [problem] = check_other_files(folder)
+    assert problem.startswith(os.path.join(folder, 'Thumbs.db') + ': not an image')
+    assert check_image_folder(folder) == []  # BasicSR, too, passes over hidden files
 
 
-def test_pairs_fit_exactly_or_rounded(pair_folders):
-    assert check_pairs(*pair_folders, 4, exact=False, filename_tmpl='{}x4') == []
-    [problem] = check_pairs(*pair_folders, 4, exact=True, filename_tmpl='{}x4')
-    assert 'b.png: 43 x 50 px, but its LQ' in problem
-    assert 'Make the GT 40 x 48 px' in problem
+def test_only_decoding_reads_the_images_of_an_lmdb(make_set, tmp_path, monkeypatch):
+    create_lmdb(make_set(), str(tmp_path / 'x.lmdb'))
+    candidates = open_candidates(str(tmp_path / 'x.lmdb'))
+    opened = []
+    open_key = LmdbReader.open
+    monkeypatch.setattr(
+        LmdbReader, 'open', lambda self, key: opened.append(key) or open_key(self, key)
+    )
+    assert len(check_candidates(candidates, min_size=41)) == 3
+    assert opened == []
+    assert check_candidates(candidates, decode=True) == []
+    assert len(opened) == 9
 
 
-def test_pairs_of_another_scale_are_reported(pair_folders):
-    assert len(check_pairs(*pair_folders, 2, exact=False, filename_tmpl='{}x4')) == 2
-
-
-def test_pairs_without_partner_are_reported(pair_folders):
-    problems = check_pairs(*pair_folders, 4, exact=False)
-    assert [os.path.join(pair_folders[1], f'{name}.png') in problems[i]
-            for i, name in enumerate('ab')] == [True, True]  # fmt: skip
-    assert ['has no GT' in problem for problem in problems] == [False, False, True, True]
-
-
-def test_pairs_with_a_broken_image_are_reported(pair_folders):
-    cut_short(os.path.join(pair_folders[1], 'ax4.png'))
-    [problem] = check_pairs(*pair_folders, 4, exact=False, filename_tmpl='{}x4')
-    assert 'ax4.png: cut short' in problem
-
-
-def test_absent_pair_folders_are_reported(tmp_path):
-    problems = check_pairs(str(tmp_path / 'x'), str(tmp_path / 'y'), 4, exact=True)
-    assert ['no such folder' in problem for problem in problems] == [True, True]
+@pytest.mark.parametrize(('rank', 'hidden'), [(None, None), ('0', None), ('3', True)])
+def test_only_the_first_process_shows_a_bar(make_set, monkeypatch, rank, hidden):
+    shown = []
+    monkeypatch.setattr(
+        checks, 'tqdm', lambda items, *_, disable, **__: shown.append(disable) or items
+    )
+    monkeypatch.delenv('RANK', raising=False)
+    if rank is not None:
+        monkeypatch.setenv('RANK', rank)
+    check_candidates(open_candidates(make_set()))
+    assert shown == [hidden]

@@ -12,6 +12,7 @@ from iqasr.data.hggt import Label
 from iqasr.data.image_files import DataError, decode_rgb
 from iqasr.data.lmdb_store import create_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.quality_rows import QualityRow, content_hash
 from iqasr.data.quality_table import QualityTable
 from iqasr.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler, UniformSampler
@@ -25,8 +26,14 @@ def dataset(root, sampler=None, **options):
 
 
 def table(qualities, score_range=(0.0, 10.0)):
-    by_candidate = {(key, k): q for key, row in qualities.items() for k, q in enumerate(row)}
-    return QualityTable('table.csv', 'some', '1', score_range, by_candidate)
+    rows = {
+        key: {
+            name: QualityRow(key, name, 'some', '1', '', quality, *score_range)
+            for name, quality in zip(('original', '01', '02'), row, strict=True)
+        }
+        for key, row in qualities.items()
+    }
+    return QualityTable('table.csv', 'some', '1', score_range, rows)
 
 
 def images_of(made, index):
@@ -244,7 +251,7 @@ def test_sets_of_different_width_are_padded(make_set):
         ({'scale': 3, 'margin': 9}, 'gt_size is 16; use a positive multiple of scale, 3'),
         ({'sampler': ArgmaxSampler()}, 'ArgmaxSampler chooses by quality: give a table'),
         ({'sampler': UniformSampler(candidates='positives')}, 'carries no labels'),
-        ({'table': table({'a': [1, 2, 3]})}, "holds no quality of candidate 0 of 'b'"),
+        ({'table': table({'a': [1, 2, 3]})}, r"table\.csv: was made for other data: .* 'b'"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(make_set, options, reason):
@@ -262,6 +269,32 @@ def test_check_finds_small_and_broken_images(make_set, make_picture):
     assert len(problems) == 2
     assert 'a_01.png: cut short' in problems[0]
     assert 'c.png: 40 x 12 px, at least 16 px' in problems[1]
+
+
+def test_decoding_check_finds_images_that_changed_since_they_were_scored(make_set, make_picture):
+    root = make_set()
+    made = dataset(root, ArgmaxSampler(), table=table({key: [1, 2, 3] for key in 'abc'}))
+    for group in made.candidates.groups:
+        for name, file in zip(group.names, group.files, strict=True):
+            row = made.table.rows[group.key][name]
+            digest = content_hash(made.candidates.read(file))
+            made.table.rows[group.key][name] = row._replace(content_hash=digest)
+    assert made.check(decode=True) == []
+    changed = os.path.join(root, '02', 'b_02.png')
+    cv2.imwrite(changed, make_picture(77))
+    assert made.check() == []
+    [problem] = made.check(decode=True)
+    assert problem.startswith(f'{changed}: has changed since it was scored. Score what is new: ')
+
+
+def test_table_of_a_set_with_other_candidates_is_refused(make_set):
+    quality = table({key: [1, 5, 2] for key in 'abc'})
+    root = make_set()
+    os.rename(os.path.join(root, '01'), os.path.join(root, '00'))
+    for name in 'abc':
+        os.rename(*(os.path.join(root, '00', f'{name}_{k}.png') for k in ('01', '00')))
+    with pytest.raises(ValueError, match="'a' are original, 00, 02, those in the table original"):
+        dataset(root, ArgmaxSampler(), table=quality)
 
 
 def test_unchecked_bad_images_are_named_when_met(make_set, make_picture):

@@ -12,11 +12,11 @@ def row(key, candidate, quality, scorer='niqe', version='1'):
 
 
 ROWS = [
-    row('a', 0, -4.25),
-    row('a', 1, 0.1 + 0.2),
-    row('a', 2, -math.inf),
-    row('b, "c"', 0, math.nan),
-    row('b, "c"', 1, torch.tensor(-1 / 3).item()),
+    row('a', 'original', -4.25),
+    row('a', '01', 0.1 + 0.2),
+    row('a', '02', math.inf),
+    row('b, "c"', 'original', math.nan),
+    row('b, "c"', '01', torch.tensor(-1 / 3).item()),
 ]
 
 
@@ -31,10 +31,11 @@ def test_rows_return_exactly(path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_lookup_gives_one_row_of_quality(path):
+def test_lookup_gives_one_row_of_quality_in_the_order_asked_for(path):
     table = QualityTable.read(str(path))
-    assert table.row('a', 3).tolist() == pytest.approx([-4.25, 0.3, -math.inf])
-    assert torch.equal(table.row('b, "c"', 2)[1], torch.tensor(-1 / 3))
+    names = ['01', 'original', '02']
+    assert table.row('a', names).tolist() == pytest.approx([0.3, -4.25, math.inf])
+    assert torch.equal(table.row('b, "c"', ['original', '01'])[1], torch.tensor(-1 / 3))
     assert (table.scorer, table.version, table.score_range) == ('niqe', '1', (-20.0, 0.0))
 
 
@@ -45,9 +46,19 @@ def test_moments_are_over_the_finite_quality(path):
     assert table.std == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in finite) / 3))
 
 
-def test_unscored_candidate_is_refused_with_the_command(path):
-    with pytest.raises(ValueError, match=rf"candidate 3 of 'a'.*score_candidates.py .* -o {path}"):
-        QualityTable.read(str(path)).row('a', 4)
+@pytest.mark.parametrize(
+    ('key', 'names', 'scored'),
+    [
+        ('a', ['original', '01', '02', '03'], 'original, 01, 02'),
+        ('a', ['original', '01'], 'original, 01, 02'),
+        ('a', ['original', '01', '2'], 'original, 01, 02'),
+        ('z', ['original', '01'], 'none'),
+    ],
+)
+def test_other_candidates_than_were_scored_are_refused_with_the_command(path, key, names, scored):
+    reason = rf"'{key}' are {', '.join(names)}, those in the table {scored}\. .*py .* -o {path}"
+    with pytest.raises(ValueError, match=reason):
+        QualityTable.read(str(path)).row(key, names)
 
 
 def test_missing_table_is_refused_with_the_command(tmp_path):
@@ -56,8 +67,8 @@ def test_missing_table_is_refused_with_the_command(tmp_path):
 
 
 def test_scorer_is_found_among_several(path):
-    write_rows(path, [*ROWS, row('a', 0, 60.0, scorer='musiq')])
-    assert QualityTable.read(str(path), 'musiq').row('a', 1).tolist() == [60.0]
+    write_rows(path, [*ROWS, row('a', 'original', 60.0, scorer='musiq')])
+    assert QualityTable.read(str(path), 'musiq').row('a', ['original']).tolist() == [60.0]
     with pytest.raises(ValueError, match=r'several scorers\. Name one of: musiq, niqe'):
         QualityTable.read(str(path))
     with pytest.raises(ValueError, match=r"'musik'\. Did you mean 'musiq'\?"):
@@ -65,7 +76,7 @@ def test_scorer_is_found_among_several(path):
 
 
 def test_mixed_versions_are_refused(path):
-    write_rows(path, [*ROWS, row('z', 0, 1.0, version='2')])
+    write_rows(path, [*ROWS, row('z', 'original', 1.0, version='2')])
     with pytest.raises(ValueError, match="several versions of 'niqe': 1, 2"):
         QualityTable.read(str(path))
 

@@ -11,8 +11,9 @@ import skimage.data
 
 from iqasr.data import sample_dataset
 from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import check_candidates, check_pairs
+from iqasr.data.checks import check_candidates
 from iqasr.data.hggt import Label
+from iqasr.data.pair_checks import check_pairs
 from iqasr.data.sample_dataset import TRAIN, VALIDATION, make_sample_dataset
 
 

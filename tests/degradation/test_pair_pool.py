@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from iqasr.degradation import PairPool, from_uint8, to_uint8
 from iqasr.randomness import generator_at
@@ -83,6 +84,21 @@ def test_restored_pool_continues_identically(rounds):
         assert torch.equal(one, other)
     assert torch.equal(pool.lq, restored.lq)
     assert torch.equal(pool.gt, restored.gt)
+
+
+def test_state_is_on_the_cpu_wherever_the_pool_is():
+    with FakeTensorMode():
+        pool = PairPool(4)
+        pool.lq = pool.gt = torch.empty(4, 3, 1, 1, dtype=torch.uint8, device='cuda')
+        assert {tensor.device.type for tensor in pool.state_dict().values()} == {'cpu'}
+
+
+def test_state_is_a_copy():
+    pool = filled()
+    before = pool.state_dict()
+    held = before['lq'].clone()
+    pool.exchange(*pairs(90, 91, 92, 93), generator_at(0))
+    assert torch.equal(before['lq'], held)
 
 
 def test_batch_size_that_does_not_divide_the_size_is_refused():

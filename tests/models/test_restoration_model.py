@@ -5,7 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from iqasr.builders import build_choice
 from iqasr.distributed import Process
 from iqasr.models import RestorationModel
-from iqasr.models.restoration_model import crop_at
+from iqasr.models.feeder import crop_at
 from iqasr.option_check import load_options
 
 
@@ -77,9 +77,9 @@ def test_warm_up_is_linear_and_leaves_the_scheduler_alone(paired_options, model_
     }
     model = model_of(paired_options)
     used = []
-    plain = model.optimizers['g'].step
-    model.optimizers['g'].step = lambda: (
-        used.append(model.optimizers['g'].param_groups[0]['lr']),
+    plain = model.optimisation['g'].optimizer.step
+    model.optimisation['g'].optimizer.step = lambda: (
+        used.append(model.optimisation['g'].optimizer.param_groups[0]['lr']),
         plain(),
     )
     reference = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-3)
@@ -119,8 +119,8 @@ def test_the_original_is_degraded_and_the_choice_is_the_target(candidate_options
         'perplexity': torch.ones(2),
         'quality': torch.zeros(2, 3),
     }
-    lq, gt, log = model.feed_data(data, 0)
-    whole = model.degradation(data['original'].float() / 255, torch.Generator())
+    lq, gt, log = model.feed(data, 0)
+    whole = model.feed.degradation(data['original'].float() / 255, torch.Generator())
     assert torch.equal(lq[0], whole[0, :, 0:8, 2:10])
     assert torch.equal(lq[1], whole[1, :, 8:16, 5:13])
     assert torch.equal(gt, data['gt'].float() / 255)
@@ -193,7 +193,7 @@ def test_an_iteration_does_not_wait_for_the_device(candidate_options, model_of):
         'perplexity': torch.ones(2),
         'quality': torch.zeros(2, 3),
     }
-    model.degradation = lambda original, _: original[..., ::4, ::4]
-    model.pool = None
+    model.feed.degradation = lambda original, _: original[..., ::4, ::4]
+    model.feed.pool = None
     with ForbidWaiting():
         model.optimize_parameters([data], 1, 0)

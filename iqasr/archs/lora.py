@@ -1,0 +1,193 @@
+"""Low-rank adapters: train a small correction of chosen weights, the network itself frozen.
+
+The correction is added to the weight, once per forward pass, so that a training step costs what
+that of the plain network costs whatever the size of the image; two more layers over the image
+would not. The weights of the network keep their names: adapters only add ``<layer>.lora_a`` and
+``<layer>.lora_b``.
+
+Source:
+    Hu et al. (2022), LoRA: Low-Rank Adaptation of Large Language Models, eq. 3 and section 4.1.
+    For convolutions: a k x k convolution to `rank` channels followed by a 1 x 1 convolution, which
+    is the same product of matrices. Implementation: written here.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from iqasr.archs.lora_options import LoRAOptions, adaptable_layers, select_layers
+
+
+class Adapted:
+    """What an adapted layer has beside its weight and bias.
+
+    Attributes:
+        lora_a: :math:`(r, I)`, from the I inputs of one output value.
+        lora_b: :math:`(O, r)`, to the output channels; 0 at first.
+        lora_alpha: The correction is multiplied by ``alpha / rank``.
+        lora_scale: The knob: 0 is the layer without adapter, 1 as it was trained.
+    """
+
+    weight: nn.Parameter
+    lora_a: nn.Parameter
+    lora_b: nn.Parameter
+    lora_alpha: float
+    lora_scale: float
+
+    def adapted_weight(self, scale: float | None = None) -> Tensor:
+        """Add the correction to the weight, at the layer's own scale or another one."""
+        scale = self.lora_scale if scale is None else scale
+        return add_low_rank(self.weight, self.lora_a, self.lora_b, self.lora_alpha * scale)
+
+
+class AdaptedConv2d(Adapted, nn.Conv2d):
+    """A convolution with an adapter."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name torch gives it)
+        """Convolve with the adapted weight."""
+        return self._conv_forward(input, self.adapted_weight(), self.bias)
+
+
+class AdaptedLinear(Adapted, nn.Linear):
+    """A linear layer with an adapter."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name torch gives it)
+        """Multiply by the adapted weight."""
+        return F.linear(input, self.adapted_weight(), self.bias)
+
+
+ADAPTED = {nn.Conv2d: AdaptedConv2d, nn.Linear: AdaptedLinear}
+"""What the layers that can be adapted become."""
+
+PLAIN = {adapted: plain for plain, adapted in ADAPTED.items()}
+
+
+def add_low_rank(weight: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
+    """Add a low-rank matrix to a weight.
+
+    Args:
+        weight: :math:`(O, ...)`, with I values for each of the O output channels.
+        a: :math:`(r, I)`.
+        b: :math:`(O, r)`.
+        alpha: r times the factor of the product; 0 returns the weight exactly.
+
+    Returns:
+        ``weight + alpha / r * (b @ a)``, of the shape of `weight`.
+    """
+    return torch.addmm(weight.flatten(1), b, a, alpha=alpha / len(a)).view(weight.shape)
+
+
+def add_lora(
+    network: nn.Module, options: LoRAOptions, generator: torch.Generator
+) -> list[nn.Parameter]:
+    r"""Freeze a network and give it adapters; its output does not change yet.
+
+    Args:
+        network: Network without adapters; changed in place.
+        options: Which layers, and their ranks.
+        generator: CPU generator of :math:`A \sim U(-1/\sqrt I, 1/\sqrt I)`, which is the
+            Kaiming-uniform initialisation of a convolution or linear layer.
+
+    Returns:
+        The parameters that train, in the network's order.
+
+    Raises:
+        ValueError: If the network has adapters already, or a pattern matches nothing.
+    """
+    if lora_layers(network):
+        raise ValueError(f'{type(network).__name__} has adapters already; merge them first.')
+    ranks = select_layers(network, options)
+    network.requires_grad_(False)
+    layers = adaptable_layers(network)
+    for name, rank in ranks.items():
+        weight = layers[name].weight
+        bound = weight[0].numel() ** -0.5
+        a = torch.empty(rank, weight[0].numel()).uniform_(-bound, bound, generator=generator)
+        attach(layers[name], a, torch.zeros(len(weight), rank), options.alpha)
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def attach(layer: nn.Module, a: Tensor, b: Tensor, alpha: float) -> None:
+    """Turn a layer into an adapted one, in place."""
+    layer.__class__ = ADAPTED[type(layer)]
+    layer.lora_a = nn.Parameter(a.to(layer.weight))
+    layer.lora_b = nn.Parameter(b.to(layer.weight))
+    layer.lora_alpha = alpha
+    layer.lora_scale = 1.0
+
+
+def lora_layers(network: nn.Module) -> dict[str, Adapted]:
+    """Find the adapted layers of a network."""
+    return {name: m for name, m in network.named_modules() if isinstance(m, Adapted)}
+
+
+def set_lora_scale(network: nn.Module, scale: float) -> None:
+    """Set the knob of all adapters: 0 is the network without them, 1 as they were trained."""
+    for layer in lora_layers(network).values():
+        layer.lora_scale = scale
+
+
+def lora_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the adapters alone, as ``<layer>.lora_a`` and ``<layer>.lora_b``, not copied."""
+    return {key: value for key, value in network.state_dict().items() if is_adapter(key)}
+
+
+def base_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict that the network has without adapters, not copied."""
+    return {key: value for key, value in network.state_dict().items() if not is_adapter(key)}
+
+
+def is_adapter(key: str) -> bool:
+    """Tell the keys of adapters from those of the network."""
+    return key.endswith(('.lora_a', '.lora_b'))
+
+
+@torch.no_grad()
+def load_lora_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy what `lora_state` returned into the adapters, which stay the same parameters.
+
+    Raises:
+        ValueError: If the adapters are of other layers or ranks.
+    """
+    own = lora_state(network)
+    shapes, given = ({k: tuple(v.shape) for k, v in s.items()} for s in (own, state))
+    if shapes != given:
+        differing = sorted(k for k in shapes | given if shapes.get(k) != given.get(k))
+        raise ValueError(
+            f'these adapters are of other layers or ranks: {len(differing)} differ, such as '
+            f'{differing[0]}. Use the lora options they were trained with.'
+        )
+    for key, value in own.items():
+        value.copy_(state[key])
+
+
+@torch.no_grad()
+def merged_state(network: nn.Module, scale: float = 1.0) -> dict[str, Tensor]:
+    """Return the state dict of the plain network that does what the adapted one does.
+
+    Args:
+        network: Network with or without adapters; left untouched.
+        scale: Of the adapters, in place of the one set; 0 gives the base.
+    """
+    merged = {
+        f'{name}.weight': layer.adapted_weight(scale)
+        for name, layer in lora_layers(network).items()
+    }
+    return base_state(network) | merged
+
+
+@torch.no_grad()
+def merge_lora(network: nn.Module, scale: float = 1.0) -> None:
+    """Turn a network into a plain one that trains in full, its adapters in its weights.
+
+    Args:
+        network: Changed in place.
+        scale: As in `merged_state`; 0 drops the adapters.
+    """
+    for layer in lora_layers(network).values():
+        layer.weight.copy_(layer.adapted_weight(scale))
+        del layer.lora_a, layer.lora_b, layer.lora_alpha, layer.lora_scale
+        layer.__class__ = PLAIN[type(layer)]
+    network.requires_grad_(True)

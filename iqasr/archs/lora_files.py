@@ -1,0 +1,193 @@
+"""Files of adapters: several profiles of one base network, each a small ``.safetensors``."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from iqasr.archs.lora import (
+    add_low_rank,
+    attach,
+    base_state,
+    lora_layers,
+    merge_lora,
+)
+from iqasr.archs.lora_options import adaptable_layers
+from iqasr.checkpoint import CheckpointError, load_file
+
+logger = logging.getLogger('iqasr')
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The adapters of a network.
+
+    Attributes:
+        name: What it is called in messages.
+        base: `base_hash` of the weights it was trained on.
+        alpha: The correction of a weight is multiplied by ``alpha / rank``.
+        adapters: :math:`A`, :math:`(r, I)`, and :math:`B`, :math:`(O, r)`, by name of layer.
+    """
+
+    name: str
+    base: str
+    alpha: float
+    adapters: Mapping[str, tuple[Tensor, Tensor]]
+
+    @classmethod
+    def of(cls, network: nn.Module, name: str) -> 'Profile':
+        """Take the adapters of a network, not copied.
+
+        Raises:
+            ValueError: If it has none.
+        """
+        layers = lora_layers(network)
+        if not layers:
+            raise ValueError(f'{type(network).__name__} has no adapters to save.')
+        return cls(
+            name=name,
+            base=base_hash(base_state(network)),
+            alpha=next(iter(layers.values())).lora_alpha,
+            adapters={key: (m.lora_a.detach(), m.lora_b.detach()) for key, m in layers.items()},
+        )
+
+    def correct(self, layer: str, weight: Tensor, scale: float) -> Tensor:
+        """Add the correction of a layer to its weight, in float32."""
+        a, b = self.adapters[layer]
+        added = add_low_rank(weight.float(), a.float(), b.float(), scale * self.alpha)
+        return added.to(weight.dtype)
+
+    def check_layers(self, weights: Mapping[str, Tensor]) -> None:
+        """Look for the adapted layers in the weights of a network.
+
+        Raises:
+            CheckpointError: If a layer is missing or of another size.
+        """
+        for layer, (a, b) in self.adapters.items():
+            weight = weights.get(f'{layer}.weight')
+            if weight is None or (len(weight), weight[0].numel()) != (len(b), a.shape[1]):
+                raise CheckpointError(
+                    f"adapter '{self.name}' is of another network: its layer '{layer}' is "
+                    f'{"missing" if weight is None else "of another size"} here. Check network_g.'
+                )
+
+    def check_base(self, base: str, *, strict: bool = True) -> None:
+        """Compare the hash of other weights with that of the profile's own.
+
+        Raises:
+            CheckpointError: If they differ and `strict`; otherwise it is only said.
+        """
+        if base == self.base:
+            return
+        reason = (
+            f"adapter '{self.name}' was trained on base weights {self.base[:8]}, these are "
+            f'{base[:8]}. Give the file and the key (params or params_ema) it started from'
+        )
+        if strict:
+            raise CheckpointError(f'{reason}.')
+        logger.warning('%s; it is used all the same.', reason)
+
+
+def base_hash(weights: Mapping[str, Tensor]) -> str:
+    """Hash the names, shapes and values of weights, whatever the precision of their file.
+
+    Returns:
+        SHA-256 in hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        value = weights[key].detach().cpu().float().contiguous()
+        digest.update(f'{key} {tuple(value.shape)}\n'.encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_lora(network: nn.Module, path: Path, name: str | None = None) -> None:
+    """Save the adapters of a network, and which base they belong to.
+
+    Args:
+        network: Adapted network.
+        path: ``.safetensors``; replaced only by a whole file.
+        name: Name of the profile; that of the file if None.
+
+    Raises:
+        ValueError: If the network has no adapters.
+        CheckpointError: If the file cannot be written.
+    """
+    profile = Profile.of(network, name or path.stem)
+    tensors = {
+        f'{layer}.{key}': value
+        for layer, pair in profile.adapters.items()
+        for key, value in zip(('lora_a', 'lora_b'), pair, strict=True)
+    }
+    about = {'name': profile.name, 'base': profile.base, 'alpha': profile.alpha}
+    save_safetensors(tensors, path, {'iqasr_lora': json.dumps(about)})
+
+
+def save_safetensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Save tensors so that `path` holds either its old content or all of the new one.
+
+    Raises:
+        CheckpointError: If the file cannot be written; what was there before stays.
+    """
+    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+    temporary = path.with_name(f'.{path.name}.partial')
+    try:
+        with temporary.open('wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(f'{path}: cannot be saved ({error}).') from error
+
+
+def read_lora(path: str | Path) -> Profile:
+    """Read what `save_lora` wrote.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or holds no adapters.
+    """
+    path = Path(path).expanduser()
+    tensors = load_file(path)
+    about = {}
+    if path.suffix == '.safetensors':
+        with safe_open(path, 'pt') as file:
+            about = json.loads((file.metadata() or {}).get('iqasr_lora', '{}'))
+    if not about:
+        raise CheckpointError(f'{path}: holds no adapters of iqasr (a .safetensors with lora_a).')
+    layers = [key.removesuffix('.lora_a') for key in tensors if key.endswith('.lora_a')]
+    adapters = {k: (tensors[f'{k}.lora_a'], tensors[f'{k}.lora_b']) for k in layers}
+    return Profile(**about, adapters=adapters)
+
+
+def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> None:
+    """Give a network the adapters of a file, in place of any it has, and freeze the rest.
+
+    Args:
+        network: Network with the base weights of the profile; changed in place.
+        path: What `save_lora` wrote.
+        strict: Refuse adapters that were trained on other base weights, instead of saying so.
+
+    Raises:
+        CheckpointError: If the file cannot be read, or does not belong to this network.
+    """
+    profile = read_lora(path)
+    weights = base_state(network)
+    profile.check_layers(weights)
+    profile.check_base(base_hash(weights), strict=strict)
+    merge_lora(network, scale=0)
+    network.requires_grad_(False)
+    layers = adaptable_layers(network)
+    for name, (a, b) in profile.adapters.items():
+        attach(layers[name], a, b, profile.alpha)

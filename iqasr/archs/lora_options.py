@@ -1,0 +1,103 @@
+"""Which layers of a network get a low-rank adapter, and of which rank."""
+
+import re
+from fnmatch import fnmatchcase
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from torch import nn
+
+from iqasr.registry import nearest
+
+ADAPTABLE = (nn.Conv2d, nn.Linear)
+"""The kinds of layers that can be adapted."""
+
+DEFAULT_TARGETS = {
+    'RRDBNet': ['body.*', 'conv_body'],
+    'SwinIR': ['*.attn.qkv', '*.attn.proj', '*.mlp.fc1', '*.mlp.fc2'],
+}
+"""What is adapted when nothing is said, by class of network."""
+
+
+class LoRAOptions(BaseModel):
+    """Which layers are adapted, and how far they can move.
+
+    Patterns are those of the shell (``*``, ``?``, ``[...]``), for the whole name of a layer as in
+    the state dict: ``body.*.conv5``.
+
+    Attributes:
+        rank: Rank of the correction of a weight; 1 is the least that it can be.
+        alpha: The correction is multiplied by ``alpha / rank``; > 0.
+        target: Patterns of the layers; None for `DEFAULT_TARGETS`, or, for another network, all
+            its layers but the first and the last.
+        ranks: Another rank for layers, by pattern; 0 leaves them as they are, the last match wins.
+    """
+
+    model_config = ConfigDict(extra='forbid')
+
+    rank: PositiveInt = 8
+    alpha: float = Field(8, gt=0)
+    target: list[str] | None = None
+    ranks: dict[str, NonNegativeInt] = Field(default_factory=dict)
+
+
+def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
+    """Find the layers that can be adapted, in the network's order.
+
+    Subclasses are left out, since they may use their weight in ways of their own, and so are
+    grouped convolutions, whose weight is not one matrix.
+    """
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if type(module) in ADAPTABLE and getattr(module, 'groups', 1) == 1
+    }
+
+
+def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
+    """Choose the layers to adapt.
+
+    Args:
+        network: Network without adapters.
+        options: What to choose.
+
+    Returns:
+        Rank by name of layer.
+
+    Raises:
+        ValueError: If a pattern matches nothing; the message lists what there is.
+    """
+    names = list(adaptable_layers(network))
+    network_name = type(network).__name__
+    target = options.target
+    if target is None:
+        target = DEFAULT_TARGETS.get(network_name, names[1:-1])
+    if not target:
+        raise ValueError(f'target: {network_name} has no layer to adapt; name layers: {names}.')
+    selected = [name for name in names if any(fnmatchcase(name, p) for p in target)]
+    for option, patterns, known in (
+        ('target', target, names),
+        ('ranks', options.ranks, selected),
+    ):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                raise ValueError(no_match(option, pattern, known, network_name))
+    ranks = {name: rank_of(name, options) for name in selected}
+    return {name: rank for name, rank in ranks.items() if rank}
+
+
+def rank_of(name: str, options: LoRAOptions) -> int:
+    """Find the rank that a layer is given."""
+    matches = [rank for pattern, rank in options.ranks.items() if fnmatchcase(name, pattern)]
+    return matches[-1] if matches else options.rank
+
+
+def no_match(option: str, pattern: str, names: list[str], network_name: str) -> str:
+    """Say that a pattern matches nothing, and list the layers, numbered ones together."""
+    groups: dict[str, int] = {}
+    for name in names:
+        group = re.sub(r'\d+', '*', name)
+        groups[group] = groups.get(group, 0) + 1
+    listing = ', '.join(f'{group} ({count})' for group, count in groups.items())
+    what = 'layer' if option == 'target' else 'adapted layer'
+    hint = nearest(re.sub(r'\d+', '*', pattern), groups)
+    return f"{option}: '{pattern}' matches no {what} of {network_name}.{hint} There are: {listing}."

@@ -1,0 +1,119 @@
+"""What is wrong with pairs of ground truth and low-quality input, found before a run meets them."""
+
+import os
+from collections.abc import Collection, Mapping
+from typing import TypeAlias
+
+from iqasr.data.checks import in_parallel, in_px, size_of_file
+from iqasr.data.image_files import SUFFIXES, image_names
+from iqasr.data.lmdb_reader import read_sizes
+
+Size: TypeAlias = tuple[int, int]
+"""Height and width."""
+
+
+def check_pairs(
+    gt_folder: str,
+    lq_folder: str,
+    scale: int,
+    *,
+    exact: bool,
+    filename_tmpl: str = '{}',
+    min_size: int = 1,
+    allow_grey: bool = True,
+) -> list[str]:
+    """Check a paired data set of two folders.
+
+    Args:
+        gt_folder: Ground truths.
+        lq_folder: Low-quality inputs.
+        scale: Up-sampling factor.
+        exact: Ask that each GT is exactly `scale` times its LQ; otherwise that the LQ has the size
+            of the GT divided by `scale` and rounded down.
+        filename_tmpl: Name of an LQ, without suffix, made from that of its GT, as in BasicSR.
+        min_size: Least height and width of a GT, in pixels.
+        allow_grey: Accept greyscale images.
+
+    Returns:
+        The problems: images without partner, of the wrong size, or that `inspect_image` refuses.
+    """
+    absent = [folder for folder in (gt_folder, lq_folder) if not os.path.isdir(folder)]
+    if absent:
+        return [f'{folder}: no such folder.' for folder in absent]
+    partner = {}
+    for name in image_names(gt_folder):
+        stem, suffix = os.path.splitext(name)
+        partner[name] = filename_tmpl.format(stem) + suffix
+    lq_names = set(image_names(lq_folder))
+    problems = _alone(gt_folder, lq_folder, partner, lq_names)
+    if not partner:
+        problems.append(f'{gt_folder}: holds no image ({", ".join(SUFFIXES)}).')
+
+    def check(pair: tuple[str, str]) -> list[str]:
+        paths = os.path.join(gt_folder, pair[0]), os.path.join(lq_folder, pair[1])
+        found: list[str] = []
+        gt, lq = (size_of_file(path, found, allow_grey=allow_grey) for path in paths)
+        if gt is None or lq is None:
+            return found
+        return _check_sizes(paths, gt, lq, scale, exact=exact, min_size=min_size)
+
+    pairs = [(gt, lq) for gt, lq in partner.items() if lq in lq_names]
+    return problems + in_parallel(check, pairs)
+
+
+def check_lmdb_pairs(
+    gt_lmdb: str, lq_lmdb: str, scale: int, *, exact: bool, min_size: int = 1
+) -> list[str]:
+    """Check a paired data set of two LMDBs by the sizes they list.
+
+    Args:
+        gt_lmdb: Ground truths; whole, as `check_lmdb` says, as is the other.
+        lq_lmdb: Low-quality inputs, by the same keys.
+        scale: As in `check_pairs`, as are the others.
+        exact: Ask for exact sizes.
+        min_size: Least height and width of a GT, in pixels.
+
+    Returns:
+        The problems: images without partner, or of the wrong size.
+    """
+    gt_sizes, lq_sizes = read_sizes(gt_lmdb), read_sizes(lq_lmdb)
+    problems = _alone(gt_lmdb, lq_lmdb, {key: key for key in gt_sizes}, lq_sizes.keys())
+    for key in sorted(gt_sizes.keys() & lq_sizes.keys()):
+        places = os.path.join(gt_lmdb, key), os.path.join(lq_lmdb, key)
+        sizes = gt_sizes[key], lq_sizes[key]
+        problems += _check_sizes(places, *sizes, scale, exact=exact, min_size=min_size)
+    return problems
+
+
+def _alone(
+    gt_root: str, lq_root: str, partner: Mapping[str, str], lq_names: Collection[str]
+) -> list[str]:
+    """Report images without partner; `partner` is the name of the LQ by that of the GT."""
+    problems = [
+        f'{os.path.join(lq_root, name)}: missing. It is the LQ of {os.path.join(gt_root, gt)}.'
+        for gt, name in partner.items()
+        if name not in lq_names
+    ]
+    problems += [
+        f'{os.path.join(lq_root, name)}: has no GT in {gt_root}. Add it, or remove the LQ.'
+        for name in sorted(set(lq_names) - set(partner.values()))
+    ]
+    return problems
+
+
+def _check_sizes(
+    places: tuple[str, str], gt: Size, lq: Size, scale: int, *, exact: bool, min_size: int
+) -> list[str]:
+    problems = []
+    enlarged = lq[0] * scale, lq[1] * scale
+    if lq != (gt[0] // scale, gt[1] // scale) or (exact and gt != enlarged):
+        problems.append(
+            f'{places[0]}: {in_px(gt)}, but its LQ {places[1]} is {in_px(lq)}, which does not '
+            f'fit scale {scale}. Make the GT {in_px(enlarged)}.'
+        )
+    if min(gt) < min_size:
+        problems.append(
+            f'{places[0]}: {in_px(gt)}, at least {min_size} px are needed each way. Remove the '
+            'pair, or lower gt_size.'
+        )
+    return problems

@@ -1,0 +1,101 @@
+"""From a batch of the loader to low-quality inputs and ground truths."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iqasr.degradation import Degradation, PairPool, from_uint8
+from iqasr.distributed import Process
+from iqasr.options import Options
+from iqasr.randomness import generator_at
+from iqasr.registry import DEGRADATION_REGISTRY, build
+from iqasr.sampling.choice import GTChoice
+
+logger = logging.getLogger('iqasr')
+
+
+class Feeder:
+    """Chooses ground truths, degrades originals, and mixes pairs, on the device.
+
+    Args:
+        options: The checked option file.
+        process: This process and its device.
+        seed: Seed of the run.
+        choice: Chooses the ground truth of multi-GT samples; None for paired data.
+    """
+
+    def __init__(
+        self, options: Options, process: Process, seed: int, choice: GTChoice | None
+    ) -> None:
+        self.options = options
+        self.process = process
+        self.seed = seed
+        self.choice = choice
+        self.degradation: Degradation | None = None
+        self.pool: PairPool | None = None
+        if options.degradation is not None:
+            self.degradation = build(DEGRADATION_REGISTRY, options.degradation, scale=options.scale)
+            self.pool = PairPool(options.queue_size) if options.queue_size else None
+
+    def __call__(self, data: Mapping[str, Any], place: int) -> tuple[Tensor, Tensor, dict]:
+        """Feed one batch.
+
+        Args:
+            data: A batch of paired data (``lq``, ``gt``) or of `MultiGTDataset`.
+            place: Position of the batch in the training stream.
+
+        Returns:
+            ``lq`` and ``gt``, :math:`(N, 3, H, W)` RGB in [0, 1], and values to log.
+        """
+        device, scale = self.process.device, self.options.scale
+        if self.degradation is None:
+            lq, gt = (data[key].to(device, non_blocking=True) for key in ('lq', 'gt'))
+            return lq, gt, {}
+        generator = generator_at(self.seed, 'degrade', place, self.process.rank)
+        gt, log = self.choice(data, generator, device)
+        original = from_uint8(data['original'].to(device, non_blocking=True))
+        degraded = self.degradation(original, generator)
+        lq = crop_at(degraded, data['offset'] // scale, gt.shape[-1] // scale)
+        gt = from_uint8(gt)
+        if self.pool is not None:
+            lq, gt = self.pool.exchange(lq, gt, generator)
+        return lq, gt, log
+
+    def agreement(self) -> list[int]:
+        """What a pool must agree on to be continued: its size, batch, crop, processes."""
+        data = self.options.datasets['train']
+        sizes = [self.options.queue_size, data.get('batch_size_per_gpu', 1), data.get('gt_size', 0)]
+        return [*sizes, self.process.world_size]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The pair pools of all processes."""
+        pool = self.pool.state_dict() if self.pool is not None else None
+        return {'agreement': self.agreement(), 'pools': self.process.gather(pool)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue the pair pool, or say why it starts empty."""
+        if self.pool is None:
+            return
+        if state['agreement'] == self.agreement():
+            self.pool.load_state_dict(state['pools'][self.process.rank])
+        else:
+            logger.warning('The pair pool starts empty: batch, crop or processes have changed.')
+
+
+def crop_at(image: Tensor, corner: Tensor, size: int) -> Tensor:
+    """Crop every image of a batch at its own place.
+
+    Args:
+        image: :math:`(N, C, H, W)`.
+        corner: :math:`(N, 2)` top and left, on the CPU.
+        size: Side of the crops.
+
+    Returns:
+        :math:`(N, C, size, size)`.
+    """
+    corners = corner.tolist()
+    crops = [i[:, y : y + size, x : x + size] for i, (y, x) in zip(image, corners, strict=True)]
+    return torch.stack(crops)

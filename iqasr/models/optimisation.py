@@ -1,0 +1,91 @@
+"""How one network is optimised: optimiser, schedule, warm-up and clipping."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from iqasr.option_types import find_optimizer, find_scheduler
+from iqasr.options import TrainOptions
+
+
+class Optimisation:
+    """Takes the steps of one network.
+
+    Args:
+        network: Its parameters that ask for gradients are trained.
+        optimizer: Section ``optim_g`` or ``optim_d``.
+        train: Schedule, warm-up and clipping.
+    """
+
+    def __init__(
+        self, network: nn.Module, optimizer: Mapping[str, Any], train: TrainOptions
+    ) -> None:
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.train = train
+        self.optimizer = find_optimizer(optimizer['type'])(
+            self.parameters, **without_type(optimizer)
+        )
+        self.scheduler = None
+        if train.scheduler is not None:
+            cls = find_scheduler(train.scheduler['type'])
+            self.scheduler = cls(self.optimizer, **without_type(train.scheduler))
+
+    def step(self, iteration: int) -> Tensor | None:
+        """Take a step along the gradients gathered, and forget them.
+
+        Args:
+            iteration: Number of this iteration, from 1; decides on the warm-up.
+
+        Returns:
+            Norm of the gradients before clipping, if they are clipped.
+        """
+        norm = None
+        if self.train.clip_grad_norm is not None:
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.train.clip_grad_norm)
+        groups = self.optimizer.param_groups
+        rates = [group['lr'] for group in groups]
+        if iteration < self.train.warmup_iter:
+            for group, rate in zip(groups, rates, strict=True):
+                group['lr'] = rate * iteration / self.train.warmup_iter
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        # The scheduler continues from its own rate, as if there were no warm-up.
+        for group, rate in zip(groups, rates, strict=True):
+            group['lr'] = rate
+        return norm
+
+    def end_iteration(self) -> None:
+        """Advance the schedule; every iteration, whether this network took a step or not."""
+        if self.scheduler is not None:
+            self.scheduler.step()
+
+    def learning_rate(self) -> float:
+        """The present learning rate, without warm-up."""
+        return float(self.optimizer.param_groups[0]['lr'])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an exact continuation needs."""
+        schedule = self.scheduler.state_dict() if self.scheduler is not None else None
+        return {'optimizer': self.optimizer.state_dict(), 'scheduler': schedule}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`.
+
+        Raises:
+            ValueError: If it is of another type of optimiser or schedule.
+        """
+        saved = state['optimizer']
+        if saved['param_groups'][0].keys() != self.optimizer.param_groups[0].keys():
+            raise ValueError('the optimiser is of another type')
+        if (state['scheduler'] is None) != (self.scheduler is None):
+            raise ValueError('one of the two has a scheduler, the other has none')
+        self.optimizer.load_state_dict(saved)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state['scheduler'])
+
+
+def without_type(section: Mapping[str, Any]) -> dict[str, Any]:
+    """The constructor arguments in a section."""
+    return {key: value for key, value in section.items() if key != 'type'}

@@ -1,0 +1,393 @@
+import copy
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from iqasr.archs.lora import (
+    add_lora,
+    base_state,
+    load_lora_state,
+    lora_layers,
+    lora_state,
+    merge_lora,
+    merged_state,
+    set_lora_scale,
+)
+from iqasr.archs.lora_files import base_hash, load_lora, read_lora, save_lora
+from iqasr.archs.lora_merge import merge_profiles
+from iqasr.archs.lora_options import LoRAOptions, select_layers
+from iqasr.checkpoint import CheckpointError, load_network
+from iqasr.randomness import generator_at
+from iqasr.registry import ARCH_REGISTRY, lookup
+
+RRDBNet, SwinIR, MSRResNet = (lookup(ARCH_REGISTRY, n) for n in ('RRDBNet', 'SwinIR', 'MSRResNet'))
+
+SCRIPT = Path(__file__).parents[2] / 'scripts' / 'merge_lora.py'
+
+
+def rrdb(num_block=1, num_feat=16, num_grow_ch=32):
+    return RRDBNet(3, 3, num_feat=num_feat, num_block=num_block, num_grow_ch=num_grow_ch)
+
+
+def swinir(**options):
+    tiny = {'embed_dim': 12, 'depths': (2,), 'num_heads': (2,), 'window_size': 4, 'img_size': 8}
+    fixed = {'upscale': 4, 'img_range': 1.0, 'mlp_ratio': 2, 'drop_path_rate': 0}
+    return SwinIR(**(tiny | fixed | {'upsampler': 'pixelshuffle'} | options))
+
+
+NETWORKS = {'RRDBNet': rrdb, 'SwinIR': swinir, 'MSRResNet': lambda: MSRResNet(3, 3, 8, 1)}
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request):
+    torch.manual_seed(0)
+    return NETWORKS[request.param]()
+
+
+@pytest.fixture
+def lq(photographs):
+    image = torch.from_numpy(photographs[0][:16, :16]).permute(2, 0, 1)[None]
+    return image.float() / 255
+
+
+def tuned(network, options=None, seed=1):
+    """Give a network adapters that have learned something."""
+    add_lora(network, options or LoRAOptions(rank=2, alpha=4), generator_at(seed, 'a'))
+    generator = generator_at(seed, 'b')
+    with torch.no_grad():
+        for layer in lora_layers(network).values():
+            layer.lora_b.normal_(std=0.05, generator=generator)
+    return network.eval()
+
+
+# The correction
+
+
+def test_a_new_adapter_changes_nothing(network, lq):
+    expected = network.eval()(lq)
+    add_lora(network, LoRAOptions(), generator_at(0))
+    assert torch.equal(network(lq), expected)
+
+
+def test_a_is_kaiming_uniform():
+    torch.manual_seed(5)
+    expected = nn.init.kaiming_uniform_(torch.empty(8, 16, 3, 3), a=5**0.5)
+    network = nn.Sequential(*(nn.Conv2d(16, 16, 3) for _ in range(3)))
+    generator = torch.Generator().manual_seed(5)
+    add_lora(network, LoRAOptions(target=['1']), generator)
+    assert torch.allclose(network[1].lora_a, expected.flatten(1), atol=1e-7)
+    assert not network[1].lora_b.any()
+
+
+@pytest.mark.parametrize('rank', [1, 3])
+def test_a_convolution_equals_two_convolutions_beside_it(rank):
+    image = torch.randn(2, 4, 9, 7, generator=generator_at(0))
+    network = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, padding=2, dilation=2))
+    plain = network(image)
+    tuned(network, LoRAOptions(rank=rank, alpha=5, target=['0']))
+    a, b = network[0].lora_a.view(rank, 4, 3, 3), network[0].lora_b.view(6, rank, 1, 1)
+    inner = F.conv2d(image, a, stride=2, padding=2, dilation=2)
+    assert torch.allclose(network(image), plain + 5 / rank * F.conv2d(inner, b), atol=1e-5)
+
+
+def test_the_result_is_that_of_peft():
+    peft = pytest.importorskip('peft')
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(128, 5))
+    image = torch.randn(2, 3, 4, 4, generator=generator_at(0))
+    config = peft.LoraConfig(r=2, lora_alpha=3, target_modules=['0', '2'])
+    theirs = peft.inject_adapter_in_model(config, copy.deepcopy(network))
+    tuned(network, LoRAOptions(rank=2, alpha=3, target=['0', '2']))
+    for name, layer in lora_layers(network).items():
+        pair = theirs.get_submodule(name)
+        for ours, part in ((layer.lora_a, pair.lora_A), (layer.lora_b, pair.lora_B)):
+            weight = part['default'].weight
+            weight.data = ours.data.view(weight.shape)
+    assert torch.allclose(network(image), theirs(image), atol=1e-5)
+    network(image).square().sum().backward()
+    theirs(image).square().sum().backward()
+    for name, layer in lora_layers(network).items():
+        gradient = theirs.get_submodule(name).lora_A['default'].weight.grad.flatten(1)
+        assert torch.allclose(layer.lora_a.grad, gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_only_adapters_get_gradients(network, lq):
+    tuned(network)(lq).sum().backward()
+    with_gradient = {name for name, p in network.named_parameters() if p.grad is not None}
+    assert with_gradient == lora_state(network).keys()
+    assert all(p.grad.abs().sum() > 0 for p in network.parameters() if p.requires_grad)
+
+
+def test_what_add_lora_returns_is_what_trains(network):
+    parameters = add_lora(network, LoRAOptions(), generator_at(0))
+    assert [id(p) for p in parameters] == [id(p) for p in network.parameters() if p.requires_grad]
+    assert len(parameters) == len(lora_state(network))
+
+
+# The knob and merging
+
+
+def test_scale_0_is_the_base_exactly(network, lq):
+    expected = network.eval()(lq)
+    set_lora_scale(tuned(network), 0)
+    assert torch.equal(network(lq), expected)
+
+
+def test_the_knob_moves_the_output(network, lq):
+    with torch.no_grad():
+        base = network.eval()(lq)
+        full = tuned(network)(lq)
+        set_lora_scale(network, 0.5)
+        half = network(lq)
+    assert 0 < (half - base).abs().max() < (full - base).abs().max()
+
+
+@pytest.mark.parametrize('scale', [0.5, 1])
+def test_merged_weights_do_what_the_adapters_do(scale, network, lq):
+    plain = copy.deepcopy(network).eval()
+    set_lora_scale(tuned(network), scale)
+    plain.load_state_dict(merged_state(network, scale), strict=True)
+    with torch.no_grad():
+        assert (plain(lq) - network(lq)).abs().max() <= 1e-5
+
+
+def test_a_merged_network_is_an_ordinary_one(network, same_weights):
+    plain = copy.deepcopy(network)
+    expected = merged_state(tuned(network))
+    merge_lora(network)
+    same_weights(network.state_dict(), expected)
+    assert repr(network) == repr(plain)
+    assert [vars(m).keys() for m in network.modules()] == [vars(m).keys() for m in plain.modules()]
+    assert all(p.requires_grad for p in network.parameters())
+
+
+def test_merging_at_0_restores_the_base(network, same_weights):
+    expected = copy.deepcopy(network.state_dict())
+    tuned(network)
+    same_weights(base_state(network), expected)
+    merge_lora(network, 0)
+    same_weights(network.state_dict(), expected)
+
+
+def test_a_copy_is_independent(network, lq):
+    tuned(network)
+    other = copy.deepcopy(network)
+    expected = other(lq)
+    set_lora_scale(network, 0)
+    for parameter in lora_state(network).values():
+        parameter.zero_()
+    assert torch.equal(other(lq), expected)
+
+
+# Which layers
+
+
+@pytest.mark.parametrize(
+    ('build', 'layers', 'per_rank'),
+    [
+        (lambda: RRDBNet(3, 3, num_block=23), 346, 410_688 + 64 * 9 + 64),
+        (
+            lambda: swinir(embed_dim=180, depths=(6,) * 6, num_heads=(6,) * 6),
+            144,
+            77_760,
+        ),
+    ],
+)
+def test_the_published_sizes_have_the_parameters_counted_by_hand(build, layers, per_rank):
+    network = build()
+    parameters = add_lora(network, LoRAOptions(rank=8), generator_at(0))
+    assert len(lora_layers(network)) == layers
+    assert sum(p.numel() for p in parameters) == 8 * per_rank
+
+
+def test_by_default_the_first_and_last_layers_are_left_alone(network):
+    selected = select_layers(network, LoRAOptions())
+    assert not {'conv_first', 'conv_last'} & selected.keys()
+
+
+def test_ranks_by_pattern_override_and_0_excludes():
+    options = LoRAOptions(ranks={'body.0.*': 2, '*.conv5': 0, 'body.0.rdb3.conv5': 3})
+    selected = select_layers(rrdb(), options)
+    assert len(selected) == 14
+    assert 'body.0.rdb1.conv5' not in selected
+    assert (selected['body.0.rdb1.conv1'], selected['body.0.rdb3.conv5']) == (2, 3)
+    assert selected['conv_body'] == 8
+
+
+def test_grouped_convolutions_and_subclasses_are_not_adapted():
+    class Own(nn.Conv2d):
+        pass
+
+    network = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), Own(4, 4, 3), nn.Conv2d(4, 4, 3))
+    assert select_layers(network, LoRAOptions(target=['*'])).keys() == {'2'}
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            {'target': ['body.*', 'body.*.rdb1.conv9']},
+            r"target: 'body.\*.rdb1.conv9' matches no layer of RRDBNet. Did you mean "
+            r"'body.\*.rdb\*.conv\*'\? There are: .*body.\*.rdb\*.conv\* \(15\), conv_body \(1\)",
+        ),
+        ({'ranks': {'conv_last': 4}}, r"ranks: 'conv_last' matches no adapted layer of RRDBNet"),
+        ({'target': []}, 'target: RRDBNet has no layer to adapt'),
+    ],
+)
+def test_patterns_that_match_nothing_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        add_lora(rrdb(), LoRAOptions(**options), generator_at(0))
+
+
+@pytest.mark.parametrize('options', [{'rank': 0}, {'alpha': 0}, {'layers': ['*']}])
+def test_bad_options_are_refused(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        LoRAOptions(**options)
+
+
+def test_a_second_adapter_is_refused(network):
+    add_lora(network, LoRAOptions(), generator_at(0))
+    with pytest.raises(ValueError, match='has adapters already; merge them first'):
+        add_lora(network, LoRAOptions(), generator_at(0))
+
+
+# States and files
+
+
+def test_the_state_of_the_adapters_makes_the_round_trip(network, same_weights):
+    other = copy.deepcopy(network)
+    expected = lora_state(tuned(network, seed=1))
+    parameters = add_lora(other, LoRAOptions(rank=2), generator_at(2))
+    load_lora_state(other, expected)
+    same_weights(lora_state(other), expected)
+    assert [id(p) for p in parameters] == [id(p) for p in other.parameters() if p.requires_grad]
+
+
+def test_the_state_of_other_ranks_is_refused(network):
+    other = copy.deepcopy(network)
+    add_lora(other, LoRAOptions(rank=3), generator_at(0))
+    with pytest.raises(ValueError, match=r'of other layers or ranks: .* differ, such as'):
+        load_lora_state(other, lora_state(tuned(network)))
+
+
+def test_a_file_gives_a_plain_network_the_adapters(network, lq, tmp_path):
+    plain = copy.deepcopy(network).eval()
+    save_lora(tuned(network), tmp_path / 'crisp.safetensors')
+    load_lora(plain, tmp_path / 'crisp.safetensors')
+    assert torch.equal(plain(lq), network(lq))
+    trainable = {name for name, p in plain.named_parameters() if p.requires_grad}
+    assert trainable == lora_state(plain).keys()
+    assert read_lora(tmp_path / 'crisp.safetensors').name == 'crisp'
+
+
+def test_a_file_replaces_the_adapters_there_are(network, tmp_path):
+    plain = copy.deepcopy(network)
+    save_lora(tuned(network, LoRAOptions(rank=3)), tmp_path / 'a.safetensors')
+    load_lora(tuned(plain, LoRAOptions(rank=1)), tmp_path / 'a.safetensors')
+    assert {len(layer.lora_a) for layer in lora_layers(plain).values()} == {3}
+
+
+def test_the_hash_knows_every_value_and_ignores_the_precision_of_the_file():
+    weights = rrdb().half().float().state_dict()
+    halved = {key: value.half() for key, value in reversed(weights.items())}
+    assert base_hash(weights) == base_hash(halved)
+    halved['conv_last.bias'][0] += 1
+    assert base_hash(weights) != base_hash(halved)
+
+
+def test_adapters_of_another_base_are_refused_with_both_hashes(tmp_path, caplog):
+    network, other = tuned(rrdb()), rrdb()
+    path = tmp_path / 'a.safetensors'
+    save_lora(network, path)
+    own, others = base_hash(base_state(network))[:8], base_hash(other.state_dict())[:8]
+    with pytest.raises(CheckpointError, match=f"'a' was trained on .* {own}, these are {others}"):
+        load_lora(other, path)
+    assert not lora_layers(other)
+    load_lora(other, path, strict=False)
+    assert lora_layers(other)
+    assert 'used all the same' in caplog.text
+
+
+@pytest.mark.parametrize(('other', 'what'), [(rrdb(1, 8), 'of another size'), (swinir(), 'missin')])
+def test_adapters_of_another_network_are_refused(other, what, tmp_path):
+    save_lora(tuned(rrdb()), tmp_path / 'a.safetensors')
+    with pytest.raises(CheckpointError, match=rf"another network: its layer '\S+' is {what}"):
+        load_lora(other, tmp_path / 'a.safetensors')
+
+
+def test_files_that_hold_no_adapters_are_refused(tmp_path):
+    torch.save({'params': rrdb().state_dict()}, tmp_path / 'net.pth')
+    with pytest.raises(CheckpointError, match='holds no adapters'):
+        read_lora(tmp_path / 'net.pth')
+    with pytest.raises(CheckpointError, match='there is no such file'):
+        read_lora(tmp_path / 'absent.safetensors')
+    with pytest.raises(ValueError, match='RRDBNet has no adapters to save'):
+        save_lora(rrdb(), tmp_path / 'a.safetensors')
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path):
+    with pytest.raises(CheckpointError, match='cannot be saved'):
+        save_lora(tuned(rrdb()), tmp_path / 'absent' / 'a.safetensors')
+
+
+def test_profiles_add_up(tmp_path):
+    weights, profiles, corrections = rrdb().state_dict(), [], []
+    for seed, scale in ((1, 0.25), (2, 0.5)):
+        network = rrdb()
+        network.load_state_dict(weights)
+        save_lora(tuned(network, seed=seed), tmp_path / f'{seed}.safetensors')
+        profiles.append((read_lora(tmp_path / f'{seed}.safetensors'), scale))
+        corrections.append({k: v - weights[k] for k, v in merged_state(network, scale).items()})
+    merged = merge_profiles(weights, profiles)
+    for key, value in weights.items():
+        expected = value + corrections[0][key] + corrections[1][key]
+        assert torch.allclose(merged[key], expected, atol=1e-6)
+
+
+@pytest.fixture
+def merge(tmp_path, monkeypatch):
+    """Run the script on ``base.pth`` and ``a.safetensors``."""
+
+    def run(*arguments):
+        files = ['-b', tmp_path / 'base.pth', '-i', tmp_path / 'a.safetensors']
+        monkeypatch.setattr(sys, 'argv', ['merge_lora.py', *map(str, (*files, *arguments))])
+        runpy.run_path(str(SCRIPT), run_name='__main__')
+
+    return run
+
+
+@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
+@pytest.mark.parametrize('name', ['RRDBNet', 'SwinIR'])
+def test_the_script_writes_what_stock_basicsr_and_spandrel_load(name, suffix, lq, tmp_path, merge):
+    spandrel = pytest.importorskip('spandrel')
+    network = NETWORKS[name]().eval()
+    torch.save({'params': network.state_dict()}, tmp_path / 'base.pth')
+    save_lora(tuned(network), tmp_path / 'a.safetensors')
+    merge('-o', tmp_path / f'out.{suffix}', '--scale', '0.5', '1')
+    for scale in (0.5, 1):
+        path = tmp_path / f'out_s{scale}.{suffix}'
+        plain = NETWORKS[name]().eval()
+        load_network(plain, path, key='params_ema')
+        set_lora_scale(network, scale)
+        found = spandrel.ModelLoader().load_from_file(path)
+        assert found.architecture.id == {'RRDBNet': 'ESRGAN'}.get(name, name)
+        with torch.no_grad():
+            assert (plain(lq) - network(lq)).abs().max() <= 1e-5
+            assert (found(lq) - network(lq).clamp(0, 1)).abs().max() <= 1e-5
+
+
+def test_the_script_refuses_another_base(tmp_path, merge):
+    torch.save({'params': rrdb().state_dict()}, tmp_path / 'base.pth')
+    save_lora(tuned(rrdb()), tmp_path / 'a.safetensors')
+    with pytest.raises(SystemExit, match='was trained on base weights'):
+        merge('-o', tmp_path / 'out.pth')
+    assert not list(tmp_path.glob('out*'))
+
+
+def test_the_script_wants_a_weight_for_each_adapter(merge, tmp_path):
+    with pytest.raises(SystemExit, match='2 weights for 1 adapters; give one for each'):
+        merge('-o', tmp_path / 'out.pth', '--weights', '1', '0.5')

@@ -1,0 +1,170 @@
+"""Checking pairs, in folders and in LMDBs, before a run."""
+
+import os
+import re
+from pathlib import Path
+
+import cv2
+import lmdb
+import pytest
+from basicsr.data.paired_image_dataset import PairedImageDataset
+from basicsr.utils.lmdb_util import make_lmdb_from_imgs
+
+from iqasr.builders import check_files
+from iqasr.data.image_files import DataError
+from iqasr.data.lmdb_reader import check_lmdb
+from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.pair_checks import check_pairs
+
+
+def cut_short(path):
+    os.truncate(path, os.path.getsize(path) - 30)
+
+
+@pytest.fixture
+def pair_folders(tmp_path, make_picture):
+    """GT of 48 x 40 and 50 x 43, LQ of a quarter, rounded down."""
+    for name, (height, width) in {'a': (48, 40), 'b': (50, 43)}.items():
+        for folder, scale, ending in (('gt', 1, ''), ('lq', 4, 'x4')):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image = make_picture(0, height // scale, width // scale)
+            cv2.imwrite(str(tmp_path / folder / f'{name}{ending}.png'), image)
+    return str(tmp_path / 'gt'), str(tmp_path / 'lq')
+
+
+def test_pairs_fit_exactly_or_rounded(pair_folders):
+    assert check_pairs(*pair_folders, 4, exact=False, filename_tmpl='{}x4') == []
+    [problem] = check_pairs(*pair_folders, 4, exact=True, filename_tmpl='{}x4')
+    assert 'b.png: 43 x 50 px, but its LQ' in problem
+    assert 'Make the GT 40 x 48 px' in problem
+
+
+def test_pairs_of_another_scale_are_reported(pair_folders):
+    assert len(check_pairs(*pair_folders, 2, exact=False, filename_tmpl='{}x4')) == 2
+
+
+def test_pairs_without_partner_are_reported(pair_folders):
+    problems = check_pairs(*pair_folders, 4, exact=False)
+    assert [os.path.join(pair_folders[1], f'{name}.png') in problems[i]
+            for i, name in enumerate('ab')] == [True, True]  # fmt: skip
+    assert ['has no GT' in problem for problem in problems] == [False, False, True, True]
+
+
+def test_pairs_with_a_broken_image_are_reported(pair_folders):
+    cut_short(os.path.join(pair_folders[1], 'ax4.png'))
+    [problem] = check_pairs(*pair_folders, 4, exact=False, filename_tmpl='{}x4')
+    assert 'ax4.png: cut short' in problem
+
+
+def test_absent_pair_folders_are_reported(tmp_path):
+    problems = check_pairs(str(tmp_path / 'x'), str(tmp_path / 'y'), 4, exact=True)
+    assert ['no such folder' in problem for problem in problems] == [True, True]
+
+
+def test_gt_smaller_than_the_crop_is_reported(pair_folders):
+    options = {'exact': False, 'filename_tmpl': '{}x4'}
+    assert check_pairs(*pair_folders, 4, min_size=40, **options) == []
+    [problem] = check_pairs(*pair_folders, 4, min_size=42, **options)
+    assert 'a.png: 40 x 48 px, at least 42 px' in problem
+
+
+@pytest.fixture
+def write_pairs(tmp_path, make_picture):
+    """Write GT of a height and width and LQ of a quarter; returns the options of a data set."""
+
+    def write(sizes, backend='disk'):
+        section = {'io_backend': {'type': backend}, 'gt_size': 32, 'name': 'some', 'scale': 4}
+        section |= {'use_hflip': False, 'use_rot': False}
+        for root, side in (('gt', 1), ('lq', 4)):
+            folder = tmp_path / root
+            folder.mkdir()
+            for number, (height, width) in enumerate(sizes):
+                image = make_picture(number, height // side, width // side)
+                cv2.imwrite(str(folder / f'{number}.png'), image)
+            if backend == 'lmdb':
+                folder = tmp_path / f'{root}.lmdb'
+                create_lmdb(str(tmp_path / root), str(folder))
+            section[f'dataroot_{root}'] = str(folder)
+        return section
+
+    return write
+
+
+def problems_of(section, phase='train'):
+    with pytest.raises(DataError) as error:
+        check_files(section, 4, phase)
+    return error.value.problems
+
+
+@pytest.mark.parametrize('backend', ['disk', 'lmdb'])
+def test_only_training_needs_exact_sizes_and_room_for_a_crop(write_pairs, backend):
+    section = write_pairs([(48, 40), (50, 43), (28, 40)], backend)
+    inexact, small = problems_of(section)
+    assert 'Make the GT 40 x 48 px' in inexact
+    assert '40 x 28 px, at least 32 px are needed' in small
+    check_files(section, 4, 'val')
+
+
+@pytest.mark.parametrize('backend', ['disk', 'lmdb'])
+def test_images_in_one_root_only_are_named(write_pairs, backend):
+    section = write_pairs([(48, 40), (48, 40)], 'disk')
+    os.remove(os.path.join(section['dataroot_lq'], '0.png'))
+    os.remove(os.path.join(section['dataroot_gt'], '1.png'))
+    if backend == 'lmdb':
+        section['io_backend'] = {'type': 'lmdb'}
+        for key in ('dataroot_gt', 'dataroot_lq'):
+            create_lmdb(section[key], f'{section[key]}.lmdb')
+            section[key] += '.lmdb'
+    missing, alone = problems_of(section)
+    assert re.search(r'lq.*/0\S*: missing', missing)
+    assert re.search(r'lq.*/1\S*: has no GT', alone)
+
+
+def test_files_that_basicsr_would_take_for_images_are_named(write_pairs):
+    section = write_pairs([(48, 40)])
+    stray = Path(section['dataroot_lq'], 'Thumbs.db')
+    stray.write_text('text')
+    [problem] = problems_of(section)
+    assert problem.startswith(f'{stray}: not an image')
+    check_files(section | {'meta_info_file': 'list.txt'}, 4, 'train')
+
+
+def test_lmdb_may_be_opened_after_the_check(write_pairs):
+    section = write_pairs([(48, 40), (48, 40)], 'lmdb')
+    check_files(section, 4, 'train')
+    assert PairedImageDataset(section | {'phase': 'train'})[1]['gt'].shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize('root', ['gt', 'lq'])
+def test_lmdb_cut_short_is_refused_before_basicsr_reads_it(write_pairs, root):
+    section = write_pairs([(48, 40), (48, 40)], 'lmdb')
+    data = Path(section[f'dataroot_{root}'], 'data.mdb')
+    os.truncate(data, data.stat().st_size // 2)
+    [problem] = problems_of(section, 'val')
+    assert problem.startswith(f'{data}: cut short')
+
+
+def test_lmdb_without_a_listed_image_is_refused(write_pairs):
+    section = write_pairs([(48, 40), (48, 40)], 'lmdb')
+    with lmdb.open(section['dataroot_lq']) as environment, environment.begin(write=True) as change:
+        change.delete(b'1')
+    [problem] = problems_of(section)
+    assert "lq.lmdb: 1 of 2 images are not in data.mdb, the first is '1'" in problem
+
+
+def test_lmdb_with_a_broken_list_is_refused(write_pairs):
+    section = write_pairs([(48, 40)], 'lmdb')
+    Path(section['dataroot_gt'], 'meta_info.txt').write_text('0.png 48 40\n')
+    [problem] = problems_of(section)
+    assert "meta_info.txt: line 1 is not 'key.png (height,width,channels) level'" in problem
+
+
+def test_lmdb_made_by_basicsr_is_whole(make_picture, tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    names = [f'{number}.png' for number in range(30)]
+    for number, name in enumerate(names):
+        cv2.imwrite(str(folder / name), make_picture(number, 64, 64))
+    keys = [name[:-4] for name in names]
+    make_lmdb_from_imgs(str(folder), str(tmp_path / 'x.lmdb'), names, keys, batch=7)
+    check_lmdb(str(tmp_path / 'x.lmdb'))
