@@ -94,8 +94,9 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
     with claimed(root, process):
         with refusals():
             named = None if arguments.auto_resume else named_state(options)
+            in_place = arguments.auto_resume or (named and named.parents[1] == root)
             if process.is_main:
-                if not (arguments.auto_resume or (named and named.parents[1] == root)):
+                if not in_place and (root / 'models').exists():
                     set_aside(root)
                     set_aside(board)
                 log_to_file(root / f'train_{options.name}_{time_stamp()}.log')

@@ -212,6 +212,13 @@ def test_earlier_run_of_the_same_name_is_kept(paired_options, train, tmp_path):
     assert any(name.startswith('tiny_archived_') for name in kept)
 
 
+def test_refused_start_leaves_an_earlier_run_in_place(paired_options, train, tmp_path):
+    train(paired_options)
+    for _ in range(2):
+        assert train(paired_options, '--force_yml', 'path:resume_state=foo.state') == 2
+    assert (tmp_path / 'experiments/tiny/models/net_g_6.pth').is_file()
+
+
 def test_complete_run_is_left_as_it_is(paired_options, train, tmp_path):
     train(paired_options)
     state = tmp_path / 'experiments/tiny/training_states/6.state'
