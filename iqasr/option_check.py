@@ -1,5 +1,6 @@
 """Check the sections of an option file against what they would build, before anything is built."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -226,8 +227,14 @@ class OptionCheck:
                 self.problems.add('quality', 'give a table, or a scorer as {type: ...}.')
                 return
             quality.scorer = self.component('quality.scorer', quality.scorer, SCORER_REGISTRY)
+            self.refuse_chance('quality.scorer', quality.scorer)
             if quality.norm == 'zscore_dataset':
                 self.problems.add('quality.norm', 'zscore_dataset needs a table.')
+
+    def refuse_chance(self, path: str, scorer: Mapping[str, Any]) -> None:
+        """Refuse an ensemble that draws a member where the same image must score the same."""
+        if scorer.get('fusion') == 'random':
+            self.problems.add(f'{path}.fusion', 'random is for train.quality_opt only; use mean.')
 
     def metric(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
         """Check a metric; ``better`` belongs to the report, not to the function."""
@@ -236,9 +243,7 @@ class OptionCheck:
             self.problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
         bare = {key: value for key, value in section.items() if key != 'better'}
         checked = self.component(path, bare, METRIC_REGISTRY, ('img', 'img2'))
-        if isinstance(checked.get('scorer'), dict):
-            scorer_path = f'{path}.scorer'
-            checked['scorer'] = self.component(scorer_path, checked['scorer'], SCORER_REGISTRY)
+        self.refuse_chance(f'{path}.scorer', checked.get('scorer') or {})
         return checked | ({'better': better} if better else {})
 
     def component(
@@ -255,7 +260,28 @@ class OptionCheck:
         checked = check_section(self.problems, path, section, cls, provided)
         if isinstance(checked.get('weights'), str):
             checked['weights'] = str(resolve(checked['weights']))
+        if isinstance(checked.get('scorer'), dict):
+            checked['scorer'] = self.scorer(f'{path}.scorer', checked['scorer'])
+        if registry is SCORER_REGISTRY and isinstance(checked.get('scorers'), list):
+            checked['scorers'] = [
+                self.scorer(f'{path}.scorers.{number}', member)
+                for number, member in enumerate(checked['scorers'])
+            ]
         return checked
+
+    def scorer(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
+        """Check a scorer inside another section; ``range`` may bound one that has no range."""
+        bare = {key: value for key, value in section.items() if key != 'range'}
+        checked = self.component(path, bare, SCORER_REGISTRY)
+        if 'range' not in section:
+            return checked
+        span = section['range']
+        finite = isinstance(span, list) and all(
+            isinstance(end, int | float) and math.isfinite(end) for end in span
+        )
+        if not finite or len(span) != 2 or span[0] == span[1]:
+            self.problems.add(f'{path}.range', 'give [worst, best], two different finite numbers.')
+        return checked | {'range': span}
 
     def found(
         self, path: str, section: Mapping[str, Any], find: Callable[[str], type], provided: str

@@ -1,3 +1,5 @@
+"""FIELD D16: no option is ignored, and no problem is found only when training is under way."""
+
 import copy
 
 import pytest
@@ -74,7 +76,7 @@ REFUSALS = {
 
 
 def put(options, path, value):
-    *sections, last = path.split(':')
+    *sections, last = path.strip().split(':')
     for key in sections:
         options = options.setdefault(key, {})
     options[last] = value

@@ -18,6 +18,8 @@ import yaml
 from filelock import FileLock
 
 from iqasr.models import RestorationModel
+from iqasr.quality import QualityScorer
+from iqasr.registry import SCORER_REGISTRY
 
 REPOSITORY = Path(__file__).parents[1]
 COMMAND = [sys.executable, str(REPOSITORY / 'iqasr/train.py'), '-opt']
@@ -620,3 +622,58 @@ def test_pattern_that_matches_no_layer_is_refused(lora_options, train, capsys):
     lora_options['lora']['target'] = ['bdoy.*']
     assert train(lora_options) == 2
     assert 'bdoy' in capsys.readouterr().err
+
+
+@SCORER_REGISTRY.register()
+class ContrastScorer(QualityScorer):
+    """Mean distance to mid-grey: differentiable, and easily gamed."""
+
+    name, version, score_range, differentiable = 'contrast', '1', (0.0, 0.5), True
+
+    def _score(self, image, reference=None):
+        return (image - 0.5).abs().mean((1, 2, 3))
+
+
+@pytest.fixture
+def tuning_options(lora_options):
+    """Options that fine-tune adapters towards a quality score, its weight calibrated."""
+    lora_options['train']['quality_opt'] = {
+        'type': 'QualityLoss',
+        'scorer': {'type': 'ContrastScorer'},
+        'gradient_ratio': 0.5,
+        'calibrate_iter': 4,
+        'warmup_iter': 2,
+        'views': {'count': 2, 'crop': 24, 'flip': True},
+    }
+    return lora_options
+
+
+def test_fine_tuning_resumes_bit_identical_in_the_middle_of_calibration(
+    tuning_options, train, weights_of, same_weights
+):
+    train(tuning_options | {'name': 'whole'})
+    train(tuning_options | {'name': 'parts', 'train': tuning_options['train'] | {'total_iter': 3}})
+    assert train(tuning_options | {'name': 'parts'}, '--auto_resume') == 0
+    for key in ('params', 'params_ema'):
+        same_weights(
+            weights_of(tuning_options | {'name': 'whole'}, 6, key=key),
+            weights_of(tuning_options | {'name': 'parts'}, 6, key=key),
+        )
+    weights = re.findall(r'w_quality (\S+),', log_of(tuning_options | {'name': 'whole'}))
+    assert weights[-1] == weights[-2] != weights[0]  # it stays once it is found
+
+
+def test_fine_tuning_raises_the_quality_it_optimises(tuning_options, train):
+    tuning_options['train'] |= {'total_iter': 60, 'optim_g': {'type': 'Adam', 'lr': 3e-3}}
+    tuning_options['train']['quality_opt'] |= {'loss_weight': 1.0}
+    del tuning_options['train']['quality_opt']['gradient_ratio']
+    del tuning_options['train']['pixel_opt']
+    assert train(tuning_options) == 0
+    qualities = [float(q) for q in re.findall(r'q_quality (\S+),', log_of(tuning_options))]
+    assert np.mean(qualities[-10:]) > np.mean(qualities[:10]) + 0.05
+
+
+def test_objective_needs_a_scorer_with_a_gradient(tuning_options, train, capsys):
+    tuning_options['train']['quality_opt']['scorer'] = {'type': 'NIQEScorer'}
+    assert train(tuning_options) == 2
+    assert 'niqe' in capsys.readouterr().err

@@ -2,3 +2,5 @@
 
 from iqasr.losses.adversary import AdversarialTerm, discriminator_loss
 from iqasr.losses.objective import Batch, Objective, ReferenceTerm, Term, build_term
+from iqasr.losses.quality_loss import QualityLoss
+from iqasr.losses.views import Views

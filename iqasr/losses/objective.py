@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from iqasr.losses.calibration import GradientRatio
 from iqasr.quality.base import MissingWeightsError
 from iqasr.registry import LOSS_REGISTRY, build
 
@@ -28,13 +30,33 @@ class Batch:
     output: Tensor
     """What the network made of `lq`; not clamped, carries the gradient."""
 
+    generator: torch.Generator | None = None
+    """CPU generator of the batch's place, for terms that draw."""
+
+    iteration: int = 1
+    """Number of the iteration, from 1."""
+
 
 class Term(nn.Module, ABC):
     """One addend of the objective."""
 
+    calibration: GradientRatio | None = None
+    """How the weight is found from the other terms; None where it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: dict[str, Tensor] = {}
+        """What the last call wants logged, detached: ``q`` of a term ``x`` as ``q_x``."""
+
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
         """Return a scalar to minimise, already weighted."""
+
+    def check_size(self, side: int) -> None:
+        """Refuse output crops of a side, in pixels, that the term cannot work on."""
+
+    def calibrate(self, others: Tensor, batch: Batch) -> None:
+        """Adapt the weight, before the call, to the sum of the terms whose weight is given."""
 
 
 class ReferenceTerm(Term):
@@ -70,6 +92,8 @@ class Objective(nn.Module):
     def __init__(self, terms: Mapping[str, Term]) -> None:
         super().__init__()
         self.terms = nn.ModuleDict(terms)
+        if terms and all(term.calibration for term in terms.values()):
+            raise ValueError('gradient_ratio: there is no term to compare with; give loss_weight.')
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Evaluate every term.
@@ -77,9 +101,28 @@ class Objective(nn.Module):
         Returns:
             The sum, and the detached value of each term under its logged name.
         """
-        values = {name: term(batch) for name, term in self.terms.items()}
+        values = {n: term(batch) for n, term in self.terms.items() if term.calibration is None}
+        others = sum(values.values())
+        for name in self.calibrations():
+            self.terms[name].calibrate(others, batch)
+            values[name] = self.terms[name](batch)
         log = {f'l_{name}': value.detach() for name, value in values.items()}
+        for name, term in self.terms.items():
+            log |= {f'{note}_{name}': value for note, value in term.notes.items()}
         return sum(values.values()), log
+
+    def calibrations(self) -> dict[str, GradientRatio]:
+        """How weights are found, by name of the term."""
+        return {n: term.calibration for n, term in self.terms.items() if term.calibration}
+
+    def calibration_state(self) -> dict[str, Tensor]:
+        """What was measured to find weights, by name of the term."""
+        return {n: calibration.measured for n, calibration in self.calibrations().items()}
+
+    def load_calibration_state(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from `calibration_state`; a term it does not know starts measuring."""
+        for name, calibration in self.calibrations().items():
+            calibration.measured = state.get(name, calibration.measured)
 
 
 def build_term(options: Mapping[str, Any]) -> Term:

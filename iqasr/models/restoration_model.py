@@ -71,6 +71,8 @@ class RestorationModel:
         if train.ema_decay > 0:
             self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
         terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
+        for term in terms.values():
+            term.check_size(options.datasets['train'].get('gt_size') or 0)
         if 'gan' in train.terms:
             self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
             self.net_d = build_network(options, 'd').to(self.device)
@@ -118,7 +120,7 @@ class RestorationModel:
             pairs.append((lq, gt))
             add_to(log, chosen, len(batches))
         update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
-        outputs = self.step_generator(pairs, log, update_g, iteration)
+        outputs = self.step_generator(pairs, log, update_g, iteration, position)
         if self.net_d is not None:
             self.step_discriminator(pairs, outputs, log, iteration)
         for optimisation in self.optimisation.values():
@@ -126,7 +128,12 @@ class RestorationModel:
         return log
 
     def step_generator(
-        self, pairs: list[tuple[Tensor, Tensor]], log: dict, update: bool, iteration: int
+        self,
+        pairs: list[tuple[Tensor, Tensor]],
+        log: dict,
+        update: bool,
+        iteration: int,
+        position: int,
     ) -> list[Tensor]:
         """Update the generator, unless the discriminator is ahead of it; return its outputs."""
         outputs = []
@@ -135,7 +142,9 @@ class RestorationModel:
                 with torch.set_grad_enabled(update):
                     output = self.train_g(lq)
                 if update:
-                    loss, terms = self.objective(Batch(lq=lq, gt=gt, output=output))
+                    place = (self.seed, 'objective', position + number, self.process.rank)
+                    batch = Batch(lq, gt, output, generator_at(*place), iteration)
+                    loss, terms = self.objective(batch)
                     (loss / len(pairs)).backward()
                     self.note(log, terms, loss, len(pairs))
             outputs.append(output.detach())
@@ -242,6 +251,7 @@ class RestorationModel:
             'lora': self.lora_state(),
             'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
             'feeder': self.feed.state_dict(),
+            'calibration': self.objective.calibration_state(),
         }
 
     def lora_state(self) -> dict[str, Any] | None:
@@ -285,6 +295,7 @@ class RestorationModel:
         for key, optimisation in self.optimisation.items():
             optimisation.load_state_dict(state['optimisation'][key])
         self.feed.load_state_dict(state['feeder'])
+        self.objective.load_calibration_state(state['calibration'])
         self.finite.fill_(True)
 
 

@@ -1,6 +1,8 @@
 """Stage 5, quality: scorers map an image to its quality, higher is better."""
 
 from iqasr.quality.base import MissingWeightsError, QualityScorer
+from iqasr.quality.ensemble import EnsembleScorer
 from iqasr.quality.niqe_scorer import NIQEScorer
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.quality.pyiqa_scorer import PyIQAScorer
+from iqasr.quality.self_test import SelfTest, check_scorer

@@ -1,0 +1,64 @@
+"""The weight of a term, found from its gradient and that of the other terms.
+
+Source:
+    Esser et al. (2021), Taming transformers for high-resolution image synthesis, eq. 7, balances
+    two gradients by the ratio of their norms at every step. Deviations: the gradients are those to
+    the output image, and the ratio is measured at the start only, so that the objective is fixed.
+"""
+
+import math
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+class GradientRatio:
+    """Measures how large a term's gradient is beside that of the others, then stays.
+
+    Args:
+        ratio: Norm of the weighted term's gradient to the output, relative to the others'; > 0.
+        measurements: How many batches the median is taken over.
+    """
+
+    def __init__(self, ratio: float, measurements: int) -> None:
+        self.ratio = ratio
+        self.measurements = measurements
+        self.measured = torch.empty(0)
+        """Others' norm over the term's, one number per batch so far, on the CPU: what to save."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the weight stays from now on."""
+        return len(self.measured) >= self.measurements
+
+    def weight(self) -> float:
+        """The weight by what is measured so far; 0 while that says nothing."""
+        weight = self.ratio * self.measured.nanmedian().item()
+        return weight if math.isfinite(weight) else 0.0
+
+    def measure(self, value: Tensor, others: Tensor, output: Tensor) -> None:
+        """Compare two gradients; all processes agree on their mean.
+
+        Args:
+            value: The unweighted term, a scalar.
+            others: The sum of the other terms, a scalar.
+            output: What both depend on.
+
+        Raises:
+            ValueError: If the last measurement leaves no usable weight.
+        """
+        norms = [
+            torch.autograd.grad(scalar, output, retain_graph=True)[0].norm()
+            for scalar in (others, value)
+        ]
+        measured = norms[0] / norms[1]
+        if dist.is_initialized():
+            dist.all_reduce(measured)
+            measured /= dist.get_world_size()
+        self.measured = torch.cat([self.measured, measured[None].cpu()])
+        if self.finished and self.weight() == 0:
+            raise ValueError(
+                'gradient_ratio: no weight can be found, since the gradient of the other terms, '
+                'or of this one, is zero at the output. Give loss_weight instead.'
+            )

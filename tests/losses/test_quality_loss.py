@@ -1,0 +1,302 @@
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from iqasr.losses import Batch, Objective, QualityLoss, Views, build_term
+from iqasr.losses.views import straight_through
+from iqasr.quality import QualityScorer
+from iqasr.randomness import generator_at
+from iqasr.registry import SCORER_REGISTRY
+
+
+class Contrast(QualityScorer):
+    """Tiny, deterministic and differentiable: the variance of a linear filter, in percent."""
+
+    name, version, score_range = 'contrast', '1', (0.0, 100.0)
+    min_size, differentiable = 8, True
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1, 1, bias=False)
+        self.layer.weight.fill_(1 / 3)
+
+    def _score(self, image, reference=None):
+        return 100 * self.layer(image).var((1, 2, 3))
+
+
+class Likeness(QualityScorer):
+    name, version, score_range = 'likeness', '1', (0.0, 1.0)
+    needs_reference, differentiable = True, True
+
+    def _score(self, image, reference):
+        return 1 - (image - reference).square().mean((1, 2, 3))
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    monkeypatch.setitem(SCORER_REGISTRY._obj_map, 'Contrast', Contrast)
+    monkeypatch.setitem(SCORER_REGISTRY._obj_map, 'Likeness', Likeness)
+
+
+def term(**options):
+    weight = {} if 'gradient_ratio' in options else {'loss_weight': 1.0}
+    return QualityLoss({'type': 'Contrast'}, **(weight | options))
+
+
+def batch(side=16, place=0, **more):
+    output, gt = torch.rand(2, 2, 3, side, side, generator=generator_at('quality', place))
+    return Batch(lq=gt[..., ::4, ::4], gt=gt, output=output.requires_grad_(), **more)
+
+
+def deficit(image):
+    return (1 - image.mean(1).var((1, 2))).mean().item()
+
+
+def test_value_and_notes_by_hand():
+    data, quality = batch(), term(loss_weight=2.0)
+    assert quality(data).item() == pytest.approx(2 * deficit(data.output), rel=1e-5)
+    assert quality.notes['q'].item() == pytest.approx(1 - deficit(data.output), rel=1e-4)
+    assert quality.notes['w'].item() == 2.0
+
+
+def test_descent_on_the_term_raises_quality():
+    data, quality = batch(), term()
+    image = data.output.detach().clone().requires_grad_()
+    optimizer = torch.optim.SGD([image], lr=1.0)
+    before = deficit(image)
+    for _ in range(20):
+        optimizer.zero_grad()
+        quality(Batch(data.lq, data.gt, image)).backward()
+        optimizer.step()
+    assert deficit(image) < before - 1e-3
+
+
+def test_target_ends_the_gradient_image_by_image():
+    flat = torch.full((1, 3, 16, 16), 0.5)
+    flat[..., :8] = 0.6
+    image = torch.cat([flat, batch().output.detach()[:1]]).requires_grad_()
+    spread = image.detach().mean(1).var((1, 2))
+    target = spread.mean().item()
+    loss = term(target=target)(Batch(image, image, image))
+    assert loss.item() == pytest.approx((target - spread[0].item()) / 2, rel=1e-5)
+    (gradient,) = torch.autograd.grad(loss, image)
+    assert gradient[0].abs().max() > 0
+    assert gradient[1].abs().max() == 0
+
+
+@pytest.mark.parametrize(('iteration', 'share'), [(1, 0.1), (5, 0.5), (10, 1), (11, 1)])
+def test_warm_up_is_linear(iteration, share):
+    data = batch(iteration=iteration)
+    expected = share * deficit(data.output)
+    assert term(warmup_iter=10)(data).item() == pytest.approx(expected, rel=1e-5)
+
+
+# Calibration
+
+
+def objective(**options):
+    pixel = build_term({'type': 'MSELoss', 'loss_weight': 3.0})
+    return Objective({'quality': term(gradient_ratio=0.25, **options), 'pixel': pixel})
+
+
+def norms(data, weight):
+    pixel = 3 * (data.output - data.gt).square().mean()
+    quality = weight * (1 - data.output.mean(1).var((1, 2))).mean()
+    return [torch.autograd.grad(v, data.output)[0].norm().item() for v in (quality, pixel)]
+
+
+def test_calibrated_gradient_has_the_asked_ratio():
+    both, data = objective(calibrate_iter=1), batch()
+    total, log = both(data)
+    own, others = norms(data, log['w_quality'].item())
+    assert own / others == pytest.approx(0.25, abs=1e-3)
+    assert total.item() == pytest.approx((log['l_quality'] + log['l_pixel']).item(), rel=1e-6)
+
+
+def test_weight_is_the_median_and_then_frozen():
+    both = objective(calibrate_iter=3)
+    ratios = []
+    for place in range(6):
+        data = batch(place=place)
+        _, log = both(data)
+        own, others = norms(data, 1.0)
+        ratios.append(0.25 * others / own)
+        expected = sorted(ratios[:3])[(min(place, 2)) // 2]
+        assert log['w_quality'].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_resume_within_and_after_calibration_is_exact():
+    straight = objective(calibrate_iter=4)
+    expected = [straight(batch(place=place))[0].item() for place in range(8)]
+    for stop in (2, 6):
+        first, second = objective(calibrate_iter=4), objective(calibrate_iter=4)
+        values = [first(batch(place=place))[0].item() for place in range(stop)]
+        second.load_calibration_state(first.calibration_state())
+        values += [second(batch(place=place))[0].item() for place in range(stop, 8)]
+        assert values == expected
+
+
+def test_calibration_without_other_terms_is_refused():
+    with pytest.raises(ValueError, match='no term to compare with'):
+        Objective({'quality': term(gradient_ratio=1.0)})
+
+
+def test_others_without_gradient_leave_no_weight():
+    data = batch()
+    still = Batch(lq=data.lq, gt=data.output.detach(), output=data.output)
+    both = objective(calibrate_iter=2)
+    both(still)
+    with pytest.raises(ValueError, match='Give loss_weight instead'):
+        both(still)
+
+
+def test_flat_output_does_not_spoil_the_calibration():
+    both, data = objective(calibrate_iter=3), batch()
+    flat = torch.full_like(data.output, 0.5).requires_grad_()
+    total, log = both(Batch(data.lq, data.gt, flat))
+    assert log['w_quality'] == 0
+    assert total.isfinite()
+    for _ in range(2):
+        _, log = both(data)
+    own, others = norms(data, log['w_quality'].item())
+    assert own / others == pytest.approx(0.25, abs=1e-3)
+
+
+# Views
+
+
+def seen(views, side=16, place=0):
+    image = batch(side).output
+    return image, Views(**views).draw(image, generator_at('view', place))
+
+
+def test_straight_through_is_the_operation_with_the_gradient_of_the_identity():
+    image = batch().output
+    result = straight_through(image, torch.round)
+    slope = torch.rand(image.shape, generator=generator_at('slope'))
+    torch.testing.assert_close(result, image.round())
+    assert torch.equal(torch.autograd.grad(result, image, slope)[0], slope)
+
+
+@pytest.mark.parametrize('views', [{'rounding': True}, {'jpeg_range': [60, 80]}])
+def test_coded_views_differ_and_keep_the_gradient(views):
+    image, view = seen(views)
+    slope = torch.rand(image.shape, generator=generator_at('slope'))
+    assert not torch.equal(view, image)
+    torch.testing.assert_close(view * 255, (view * 255).round(), atol=1e-3, rtol=0)
+    assert torch.equal(torch.autograd.grad(view, image, slope)[0], slope)
+
+
+def test_crops_shifts_and_flips_are_windows_of_the_image():
+    image = batch().output
+    windows = [
+        w[..., y : y + 12, x : x + 12]
+        for w in (image, image.flip(-1))
+        for y in range(5)
+        for x in range(5)
+    ]
+    found = set()
+    for place in range(150):
+        for views in ({'crop': 12, 'flip': True}, {'shift': 2, 'flip': True}):
+            _, view = seen(views, place=place)
+            matches = [i for i, window in enumerate(windows) if torch.equal(window, view)]
+            assert len(matches) == 1
+            found |= set(matches)
+    assert len(found) > 40
+
+
+def test_rescaled_view_has_the_size_and_the_mean():
+    image, view = seen({'rescale_range': [0.5, 0.5]}, side=32)
+    assert view.shape == (2, 3, 16, 16)
+    assert view.mean().item() == pytest.approx(image.mean().item(), abs=2e-3)
+
+
+def test_quality_is_the_mean_over_views_of_the_generator():
+    data = batch(generator=generator_at('views'))
+    generator, views = generator_at('views'), Views(crop=8)
+    cut = [views.draw(data.output, generator) for _ in range(3)]
+    expected = sum(map(deficit, cut)) / 3
+    assert term(views=Views(crop=8, count=3))(data).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_scorer_that_compares_gets_the_ground_truth_under_the_same_view():
+    data = batch()
+    same = Batch(data.lq, data.output.detach(), data.output, generator_at('same'))
+    views = Views(crop=8, flip=True, rescale_range=(0.8, 1.2), jpeg_range=(50, 90))
+    loss = QualityLoss({'type': 'Likeness'}, loss_weight=1.0, views=views)
+    assert loss(same).item() == pytest.approx(0, abs=1e-6)
+    other = Batch(data.lq, data.gt, data.output)
+    plain = QualityLoss({'type': 'Likeness'}, loss_weight=1.0)(other).item()
+    assert plain == pytest.approx((data.output - data.gt).square().mean().item(), rel=1e-5)
+
+
+def test_random_member_is_drawn_from_the_batch():
+    members = [{'type': 'Contrast'}, {'type': 'Contrast', 'range': [0, 50]}]
+    section = {'type': 'EnsembleScorer', 'scorers': members, 'fusion': 'random'}
+    loss = QualityLoss(section, loss_weight=1.0)
+    values = {loss(batch(generator=generator_at('member', i))).item() for i in range(12)}
+    assert len(values) == 2
+
+
+@pytest.mark.parametrize(
+    ('views', 'reason'),
+    [
+        ({'crop': 8, 'shift': 2}, 'exclude each other'),
+        ({'count': 2, 'rounding': True}, 'count > 1 needs'),
+        ({'jpeg_range': [90, 60]}, 'reversed'),
+        ({'crops': 8}, 'Extra inputs'),
+    ],
+)
+def test_views_that_make_no_sense_are_refused(views, reason):
+    with pytest.raises(ValidationError, match=reason):
+        Views(**views)
+
+
+def test_crops_too_small_are_refused_before_training():
+    with pytest.raises(ValueError, match='contrast needs 8 pixels a side'):
+        term(views=Views(crop=4))
+    with pytest.raises(ValueError, match='have 7 or fail'):
+        term(views=Views(rescale_range=(0.5, 1.0))).check_size(15)
+    term(views=Views(shift=4)).check_size(16)
+
+
+@pytest.mark.parametrize('options', [{}, {'loss_weight': 1.0, 'gradient_ratio': 1.0}])
+def test_one_way_to_the_weight(options):
+    with pytest.raises(ValueError, match='either loss_weight or gradient_ratio'):
+        QualityLoss({'type': 'Contrast'}, **options)
+
+
+def test_scorer_without_gradient_is_refused():
+    with pytest.raises(ValueError, match='niqe cannot be optimised: it has no gradient'):
+        build_term({'type': 'QualityLoss', 'scorer': {'type': 'NIQEScorer'}, 'loss_weight': 1.0})
+
+
+# The scorer stays outside
+
+
+def test_scorer_is_no_part_of_the_term():
+    both = objective()
+    assert both.state_dict() == {}
+    assert list(both.parameters()) == []
+    scorer = both.terms['quality'].scorer
+    both.train()
+    assert not scorer.training
+    assert not any(p.requires_grad for p in scorer.parameters())
+
+
+def test_musiq_with_random_weights_has_finite_gradients_and_stays_outside():
+    pytest.importorskip('pyiqa')
+    section = {'type': 'PyIQAScorer', 'metric': 'musiq', 'options': {'pretrained': False}}
+    quality = QualityLoss(section, loss_weight=1.0)
+    flat = [torch.full((3, 96, 96), value) for value in (0.5, 0.0, 1.0)]
+    noise = torch.rand(3, 96, 96, generator=generator_at('noise'))
+    image = torch.stack([*flat, noise]).requires_grad_()
+    both = Objective({'quality': quality})
+    before, _ = both(Batch(image, image, image))
+    (gradient,) = torch.autograd.grad(before, image)
+    assert gradient.isfinite().all()
+    assert gradient[3].abs().max() > 0
+    assert both.state_dict() == {}
+    with torch.no_grad():
+        assert both.train()(Batch(image, image, image))[0].item() == before.item()
