@@ -1,8 +1,7 @@
 """Check the sections of an option file against what they would build, before anything is built."""
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from iqasr.options import (
     parse,
     read_yaml,
 )
-from iqasr.paths import resolve
 from iqasr.registry import (
     ARCH_REGISTRY,
     DATASET_REGISTRY,
@@ -33,13 +31,11 @@ from iqasr.registry import (
     METRIC_REGISTRY,
     MODEL_REGISTRY,
     SCORER_REGISTRY,
-    Registry,
-    build,
-    lookup,
     nearest,
     takes_options,
 )
 from iqasr.schema import Problems, check_section, schema_of
+from iqasr.section_check import SectionCheck
 
 
 def load_options(
@@ -71,13 +67,13 @@ def load_options(
     return options
 
 
-class OptionCheck:
+class OptionCheck(SectionCheck):
     """One pass over the sections of an option file; findings go to `problems`."""
 
     def __init__(self, options: Options, phase: str, problems: Problems) -> None:
+        super().__init__(problems)
         self.options = options
         self.phase = phase
-        self.problems = problems
 
     def run(self) -> None:
         """Check every section; values are converted in place."""
@@ -200,11 +196,12 @@ class OptionCheck:
             options.degradation = self.component(
                 'degradation', options.degradation, DEGRADATION_REGISTRY, ('scale',)
             )
-            self.construct('degradation', DEGRADATION_REGISTRY, scale=options.scale)
+            section = options.degradation
+            self.construct('degradation', section, DEGRADATION_REGISTRY, scale=options.scale)
         sampler = None
         if options.sampling is not None:
             options.sampling = self.component('sampling', options.sampling, GT_SAMPLER_REGISTRY)
-            sampler = self.construct('sampling', GT_SAMPLER_REGISTRY)
+            sampler = self.construct('sampling', options.sampling, GT_SAMPLER_REGISTRY)
         if sampler is not None and sampler.needs_quality != (options.quality is not None):
             reason = 'is required by' if sampler.needs_quality else 'is of no use to'
             self.problems.add('quality', f'{reason} {options.sampling["type"]}.')
@@ -245,75 +242,6 @@ class OptionCheck:
         checked = self.component(path, bare, METRIC_REGISTRY, ('img', 'img2'))
         self.refuse_chance(f'{path}.scorer', checked.get('scorer') or {})
         return checked | ({'better': better} if better else {})
-
-    def component(
-        self,
-        path: str,
-        section: Mapping[str, Any],
-        registry: Registry,
-        provided: tuple[str, ...] = (),
-    ) -> dict[str, Any]:
-        """Check a section with a ``type`` from a registry."""
-        cls = self.type_of(path, section, registry)
-        if cls is None:
-            return dict(section)
-        checked = check_section(self.problems, path, section, cls, provided)
-        if isinstance(checked.get('weights'), str):
-            checked['weights'] = str(resolve(checked['weights']))
-        if isinstance(checked.get('scorer'), dict):
-            checked['scorer'] = self.scorer(f'{path}.scorer', checked['scorer'])
-        if registry is SCORER_REGISTRY and isinstance(checked.get('scorers'), list):
-            checked['scorers'] = [
-                self.scorer(f'{path}.scorers.{number}', member)
-                for number, member in enumerate(checked['scorers'])
-            ]
-        return checked
-
-    def scorer(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
-        """Check a scorer inside another section; ``range`` may bound one that has no range."""
-        bare = {key: value for key, value in section.items() if key != 'range'}
-        checked = self.component(path, bare, SCORER_REGISTRY)
-        if 'range' not in section:
-            return checked
-        span = section['range']
-        finite = isinstance(span, list) and all(
-            isinstance(end, int | float) and math.isfinite(end) for end in span
-        )
-        if not finite or len(span) != 2 or span[0] == span[1]:
-            self.problems.add(f'{path}.range', 'give [worst, best], two different finite numbers.')
-        return checked | {'range': span}
-
-    def found(
-        self, path: str, section: Mapping[str, Any], find: Callable[[str], type], provided: str
-    ) -> dict[str, Any]:
-        """Check a section whose ``type`` is a class of torch."""
-        try:
-            cls = find(section.get('type', ''))
-        except ValueError as error:
-            self.problems.add(f'{path}.type', str(error))
-            return dict(section)
-        return check_section(self.problems, path, section, cls, (provided,))
-
-    def type_of(self, path: str, section: Mapping[str, Any], registry: Registry) -> Any:
-        """Look the ``type`` of a section up; None, and a note, if there is none."""
-        if 'type' not in section:
-            self.problems.add(f'{path}.type', 'is required and missing.')
-            return None
-        try:
-            return lookup(registry, section['type'])
-        except ValueError as error:
-            self.problems.add(f'{path}.type', str(error))
-            return None
-
-    def construct(self, path: str, registry: Registry, **extra: Any) -> Any:
-        """Build a policy object, which is cheap, to hear what its constructor refuses."""
-        if any(entry.startswith(path) for entry in self.problems.entries):
-            return None
-        try:
-            return build(registry, getattr(self.options, path), **extra)
-        except ValueError as error:
-            self.problems.add(path, str(error))
-            return None
 
 
 def schema_names(cls: type, provided: tuple[str, ...]) -> list[str]:

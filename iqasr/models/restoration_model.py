@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iqasr.archs.lora import add_lora, base_state, load_lora_state, lora_state, merged_state
-from iqasr.archs.lora_files import base_hash, save_lora
+from iqasr.archs.lora import add_lora, merged_state
+from iqasr.archs.lora_files import save_lora
 from iqasr.distributed import Process
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.feeder import Feeder
 from iqasr.models.networks import build_network
 from iqasr.models.optimisation import Optimisation
@@ -248,30 +249,11 @@ class RestorationModel:
     def training_state(self) -> dict[str, Any]:
         """What beside the weights an exact continuation needs, the pools of all processes too."""
         return {
-            'lora': self.lora_state(),
+            'lora': adapter_state(self.net_g, self.net_g_ema) if self.options.lora else None,
             'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
             'feeder': self.feed.state_dict(),
             'calibration': self.objective.calibration_state(),
         }
-
-    def lora_state(self) -> dict[str, Any] | None:
-        """Adapters of the generator and its average, and which base they belong to."""
-        if self.options.lora is None:
-            return None
-        averaged = self.net_g_ema if self.net_g_ema is not None else self.net_g
-        return {
-            'base': base_hash(base_state(self.net_g)),
-            'params': on_cpu(lora_state(self.net_g)),
-            'params_ema': on_cpu(lora_state(averaged)),
-        }
-
-    def load_lora(self, state: Mapping[str, Any] | None) -> None:
-        """Continue from `lora_state`."""
-        if state is None or state['base'] != base_hash(base_state(self.net_g)):
-            raise ValueError('its adapters belong to another path.pretrain_network_g')
-        load_lora_state(self.net_g, state['params'])
-        if self.net_g_ema is not None:
-            load_lora_state(self.net_g_ema, state['params_ema'])
 
     def save_adapters(self, path: Path) -> None:
         """Write the averaged adapters, if there are any, as a profile of their own."""
@@ -289,7 +271,7 @@ class RestorationModel:
             if name != 'net_g' or self.options.lora is None:
                 network.load_state_dict(networks[name]['params'])
         if self.options.lora is not None:
-            self.load_lora(state['lora'])
+            load_adapters(self.net_g, self.net_g_ema, state['lora'])
         elif self.net_g_ema is not None:
             self.net_g_ema.load_state_dict(networks['net_g']['params_ema'])
         for key, optimisation in self.optimisation.items():
@@ -303,8 +285,3 @@ def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> 
     """Add one of several parts of a mean."""
     for name, value in values.items():
         log[name] = log.get(name, 0) + value / parts
-
-
-def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors to the CPU."""
-    return {key: value.detach().cpu() for key, value in tensors.items()}
