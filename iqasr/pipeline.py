@@ -141,9 +141,10 @@ def claimed(root: Path, process: Process) -> Iterator[None]:
         raise OptionError(
             f'{root}: another process is training under this name. Wait for it, or change name.'
         ) from None
-    with lock:
-        lock.release()  # the context holds it a second time
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def base_folder(options: Options) -> Path:
