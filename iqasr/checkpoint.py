@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from iqasr.distributed import Process
@@ -40,6 +41,27 @@ def save_atomically(content: Any, path: Path) -> None:
             f'{path}: cannot be saved ({error}). Free some space and start again with '
             '--auto_resume; earlier checkpoints are untouched.'
         ) from error
+
+
+def save_safetensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Save tensors so that `path` holds either its old content or all of the new one.
+
+    Raises:
+        CheckpointError: If the file cannot be written; what was there before stays.
+    """
+    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+    temporary = path.with_name(f'.{path.name}.partial')
+    try:
+        with temporary.open('wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(f'{path}: cannot be saved ({error}).') from error
 
 
 def load_file(path: str | Path) -> dict[str, Any]:

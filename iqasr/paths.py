@@ -14,17 +14,23 @@ def project_root() -> Path:
     return checkout if (checkout / 'setup.py').is_file() else Path.cwd()
 
 
+def packaged_weights(name: str) -> Path:
+    """Find a file of weights that comes with the package; iqasr/weights/README.md lists them."""
+    return Path(__file__).parent / 'weights' / name
+
+
 def resolve(path: str | Path) -> Path:
     """Find a path of an option file.
 
     Args:
-        path: Absolute, or relative to the working directory or to the project root.
+        path: Absolute, or relative to the working directory, to the project root, or to the folder
+            that holds this package (``iqasr/weights/...``).
 
     Returns:
-        An absolute path; the one below the working directory if neither exists.
+        An absolute path; the one below the working directory if none exists.
     """
     path = Path(path).expanduser()
-    for base in (Path.cwd(), project_root()):
+    for base in (Path.cwd(), project_root(), Path(__file__).resolve().parents[1]):
         if (base / path).exists():
             return base / path
     return Path.cwd() / path

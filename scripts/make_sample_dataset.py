@@ -1,7 +1,8 @@
-"""Make a small multi-GT data set from photographs that ship with scikit-image.
+"""Make a small multi-GT data set from photographs that ship with scikit-image, or from yours.
 
 Usage:
     python scripts/make_sample_dataset.py -o datasets/sample
+    python scripts/make_sample_dataset.py -i photographs -o datasets/mine --val other_photographs
 """
 
 import argparse
@@ -18,10 +19,15 @@ def main() -> None:
     """Parse the command line and make the data set."""
     parser = argparse.ArgumentParser(description='A small multi-GT data set, without download.')
     parser.add_argument('-o', '--output', required=True, help='folder to make')
+    parser.add_argument('-i', '--input', help='folder of photographs (default: scikit-image)')
+    parser.add_argument('--val', help='folder of photographs to validate on (default: likewise)')
+    parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
+    parser.add_argument('--most', type=int, default=24, help='patches of a photograph, at most')
     args = parser.parse_args()
     try:
-        make_sample_dataset(args.output)
-    except OSError as error:
+        sizes = {'reduce': args.reduce, 'most': args.most}
+        make_sample_dataset(args.output, args.input, args.val, **sizes)
+    except (OSError, ValueError) as error:
         sys.exit(f'{parser.prog}: {error}')
 
 

@@ -3,13 +3,11 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from iqasr.archs.lora import (
@@ -20,7 +18,7 @@ from iqasr.archs.lora import (
     merge_lora,
 )
 from iqasr.archs.lora_options import adaptable_layers
-from iqasr.checkpoint import CheckpointError, load_file
+from iqasr.checkpoint import CheckpointError, load_file, save_safetensors
 
 logger = logging.getLogger('iqasr')
 
@@ -129,27 +127,6 @@ def save_lora(network: nn.Module, path: Path, name: str | None = None) -> None:
     }
     about = {'name': profile.name, 'base': profile.base, 'alpha': profile.alpha}
     save_safetensors(tensors, path, {'iqasr_lora': json.dumps(about)})
-
-
-def save_safetensors(
-    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
-) -> None:
-    """Save tensors so that `path` holds either its old content or all of the new one.
-
-    Raises:
-        CheckpointError: If the file cannot be written; what was there before stays.
-    """
-    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
-    temporary = path.with_name(f'.{path.name}.partial')
-    try:
-        with temporary.open('wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CheckpointError(f'{path}: cannot be saved ({error}).') from error
 
 
 def read_lora(path: str | Path) -> Profile:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from iqasr.archs.lora_files import Profile, base_hash, read_lora, save_safetensors
-from iqasr.checkpoint import load_file, parameters_in, save_atomically
+from iqasr.archs.lora_files import Profile, base_hash, read_lora
+from iqasr.checkpoint import load_file, parameters_in, save_atomically, save_safetensors
 
 
 def merge_profiles(

@@ -1,4 +1,4 @@
-"""A small multi-GT data set made from the photographs that ship with scikit-image.
+"""A small multi-GT data set made from photographs: those of scikit-image, or a folder of yours.
 
 Its candidates come from classical operators instead of trained enhancers, and its votes from a
 rule instead of people: enough to run every part of iqasr on real pictures, not to judge methods by.
@@ -10,7 +10,7 @@ Source:
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -19,13 +19,15 @@ from basicsr.utils.matlab_functions import imresize
 from tqdm import tqdm
 
 from iqasr.data.hggt import ANNOTATORS, Label, write_votes
+from iqasr.data.image_files import DataError
+from iqasr.data.photographs import detailed_places, read_photographs
 
 TRAIN = ('astronaut', 'coffee', 'stereo_motorcycle', 'immunohistochemistry', 'retina')
 VALIDATION = ('chelsea', 'rocket')
 """Names in ``skimage.data``; no photograph is in both."""
 
 PATCH_PX, STRIDE_PX = 320, 160
-VALIDATION_SCALE = 4
+VALIDATION_PX, VALIDATION_SCALE = 480, 4
 
 _LEAST_CONTRAST = 30.0
 _SIMILAR_BELOW, _NEGATIVE_ABOVE = 1.3, 2.4
@@ -70,51 +72,86 @@ ENHANCERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """By the folder of their candidates."""
 
 
-def make_sample_dataset(target: str) -> None:
+def make_sample_dataset(
+    target: str,
+    train: str | None = None,
+    val: str | None = None,
+    *,
+    reduce: float = 2.0,
+    most: int = 24,
+) -> None:
     """Make the data set; two runs give the same bytes.
 
     Args:
         target: Folder to make. ``train`` gets originals, candidates and labels; ``val/gt`` and
             ``val/lq_x4`` other photographs and their bicubic reductions.
+        train: Folder of photographs to train on; None for those of scikit-image.
+        val: Folder of photographs to validate on, of each its most detailed part; None for those
+            of scikit-image.
+        reduce: Photographs of a folder are made smaller by this factor first.
+        most: Patches taken of each photograph of a folder, at most, the most detailed first.
 
     Raises:
         FileExistsError: If the target exists; it is made under another name and renamed when
             whole, so it is never half made.
+        DataError: If a folder holds no photographs, or they have no patch worth training on.
     """
     if os.path.exists(target):
         raise FileExistsError(f'{target} exists. Remove it to make it again.')
     partial = f'{target}.partial'
     shutil.rmtree(partial, ignore_errors=True)
-    train = os.path.join(partial, 'train')
-    for folder in ('original', *ENHANCERS, *(f'labels/{who}' for who in ANNOTATORS)):
-        os.makedirs(os.path.join(train, folder))
-    for photograph in tqdm(TRAIN, 'photographs', unit='image'):
-        _write_groups(train, photograph)
-    for folder in ('gt', f'lq_x{VALIDATION_SCALE}'):
-        os.makedirs(os.path.join(partial, 'val', folder))
-    for photograph in VALIDATION:
-        _write_pair(os.path.join(partial, 'val'), photograph)
+    folder = os.path.join(partial, 'train')
+    for name in ('original', *ENHANCERS, *(f'labels/{who}' for who in ANNOTATORS)):
+        os.makedirs(os.path.join(folder, name))
+    photographs = _packaged(TRAIN) if train is None else read_photographs(train, reduce)
+    for name, image in tqdm(photographs, 'photographs', unit='image'):
+        places = _patches(image, STRIDE_PX if train is None else PATCH_PX)
+        if train is not None:
+            places = sorted(places, key=lambda place: -_sharpness(_patch(image, *place)))[:most]
+        _write_groups(folder, name, image, places)
+    if not os.listdir(os.path.join(folder, 'original')):
+        raise DataError(
+            f'{train}: no photograph has a patch of {PATCH_PX} px with enough detail after '
+            f'reduction by {reduce:g}. Use other photographs, or reduce less.'
+        )
+    for name in ('gt', f'lq_x{VALIDATION_SCALE}'):
+        os.makedirs(os.path.join(partial, 'val', name))
+    photographs = _packaged(VALIDATION) if val is None else read_photographs(val, reduce)
+    for name, image in photographs:
+        if val is not None:
+            ((top, left),) = detailed_places(image, VALIDATION_PX, 1)
+            image = image[top : top + VALIDATION_PX, left : left + VALIDATION_PX]
+        _write_pair(os.path.join(partial, 'val'), name, image)
     os.replace(partial, target)
 
 
-def _write_groups(train: str, photograph: str) -> None:
-    original = _load(photograph)
+def _packaged(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    return ((name, _load(name)) for name in names)
+
+
+def _patch(image: np.ndarray, top: int, left: int) -> np.ndarray:
+    return image[top : top + PATCH_PX, left : left + PATCH_PX]
+
+
+def _write_groups(
+    train: str, photograph: str, original: np.ndarray, places: Iterable[tuple[int, int]]
+) -> None:
     candidates = {folder: enhance(original) for folder, enhance in ENHANCERS.items()}
-    for top, left in _patches(original):
-        name = f'{photograph}-{top}-{left}'
-        window = slice(top, top + PATCH_PX), slice(left, left + PATCH_PX)
-        _write(os.path.join(train, 'original', f'{name}.png'), original[window])
+    for place in places:
+        name = f'{photograph}-{place[0]}-{place[1]}'
+        patch = _patch(original, *place)
+        _write(os.path.join(train, 'original', f'{name}.png'), patch)
         gain = {}
         for folder, image in candidates.items():
-            _write(os.path.join(train, folder, f'{name}_{folder}.png'), image[window])
-            gain[folder] = _sharpness(image[window]) / _sharpness(original[window])
+            enhanced = _patch(image, *place)
+            _write(os.path.join(train, folder, f'{name}_{folder}.png'), enhanced)
+            gain[folder] = _sharpness(enhanced) / _sharpness(patch)
         for who in ANNOTATORS:
             votes = {folder: _vote(gain[folder], _STRICTNESS[who]) for folder in ENHANCERS}
             write_votes(os.path.join(train, 'labels', who, f'{name}.json'), name, votes)
 
 
-def _write_pair(val: str, photograph: str) -> None:
-    gt = _load(photograph)
+def _write_pair(val: str, photograph: str, gt: np.ndarray) -> None:
     height, width = (side // VALIDATION_SCALE * VALIDATION_SCALE for side in gt.shape[:2])
     gt = gt[:height, :width]
     lq = imresize(gt / 255.0, 1 / VALIDATION_SCALE, antialiasing=True)
@@ -132,13 +169,16 @@ def _load(photograph: str) -> np.ndarray:
     return image
 
 
-def _patches(image: np.ndarray) -> Iterator[tuple[int, int]]:
+def _patches(image: np.ndarray, stride: int) -> Iterator[tuple[int, int]]:
+    """Find the corners of the patches worth training on, `stride` px apart or a little less."""
+    if min(image.shape[:2]) < PATCH_PX:
+        return
     tops, lefts = (
-        np.linspace(0, side - PATCH_PX, 1 + -(-(side - PATCH_PX) // STRIDE_PX)).astype(int).tolist()
+        np.linspace(0, side - PATCH_PX, 1 + -(-(side - PATCH_PX) // stride)).astype(int).tolist()
         for side in image.shape[:2]
     )
     for top, left in ((top, left) for top in tops for left in lefts):
-        patch = image[top : top + PATCH_PX, left : left + PATCH_PX]
+        patch = _patch(image, top, left)
         contrast = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).std()
         if contrast >= _LEAST_CONTRAST and _sharpness(patch) ** 2 >= _LEAST_CONTRAST:
             yield top, left

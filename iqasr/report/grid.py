@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from iqasr.data.photographs import detailed_places
 from iqasr.report.results import Results, common_sets
 
 LABEL_HEIGHT = 22
@@ -47,22 +48,6 @@ def read(path: str) -> np.ndarray:
     if image is None:
         raise OSError(f'{path}: there is no such image; test with val.save_img: true.')
     return image
-
-
-def detailed_places(image: np.ndarray, size: int, count: int) -> list[tuple[int, int]]:
-    """Find the corners of the crops with the most detail that do not overlap.
-
-    Detail is the variance of the Laplacian, as in the patch selection of HGGT.
-    """
-    laplacian = cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)
-    height, width = laplacian.shape
-    places = [
-        (y, x)
-        for y in range(0, max(height - size, 0) + 1, size)
-        for x in range(0, max(width - size, 0) + 1, size)
-    ]
-    detail = {(y, x): laplacian[y : y + size, x : x + size].var() for y, x in places}
-    return sorted(places, key=detail.__getitem__, reverse=True)[:count]
 
 
 def fill(image: np.ndarray, size: int) -> np.ndarray:

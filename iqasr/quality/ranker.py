@@ -1,0 +1,146 @@
+"""The packaged ranker: a small network that scores sharpness, noise and artifacts; no download.
+
+Source:
+    Liu et al. (2017), RankIQA: Learning from rankings for no-reference image quality assessment,
+    ICCV. The network is our own; how it is trained: `iqasr.ranking`, what with: the model card,
+    iqasr/weights/README.md.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from iqasr.paths import packaged_weights
+from iqasr.quality.base import MissingWeightsError, QualityScorer
+from iqasr.registry import SCORER_REGISTRY
+
+DETAIL_GAIN = 8.0
+"""Detail is a tenth of an image's contrast, and what quality is about: it is shown enlarged."""
+
+FLAT = 6 / 255
+"""Local contrast below which detail is no longer enlarged further: quantisation, not structure."""
+
+LOGIT_GAIN = 8.0
+"""Logits span a range of about 8: the last layer learns as fast as the others in these units."""
+
+
+class RankerNetwork(nn.Module):
+    """Judges every place of an image by its surroundings of about 60 pixels, and averages.
+
+    It is shown the image, its detail (the difference to the mean of 3 x 3 pixels) and its
+    normalised contrast (the difference to the mean of 7 x 7 pixels over their standard deviation),
+    in which undamaged photographs are alike (Ruderman 1994, The statistics of natural images).
+    Averaging before each halving of the resolution, instead of strides, and smooth activations
+    give every pixel a gradient.
+
+    Args:
+        channels: Features at full, half, quarter and eighth resolution.
+    """
+
+    def __init__(self, channels: Sequence[int] = (16, 32, 64, 96)) -> None:
+        super().__init__()
+        self.channels = list(channels)
+        ends = zip([9, *channels[:-1]], channels, strict=True)
+        self.stages = nn.ModuleList(convolution(*end) for end in ends)
+        self.context = convolution(channels[-1], channels[-1])
+        self.judge = nn.Conv2d(channels[-1], 1, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Score images.
+
+        Args:
+            image: :math:`(N, 3, H, W)` RGB in [0, 1].
+
+        Returns:
+            Logits of quality, :math:`(N,)`.
+        """
+        return self.map(image).mean((1, 2))
+
+    def map(self, image: Tensor) -> Tensor:
+        """Score the places of images; :math:`(N, h, w)` logits, each for about 8 x 8 pixels."""
+        features = torch.cat([2 * image - 1, *detail_of(image)], 1)
+        for number, stage in enumerate(self.stages):
+            features = F.silu(stage(features if number == 0 else F.avg_pool2d(features, 2)))
+        return LOGIT_GAIN * self.judge(features + F.silu(self.context(features)))[:, 0]
+
+
+def detail_of(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Detail and normalised contrast of an image, each of its shape."""
+    detail = image - mean_around(image, 3)
+    contrast = image - mean_around(image, 7)
+    spread = (mean_around(contrast.square(), 7) + FLAT**2).sqrt()
+    return DETAIL_GAIN * detail, contrast / spread
+
+
+def mean_around(image: Tensor, size: int) -> Tensor:
+    """Average over `size` x `size` pixels around each; edges are repeated."""
+    return F.avg_pool2d(F.pad(image, [size // 2] * 4, 'replicate'), size, 1)
+
+
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3 x 3 convolution that repeats the edge, where zeros would look like one."""
+    layer = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode='replicate')
+    nn.init.kaiming_normal_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@SCORER_REGISTRY.register()
+class RankerScorer(QualityScorer):
+    """A small learned scorer of technical quality; packaged, fast, with a gradient everywhere.
+
+    It was trained to put photographs above ever worse versions of themselves. It knows sharpness,
+    noise, compression, ringing, halos, repeated patterns; nothing of content or beauty. It is no
+    replacement for MUSIQ: its scores are comparable only with each other.
+
+    Args:
+        weights: ``.safetensors`` of scripts/train_ranker.py; None for the packaged ones.
+
+    Raises:
+        MissingWeightsError: If there is no such file.
+        ValueError: If it holds no ranker.
+    """
+
+    name = 'ranker'
+    score_range = (0.0, 1.0)
+    min_size = 48
+    differentiable = True
+
+    def __init__(self, weights: str | None = None) -> None:
+        super().__init__()
+        path = packaged_weights('ranker.safetensors') if weights is None else Path(weights)
+        self.network = read_ranker(path)
+        self.version = f'iqasr {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}'
+
+    def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
+        return self.network(image).sigmoid()
+
+
+def read_ranker(path: Path) -> RankerNetwork:
+    """Read what `iqasr.ranking.train_ranker` wrote.
+
+    Raises:
+        MissingWeightsError: If there is no such file.
+        ValueError: If it holds no ranker.
+    """
+    if not path.is_file():
+        raise MissingWeightsError(f'{path}: there are no such weights of a ranker.')
+    try:
+        with safe_open(path, 'pt') as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})['iqasr_ranker'])
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        network = RankerNetwork(about['channels'])
+        network.load_state_dict(state)
+    except Exception as error:
+        reason = str(error).split('\n')[0][:200]
+        raise ValueError(
+            f'{path}: holds no ranker ({reason}). Give a file of scripts/train_ranker.py.'
+        ) from error
+    return network

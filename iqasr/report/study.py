@@ -1,0 +1,208 @@
+"""A study: the same training under several variants and seeds, compared with intervals."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from iqasr.paths import project_root
+from iqasr.randomness import seed_of
+from iqasr.report.results import read_results
+from iqasr.report.table import ARROWS
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Args:
+        name: Of ``options/train/quickstart_<name>_x4.yml``.
+        after: Variant whose network, of the same seed, it starts from; None for its own start.
+        checkpoints: Iterations that are tested, too, beside the last.
+    """
+
+    name: str
+    after: str | None = None
+    checkpoints: tuple[int, ...] = ()
+
+
+VARIANTS = (
+    Variant('original'),
+    Variant('uniform'),
+    Variant('sma'),
+    Variant('amo'),
+    Variant('amo_finetune', 'amo', (100, 200)),
+    Variant('amo_finetune_full', 'amo', (100, 200)),
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where a study finds and leaves things.
+
+    Args:
+        root: Folder for experiments and results.
+        data: Made by scripts/make_sample_dataset.py.
+        test_set: Folder with ``gt`` and ``lq_x4``.
+        seeds: One run of every variant each.
+        overrides: Further options of every test, as for ``--force_yml``.
+    """
+
+    root: Path
+    data: Path
+    test_set: Path
+    seeds: Sequence[int]
+    overrides: Sequence[str] = ()
+
+    def run(self, processes: int) -> None:
+        """Train and test what is not finished yet; may be killed and started again."""
+        first = [v for v in VARIANTS if v.after is None]
+        for variants in (first, [v for v in VARIANTS if v.after is not None]):
+            with ThreadPoolExecutor(processes) as pool:
+                jobs = [(v, seed) for seed in self.seeds for v in variants]
+                list(pool.map(lambda job: self.train_and_test(*job), jobs))
+
+    def train_and_test(self, variant: Variant, seed: int) -> None:
+        """Carry out one run."""
+        name = run_name(variant.name, seed)
+        overrides = [
+            f'name={name}',
+            f'manual_seed={seed}',
+            f'path:root={self.root}',
+            'logger:use_tb_logger=false',
+            'logger:keep_checkpoints=1',
+            f'datasets:train:dataroot_gt={self.data / "train"}',
+            f'datasets:val:dataroot_gt={self.data / "val/gt"}',
+            f'datasets:val:dataroot_lq={self.data / "val/lq_x4"}',
+        ]
+        if variant.name == 'sma':
+            overrides.append(f'quality:table={self.data / "train/quality_ranker.csv"}')
+        if variant.after is not None:
+            overrides.append(
+                f'path:pretrain_network_g={self.weights(run_name(variant.after, seed), "latest")}'
+            )
+        command('train', f'train/quickstart_{variant.name}', overrides, '--auto_resume')
+        self.test(name, self.weights(name, 'latest'))
+        for iteration in variant.checkpoints:
+            self.test(f'{name}@{iteration}', self.weights(name, iteration))
+
+    def weights(self, run: str, iteration: int | str) -> Path:
+        """Name the weights of a run."""
+        return self.root / 'experiments' / run / 'models' / f'net_g_{iteration}.pth'
+
+    def test(self, name: str, weights: Path) -> None:
+        """Test a network on the study's test set, unless that is done."""
+        name = name.replace('@', '-')
+        if (self.root / 'results' / name / 'summary.json').is_file():
+            return
+        overrides = [
+            f'name={name}',
+            f'path:root={self.root}',
+            f'path:pretrain_network_g={weights}',
+            'datasets:test:name=photographs',
+            f'datasets:test:dataroot_gt={self.test_set / "gt"}',
+            f'datasets:test:dataroot_lq={self.test_set / "lq_x4"}',
+            *self.overrides,
+        ]
+        command('test', 'test/quickstart', overrides)
+
+    def values(self, name: str) -> dict[str, np.ndarray]:
+        """Read a variant's results: by metric, seeds x photographs, higher is better."""
+        runs = []
+        for seed in self.seeds:
+            run, _, iteration = name.partition('@')
+            folder = (
+                self.root / 'results' / '-'.join(filter(None, (run_name(run, seed), iteration)))
+            )
+            with (folder / 'photographs.csv').open(encoding='utf-8') as file:
+                runs.append(list(csv.DictReader(file)))
+        metrics = [key for key in runs[0][0] if key != 'name']
+        return {m: np.array([[float(row[m]) for row in rows] for rows in runs]) for m in metrics}
+
+    def directions(self) -> dict[str, str]:
+        """Direction of each metric, ``higher`` or ``lower``."""
+        return read_results(
+            self.root / 'results' / run_name(VARIANTS[0].name, self.seeds[0])
+        ).better
+
+
+def run_name(variant: str, seed: int) -> str:
+    """Name the run of a variant and seed."""
+    return f'study_{variant}_seed{seed}'
+
+
+def command(script: str, option_file: str, overrides: Sequence[str], *flags: str) -> None:
+    """Run a command of this project on one core.
+
+    Raises:
+        RuntimeError: If it fails; the message holds the end of what it said.
+    """
+    root = project_root()
+    words = [sys.executable, str(root / 'iqasr' / f'{script}.py')]
+    words += ['-opt', str(root / 'options' / f'{option_file}_x4.yml')]
+    words += [*flags, '--force_yml', *overrides]
+    environment = os.environ | {'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
+
+
+def interval(values: np.ndarray, *place: int | str) -> tuple[float, float, float]:
+    """Mean with its 95 % bootstrap interval over seeds and photographs, both resampled.
+
+    Args:
+        values: Seeds x photographs; NaN where there is no value.
+        place: Place of the draws, see `iqasr.randomness`.
+
+    Returns:
+        Mean, lower and upper end.
+    """
+    draw = np.random.default_rng(seed_of('interval', *place))
+    seeds, images = values.shape
+    rows = draw.integers(seeds, size=(RESAMPLES, seeds, 1))
+    columns = draw.integers(images, size=(RESAMPLES, 1, images))
+    means = np.nanmean(values[rows, columns], axis=(1, 2))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(np.nanmean(values)), float(low), float(high)
+
+
+def study_tables(
+    values: Mapping[str, Mapping[str, np.ndarray]],
+    directions: Mapping[str, str],
+    references: Mapping[str, str],
+) -> str:
+    """Compare variants: means, and differences to a reference, paired by seed and photograph.
+
+    Args:
+        values: By variant and metric, seeds x photographs.
+        directions: By metric, ``higher`` or ``lower``.
+        references: By variant, what it is compared with.
+
+    Returns:
+        Two Markdown tables; differences whose interval excludes 0 are bold.
+    """
+    head = '| ' + ' | '.join(f'{m} {ARROWS[d]}' for m, d in directions.items()) + ' |'
+    rule = '|---' * (len(directions) + 1) + '|'
+    means = [f'| variant {head}', rule]
+    for name, metrics in values.items():
+        cells = (interval(metrics[m], m) for m in directions)
+        means.append(
+            f'| {name} | ' + ' | '.join(f'{a:.3f} [{b:.3f}, {c:.3f}]' for a, b, c in cells) + ' |'
+        )
+    gains = [f'| difference {head}', rule]
+    for name, reference in references.items():
+        cells = []
+        for metric in directions:
+            mean, low, high = interval(values[name][metric] - values[reference][metric], metric)
+            mark = '**' if low > 0 or high < 0 else ''
+            cells.append(f'{mark}{mean:+.3f}{mark} [{low:+.3f}, {high:+.3f}]')
+        gains.append(f'| {name} - {reference} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join([*means, '', *gains])

@@ -1,0 +1,33 @@
+"""Examine a ranker on photographs that it has not seen: order, over-sharpening, attack.
+
+Usage:
+    python scripts/examine_ranker.py -i photographs --network options/test/compact_x4.yml
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from iqasr.ranking import examination_table, examine_ranker
+
+
+def main() -> None:
+    """Parse the command line and print a Markdown table."""
+    parser = argparse.ArgumentParser(description='Examine a ranker beside NIQE and random weights.')
+    parser.add_argument('-i', '--input', required=True, help='folder of photographs')
+    parser.add_argument('-w', '--weights', help='.safetensors (default: the packaged ranker)')
+    parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
+    parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
+    args = parser.parse_args()
+    try:
+        files = {'reduce': args.reduce, 'network': args.network}
+        examinations = examine_ranker(args.input, args.weights, **files)
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f'{parser.prog}: {error}')
+    sys.stdout.write(f'{examination_table(examinations)}\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,121 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from iqasr.quality import NIQEScorer, QualityScorer
+from iqasr.quality.ranker import read_ranker
+from iqasr.ranking import KINDS, RankerOptions, RankerTraining, train_from_folder, train_ranker
+from iqasr.ranking import training as module
+from iqasr.ranking.training import RANGE, order_loss, taught_loss
+
+SMALL = RankerOptions(iterations=6, photographs_per_batch=2, crop_px=48, rungs=2)
+
+
+class Darkness(QualityScorer):
+    """Not differentiable; prefers dark images, which no ladder teaches."""
+
+    name, version, score_range = 'darkness', '1', (-1.0, 0.0)
+
+    def _score(self, image, reference=None):
+        return -image.mean((1, 2, 3))
+
+
+def test_order_loss_by_hand():
+    logits, severity = torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([[0.0, 0.25, 0.5]])
+    # Margins 2, 4, 2 and leads 2, 1, -1 of the pairs (0, 1), (0, 2), (1, 2).
+    assert RANGE == 8
+    loss, right = order_loss(logits, severity)
+    assert loss.item() == pytest.approx((0 + 3 + 3) / 3)
+    assert right == pytest.approx(2 / 3)
+
+
+def test_taught_loss_by_hand_leaves_nan_out():
+    taught = torch.tensor([0.0, math.nan, 2.0])
+    gap = 2 / math.sqrt(2)
+    # The two known scores differ by 2, their standard deviation is sqrt(2).
+    agreeing = taught_loss(torch.tensor([0.0, 9.0, gap]), taught)
+    opposed = taught_loss(torch.tensor([gap, 9.0, 0.0]), taught)
+    assert agreeing.item() == pytest.approx(0, abs=1e-6)
+    assert opposed.item() == pytest.approx((2 * gap + 2 * gap) / 4)
+
+
+def test_training_learns_the_order(photographs):
+    options = replace(SMALL, iterations=80, photographs_per_batch=6, warmup=80)
+    training = RankerTraining(photographs, {k: KINDS[k] for k in ('blur', 'noise')}, options)
+    values = [training.step(iteration) for iteration in range(1, 81)]
+    early, late = (sum(v['order'] for v in part) for part in (values[:20], values[-20:]))
+    assert late < 0.75 * early
+    assert sum(v['right'] for v in values[-20:]) / 20 > 0.8
+
+
+def test_attacked_training_rises_less_under_attack(photographs):
+    def rise(robustness):
+        options = replace(SMALL, iterations=60, robustness=robustness, warmup=1)
+        training = RankerTraining(photographs, {'blur': KINDS['blur']}, options)
+        for iteration in range(1, 61):
+            training.step(iteration)
+        images = training.ladders(module.generator_at('held out'))[0].flatten(0, 1)
+        return training.rise(images, training.network(images), module.generator_at(1)).item()
+
+    assert rise(5.0) < 0.8 * rise(0.0)
+
+
+def test_teacher_without_gradient_is_followed(photographs):
+    options = replace(SMALL, iterations=60, distillation=20.0, photographs_per_batch=6)
+    training = RankerTraining(photographs, {'blur': KINDS['blur']}, options, Darkness())
+    for iteration in range(1, 61):
+        training.step(iteration)
+    images = torch.stack([torch.full((3, 48, 48), level) for level in (0.2, 0.5, 0.8)])
+    with torch.no_grad():
+        assert (training.network(images).diff() < 0).all()
+
+
+def test_killed_training_ends_with_the_same_file(photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'SAVE_EVERY', 2)
+
+    def training():
+        return RankerTraining(photographs, KINDS, SMALL)
+
+    undisturbed = train_ranker(training(), tmp_path / 'undisturbed.safetensors')
+    killed = training()
+    step = killed.step
+    monkeypatch.setattr(killed, 'step', lambda i: step(i) if i < 4 else (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train_ranker(killed, tmp_path / 'resumed.safetensors')
+    resumed = train_ranker(training(), tmp_path / 'resumed.safetensors')
+    assert resumed.read_bytes() == undisturbed.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'resumed.safetensors',
+        'undisturbed.safetensors',
+    ]
+    assert read_ranker(resumed).channels == [16, 32, 64, 96]
+
+
+def test_state_of_other_options_is_refused(photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'SAVE_EVERY', 1)
+    target = tmp_path / 'ranker.safetensors'
+    killed = RankerTraining(photographs, KINDS, SMALL)
+    step = killed.step
+    monkeypatch.setattr(killed, 'step', lambda i: step(i) if i < 2 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train_ranker(killed, target)
+    other = RankerTraining(photographs, KINDS, replace(SMALL, lr=1e-4))
+    with pytest.raises(ValueError, match='belongs to other options. Remove it'):
+        train_ranker(other, target)
+
+
+def test_teacher_that_needs_larger_crops_is_refused(photographs):
+    with pytest.raises(ValueError, match='niqe needs 192 pixels a side, crops have 48'):
+        RankerTraining(photographs, KINDS, SMALL, NIQEScorer())
+
+
+def test_photographs_smaller_than_the_crop_are_refused(photographs):
+    with pytest.raises(ValueError, match='No photograph has 128 pixels a side'):
+        RankerTraining(photographs, KINDS, replace(SMALL, crop_px=128))
+
+
+def test_folder_without_photographs_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='holds no photographs'):
+        train_from_folder(str(tmp_path), str(tmp_path / 'r.safetensors'), SMALL)
