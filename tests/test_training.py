@@ -90,8 +90,8 @@ def test_accumulated_batches_equal_one_large_batch(paired_options, train, weight
 
 def run_on_two_processes(path: str) -> None:
     launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    launcher += ['--master_port=29517', COMMAND[1], '-opt', path, '--launcher', 'pytorch']
-    subprocess.run(launcher, env=ENVIRONMENT, check=True)
+    launcher += ['--standalone', COMMAND[1]]  # on a free port, whatever else runs here
+    subprocess.run([*launcher, '-opt', path, '--launcher', 'pytorch'], env=ENVIRONMENT, check=True)
 
 
 def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_options, weights_of):
