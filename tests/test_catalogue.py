@@ -2,12 +2,14 @@
 
 import ast
 import inspect
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from iqasr.option_check import load_options
 from iqasr.registry import (
@@ -81,6 +83,26 @@ def test_option_file_passes_the_check(path):
     options = load_options(path, phase=phase)
     assert options.name == path.stem or phase == 'test'
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 110
+
+
+@pytest.mark.parametrize('network', ['rrdb', 'swinir'])
+def test_fine_tuning_files_have_the_terms_of_the_paper(network):
+    terms = {
+        kind: load_options(REPOSITORY / f'options/train/{network}_amo_finetune{kind}_x4.yml').train
+        for kind in ('', '_hp', '_ig')
+    }
+    fidelity = {'pixel', 'perceptual', 'quality'}
+    assert [set(t.terms) for t in terms.values()] == [fidelity, fidelity, fidelity | {'gan'}]
+    weight = {kind: t.terms['perceptual']['perceptual_weight'] for kind, t in terms.items()}
+    assert weight['_hp'] > weight[''] == weight['_ig']
+
+
+def test_terms_shown_in_the_guide_pass_the_check():
+    guide = (REPOSITORY / 'options/README.md').read_text(encoding='utf-8')
+    shown = yaml.safe_load(re.search(r'```yaml\n(.*?)```', guide, re.S)[1])['train']
+    overrides = tuple(f'train:{name}={json.dumps(term)}' for name, term in shown.items())
+    options = load_options(REPOSITORY / 'options/train/rrdb_amo_finetune_x4.yml', overrides)
+    assert {name.removesuffix('_opt') for name in shown} <= options.train.terms.keys()
 
 
 @pytest.mark.parametrize('path', SCRIPTS, ids=lambda path: path.name)

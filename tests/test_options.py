@@ -58,6 +58,14 @@ REFUSALS = {
         {'type': 'GANLoss', 'gan_type': 'vanilla'},
         'network_d: is required by train',
     ),
+    'train:base_opt': (
+        {'type': 'BaseDistanceLoss'},
+        'path.pretrain_network_g: is required by train.base_opt: what to stay near. Give',
+    ),
+    'train:lr_opt': (
+        {'type': 'LRConsistencyLoss', 'criterion': 'l3'},
+        "train.lr_opt.criterion: should be 'l1' or 'l2', not 'l3'.",
+    ),
     'datasets:valid': ({'type': 'PairedImageDataset'}, 'datasets.valid: call it train, val, val_2'),
     'datasets:val:dataroot_lq': (3, 'datasets.val.dataroot_lq: should be a valid string, not 3.'),
     'datasets:val:name': ('a/b', 'datasets.val.name: '),

@@ -1,5 +1,6 @@
 """Runs of the whole pipeline on small real data: what a run promises to whoever starts it."""
 
+import copy
 import json
 import os
 import re
@@ -87,6 +88,12 @@ def test_accumulated_batches_equal_one_large_batch(paired_options, train, weight
     assert max(float((first[k] - second[k]).abs().max()) for k in first) < 1e-5
 
 
+def run_on_two_processes(path: str) -> None:
+    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
+    launcher += ['--standalone', COMMAND[1]]  # on a free port, whatever else runs here
+    subprocess.run([*launcher, '-opt', path, '--launcher', 'pytorch'], env=ENVIRONMENT, check=True)
+
+
 def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_options, weights_of):
     """FIELD D3: and both run for as many iterations as asked."""
     paired_options['datasets']['train']['batch_size_per_gpu'] = 4
@@ -96,9 +103,7 @@ def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_opti
     log_alone = log_of(alone)
     paired_options['datasets']['train']['batch_size_per_gpu'] = 2
     shared = paired_options | {'name': 'shared'}
-    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    launcher += ['--master_port=29517', COMMAND[1], '-opt', write_options(shared)]
-    subprocess.run([*launcher, '--launcher', 'pytorch'], env=ENVIRONMENT, check=True)
+    run_on_two_processes(write_options(shared))
     log_shared = log_of(shared)
     assert losses(log_alone) == losses(log_shared)
     assert len(losses(log_shared)) == 6
@@ -608,6 +613,50 @@ def test_adapted_run_resumes_bit_identical(lora_options, train, weights_of, same
             weights_of(lora_options | {'name': 'whole'}, 6, key=key),
             weights_of(lora_options | {'name': 'parts'}, 6, key=key),
         )
+
+
+@pytest.fixture(params=['full', 'lora'])
+def anchored_options(request, lora_options):
+    """Options that keep near the base, in which the base has a part in every step."""
+    lora_options['train']['base_opt'] = {'type': 'BaseDistanceLoss', 'distance': 'l2'}
+    if request.param == 'full':
+        del lora_options['lora']
+    return lora_options
+
+
+def test_anchored_run_resumes_bit_identical(anchored_options, train, weights_of, same_weights):
+    whole, parts = (anchored_options | {'name': name} for name in ('whole', 'parts'))
+    train(whole)
+    train(parts | {'train': parts['train'] | {'total_iter': 3}})
+    assert train(parts, '--auto_resume') == 0
+    same_weights(weights_of(whole, 6), weights_of(parts, 6))
+    distances = [re.findall(r'l_base (\S+),', log_of(options)) for options in (whole, parts)]
+    assert distances[0] == distances[1]
+    assert float(distances[0][0]) == 0 < float(distances[0][-1])
+
+
+def test_anchored_run_on_two_processes_equals_one_with_twice_the_batch(
+    anchored_options, train, write_options, weights_of
+):
+    del anchored_options['datasets']['val'], anchored_options['val']
+    alone, shared = (copy.deepcopy(anchored_options) | {'name': name} for name in 'ab')
+    alone['datasets']['train']['batch_size_per_gpu'] = 4
+    shared['train']['accumulate'] = 2
+    shared['datasets']['train']['batch_size_per_gpu'] = 1
+    train(alone)
+    run_on_two_processes(write_options(shared))
+    logged = [re.findall(r'l_base (\S+),', log_of(options)) for options in (alone, shared)]
+    assert np.allclose(*np.array(logged, float), rtol=2e-3)
+    first, second = weights_of(alone, 6), weights_of(shared, 6)
+    assert max(float((first[k] - second[k]).abs().max()) for k in first) < 1e-5
+
+
+def test_anchored_run_does_not_resume_on_another_base(anchored_options, train, tmp_path, capsys):
+    train(anchored_options | {'train': anchored_options['train'] | {'total_iter': 3}})
+    other = tmp_path / 'experiments/base/models/net_g_3.pth'
+    anchored_options['path']['pretrain_network_g'] = str(other)
+    assert train(anchored_options, '--auto_resume') == 2
+    assert 'another path.pretrain_network_g' in capsys.readouterr().err
 
 
 def test_adapted_run_does_not_resume_on_another_base(lora_options, train, tmp_path, capsys):

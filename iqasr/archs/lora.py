@@ -11,7 +11,8 @@ Source:
     is the same product of matrices. Implementation: written here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -127,6 +128,18 @@ def set_lora_scale(network: nn.Module, scale: float) -> None:
     """Set the knob of all adapters: 0 is the network without them, 1 as they were trained."""
     for layer in lora_layers(network).values():
         layer.lora_scale = scale
+
+
+@contextmanager
+def lora_scale(network: nn.Module, scale: float) -> Iterator[None]:
+    """Set the knob of all adapters for a while; costs nothing without adapters."""
+    before = {layer: layer.lora_scale for layer in lora_layers(network).values()}
+    set_lora_scale(network, scale)
+    try:
+        yield
+    finally:
+        for layer, own in before.items():
+            layer.lora_scale = own
 
 
 def lora_state(network: nn.Module) -> dict[str, Tensor]:

@@ -36,12 +36,18 @@ class Batch:
     iteration: int = 1
     """Number of the iteration, from 1."""
 
+    base: Tensor | None = None
+    """What the network made of `lq` before this run began; no gradient; only if a term needs it."""
+
 
 class Term(nn.Module, ABC):
     """One addend of the objective."""
 
     calibration: GradientRatio | None = None
     """How the weight is found from the other terms; None where it is given."""
+
+    needs_base: bool = False
+    """Whether it looks at `Batch.base`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +100,11 @@ class Objective(nn.Module):
         self.terms = nn.ModuleDict(terms)
         if terms and all(term.calibration for term in terms.values()):
             raise ValueError('gradient_ratio: there is no term to compare with; give loss_weight.')
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether any term does."""
+        return any(term.needs_base for term in self.terms.values())
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Evaluate every term.

@@ -7,6 +7,7 @@ Source:
 """
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from torch import Tensor
 
 from iqasr.losses.calibration import GradientRatio
+from iqasr.losses.low_pass import LowPassGradient
 from iqasr.losses.objective import Batch, Term
 from iqasr.losses.views import Views
 from iqasr.quality.base import QualityScorer
@@ -44,6 +46,8 @@ class QualityLoss(Term):
         target: Normalised quality, mostly in [0, 1], from which on an image is good enough and
             gives no gradient; None for no end.
         views: Random views that quality is averaged over.
+        gradient_sigma_px: Blur the gradient to the output by a Gaussian of this standard deviation,
+            in pixels: no pattern finer than that is learnt from it. 0 leaves it as it is.
 
     Raises:
         ValueError: If the scorer fails its self-test, is given crops too small, or if not exactly
@@ -60,6 +64,7 @@ class QualityLoss(Term):
         warmup_iter: NonNegativeInt = 0,
         target: float | None = None,
         views: Views | None = None,
+        gradient_sigma_px: NonNegativeFloat = 0.0,
     ) -> None:
         super().__init__()
         if (loss_weight is None) == (gradient_ratio is None):
@@ -68,6 +73,7 @@ class QualityLoss(Term):
         if gradient_ratio is not None:
             self.calibration = GradientRatio(gradient_ratio, calibrate_iter)
         self.warmup_iter, self.target = warmup_iter, target
+        self.gradient_sigma_px = gradient_sigma_px
         self.views = Views.model_validate(views or {})
         built = build_bounded(scorer)
         self._scorer = [built]  # in a list, so that it is no submodule
@@ -120,6 +126,9 @@ class QualityLoss(Term):
         for module in scorer.modules():
             if isinstance(module, EnsembleScorer):
                 module.generator = batch.generator
+        if self.gradient_sigma_px:
+            output = LowPassGradient.apply(batch.output, self.gradient_sigma_px)
+            batch = replace(batch, output=output)
         views = [self._quality_of_view(scorer, batch) for _ in range(self.views.count)]
         return torch.stack(views).mean(0)
 

@@ -19,7 +19,10 @@ from torch import Tensor
 from iqasr.degradation import from_uint8, to_uint8
 from iqasr.degradation.draws import happens, uniform
 from iqasr.degradation.jpeg import jpeg
-from iqasr.degradation.options import STRICT, JpegRange, PositiveRange
+from iqasr.degradation.options import STRICT, JpegRange, PositiveRange, Range
+
+RANDOM = ('crop', 'shift', 'flip', 'rescale_range', 'noise_range', 'jpeg_range')
+"""The options by which views differ from each other."""
 
 
 class Views(BaseModel):
@@ -40,6 +43,8 @@ class Views(BaseModel):
     """Mirror every other view left to right."""
     rescale_range: PositiveRange | None = None
     """Resize by a factor between these; 1 keeps the size."""
+    noise_range: Range | None = None
+    """Add Gaussian noise of a standard deviation between these, in units of 1/255."""
     rounding: bool = False
     """Round to 8 bits, with the gradient of the identity."""
     jpeg_range: JpegRange | None = None
@@ -51,14 +56,13 @@ class Views(BaseModel):
         if self.crop and self.shift:
             raise ValueError('crop and shift exclude each other: a random crop is shifted already')
         if self.count > 1 and not self.random:
-            raise ValueError('count > 1 needs crop, shift, flip, rescale_range or jpeg_range')
+            raise ValueError(f'count > 1 needs one of {", ".join(RANDOM)}')
         return self
 
     @property
     def random(self) -> bool:
         """Whether views differ from each other."""
-        kinds = (self.crop, self.shift, self.flip, self.rescale_range, self.jpeg_range)
-        return any(kinds)
+        return any(getattr(self, name) for name in RANDOM)
 
     def least_side(self, side: int) -> int:
         """Find the smallest side that a view of a square image of this side can have, in pixels."""
@@ -87,6 +91,10 @@ class Views(BaseModel):
             factor = uniform(*self.rescale_range, 1, generator).item()
             size = [int(side * factor) for side in image.shape[-2:]]
             image = F.interpolate(image, size, mode='bicubic', antialias=True).clamp(0, 1)
+        if self.noise_range:
+            sigma = uniform(*self.noise_range, 1, generator).item() / 255
+            noise = torch.randn(image.shape[1:], generator=generator).to(image)
+            image = (image + sigma * noise).clamp(0, 1)
         if self.rounding:
             image = straight_through(image, lambda x: from_uint8(to_uint8(x)))
         if self.jpeg_range:

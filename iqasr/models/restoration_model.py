@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -17,16 +16,13 @@ from iqasr.archs.lora_files import save_lora
 from iqasr.distributed import Process
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
+from iqasr.models.base_network import BaseNetwork
 from iqasr.models.feeder import Feeder
-from iqasr.models.networks import build_network
+from iqasr.models.networks import build_network, restore
 from iqasr.models.optimisation import Optimisation
 from iqasr.options import Options
 from iqasr.randomness import generator_at, seed_of
-from iqasr.registry import (
-    LOSS_REGISTRY,
-    MODEL_REGISTRY,
-    build,
-)
+from iqasr.registry import LOSS_REGISTRY, MODEL_REGISTRY, build
 from iqasr.sampling.choice import GTChoice
 
 logger = logging.getLogger('iqasr')
@@ -59,6 +55,7 @@ class RestorationModel:
         self.net_g = build_network(options, 'g').to(process.device)
         self.net_g_ema: nn.Module | None = None
         self.net_d: nn.Module | None = None
+        self.base: BaseNetwork | None = None
         if options.train is not None:
             self.set_up_training(choice)
 
@@ -79,6 +76,9 @@ class RestorationModel:
             self.net_d = build_network(options, 'd').to(self.device)
             terms['gan'] = AdversarialTerm(self.net_d, self.gan_loss)
         self.objective = Objective(terms).to(self.device)
+        guarded = getattr(options.val, 'guard', None) is not None
+        if self.objective.needs_base or options.lora is not None or guarded:
+            self.base = BaseNetwork(self.net_g, options)
         self.feed = Feeder(options, self.process, self.seed, choice)
         self.optimisation = {'g': Optimisation(self.net_g, train.optim_g, train)}
         if self.net_d is not None:
@@ -144,7 +144,8 @@ class RestorationModel:
                     output = self.train_g(lq)
                 if update:
                     place = (self.seed, 'objective', position + number, self.process.rank)
-                    batch = Batch(lq, gt, output, generator_at(*place), iteration)
+                    base = self.base_output(lq) if self.objective.needs_base else None
+                    batch = Batch(lq, gt, output, generator_at(*place), iteration, base)
                     loss, terms = self.objective(batch)
                     (loss / len(pairs)).backward()
                     self.note(log, terms, loss, len(pairs))
@@ -210,7 +211,6 @@ class RestorationModel:
 
     # Inference
 
-    @torch.no_grad()
     def test(self, lq: Tensor) -> Tensor:
         """Restore images with the averaged generator if there is one.
 
@@ -221,16 +221,23 @@ class RestorationModel:
             :math:`(N, 3, sH, sW)` RGB, clamped to [0, 1].
         """
         network = self.net_g if self.net_g_ema is None else self.net_g_ema
-        training = network.training
-        network.eval()
-        height, width = lq.shape[-2:]
-        window = self.options.network_g.get('window_size', 1)
-        padding = (0, -width % window, 0, -height % window)
-        mode = 'reflect' if padding[1] < width and padding[3] < height else 'replicate'
-        padded = F.pad(lq, padding, mode)
-        output = network(padded)[..., : height * self.options.scale, : width * self.options.scale]
-        network.train(training)
-        return output.clamp(0, 1)
+        return restore(network, lq, self.options).clamp(0, 1)
+
+    @property
+    def keeps_base(self) -> bool:
+        """Whether `base_output` is to be had: a term or the guard needs it, or adapters train."""
+        return self.base is not None
+
+    def base_output(self, lq: Tensor) -> Tensor:
+        """Restore images with the generator as it was before this run; only if it `keeps_base`.
+
+        Args:
+            lq: :math:`(N, 3, H, W)` RGB in [0, 1], any size.
+
+        Returns:
+            :math:`(N, 3, sH, sW)` RGB, not clamped, without gradient.
+        """
+        return self.base(lq)
 
     # What is saved
 
@@ -250,6 +257,7 @@ class RestorationModel:
         """What beside the weights an exact continuation needs, the pools of all processes too."""
         return {
             'lora': adapter_state(self.net_g, self.net_g_ema) if self.options.lora else None,
+            'base': self.base.state() if self.base is not None else None,
             'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
             'feeder': self.feed.state_dict(),
             'calibration': self.objective.calibration_state(),
@@ -274,6 +282,8 @@ class RestorationModel:
             load_adapters(self.net_g, self.net_g_ema, state['lora'])
         elif self.net_g_ema is not None:
             self.net_g_ema.load_state_dict(networks['net_g']['params_ema'])
+        if self.base is not None:
+            self.base.check(state.get('base'))
         for key, optimisation in self.optimisation.items():
             optimisation.load_state_dict(state['optimisation'][key])
         self.feed.load_state_dict(state['feeder'])

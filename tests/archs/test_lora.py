@@ -13,6 +13,7 @@ from iqasr.archs.lora import (
     base_state,
     load_lora_state,
     lora_layers,
+    lora_scale,
     lora_state,
     merge_lora,
     merged_state,
@@ -72,6 +73,16 @@ def test_a_new_adapter_changes_nothing(network, lq):
     expected = network.eval()(lq)
     add_lora(network, LoRAOptions(), generator_at(0))
     assert torch.equal(network(lq), expected)
+
+
+def test_the_knob_turned_for_a_while_shows_the_base_and_turns_back(network, lq):
+    base = copy.deepcopy(network).eval()
+    set_lora_scale(tuned(network), 0.5)
+    halfway = network(lq)
+    with lora_scale(network, 0):
+        assert torch.equal(network(lq), base(lq))
+    assert torch.equal(network(lq), halfway)
+    assert not torch.equal(halfway, base(lq))
 
 
 def test_a_is_kaiming_uniform():

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
 
 from iqasr.losses import Batch, Objective, QualityLoss, Views, build_term
+from iqasr.losses.low_pass import low_pass
 from iqasr.losses.views import straight_through
 from iqasr.quality import QualityScorer
 from iqasr.randomness import generator_at
@@ -90,6 +93,17 @@ def test_warm_up_is_linear(iteration, share):
     data = batch(iteration=iteration)
     expected = share * deficit(data.output)
     assert term(warmup_iter=10)(data).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_low_pass_changes_the_gradient_and_nothing_else():
+    data, views = batch(), Views(count=2, crop=8)
+    values, gradients = [], []
+    for sigma_px in (0, 1.5):
+        loss = term(views=views, gradient_sigma_px=sigma_px)
+        values.append(loss(replace(data, generator=generator_at('views'))))
+        gradients.append(torch.autograd.grad(values[-1], data.output)[0])
+    assert values[0] == values[1]
+    torch.testing.assert_close(gradients[1], low_pass(gradients[0], 1.5))
 
 
 # Calibration
@@ -212,6 +226,35 @@ def test_rescaled_view_has_the_size_and_the_mean():
     assert view.mean().item() == pytest.approx(image.mean().item(), abs=2e-3)
 
 
+@pytest.mark.parametrize('sigma', [2.0, 20.0])
+def test_noisy_view_has_the_noise_asked_for_on_all_images_and_the_gradient_of_the_identity(sigma):
+    image = torch.full((2, 3, 64, 64), 0.5, requires_grad=True)
+    view = Views(noise_range=(sigma, sigma)).draw(image, generator_at('noise'))
+    noise = 255 * (view - image).detach()
+    assert noise.std().item() == pytest.approx(sigma, rel=0.02)
+    assert noise.mean().item() == pytest.approx(0, abs=0.05 * sigma)
+    assert torch.equal(view[0], view[1])
+    assert torch.equal(torch.autograd.grad(view.sum(), image)[0], torch.ones_like(image))
+
+
+def test_noise_level_is_drawn_anew_for_each_view_and_within_the_range():
+    image, generator = torch.full((1, 3, 64, 64), 0.5), generator_at('noise')
+    views = Views(noise_range=(1, 10))
+    levels = [255 * (views.draw(image, generator) - image).std().item() for _ in range(20)]
+    assert 0.9 < min(levels) < 3
+    assert 8 < max(levels) < 10.5
+
+
+def test_views_are_a_function_of_the_generator():
+    everything = {'shift': 2, 'flip': True, 'rescale_range': [0.8, 1.2], 'noise_range': [1, 5]}
+    views = everything | {'rounding': True, 'jpeg_range': [60, 90]}
+    assert torch.equal(seen(views, place=3)[1], seen(views, place=3)[1])
+    assert not any(
+        torch.equal(seen({kind: option}, place=3)[1], seen({kind: option}, place=4)[1])
+        for kind, option in {'shift': 2, 'noise_range': [1, 5], 'jpeg_range': [60, 90]}.items()
+    )
+
+
 def test_quality_is_the_mean_over_views_of_the_generator():
     data = batch(generator=generator_at('views'))
     generator, views = generator_at('views'), Views(crop=8)
@@ -223,7 +266,8 @@ def test_quality_is_the_mean_over_views_of_the_generator():
 def test_scorer_that_compares_gets_the_ground_truth_under_the_same_view():
     data = batch()
     same = Batch(data.lq, data.output.detach(), data.output, generator_at('same'))
-    views = Views(crop=8, flip=True, rescale_range=(0.8, 1.2), jpeg_range=(50, 90))
+    ranges = {'rescale_range': (0.8, 1.2), 'noise_range': (1, 5), 'jpeg_range': (50, 90)}
+    views = Views(crop=8, flip=True, **ranges)
     loss = QualityLoss({'type': 'Likeness'}, loss_weight=1.0, views=views)
     assert loss(same).item() == pytest.approx(0, abs=1e-6)
     other = Batch(data.lq, data.gt, data.output)
@@ -245,6 +289,7 @@ def test_random_member_is_drawn_from_the_batch():
         ({'crop': 8, 'shift': 2}, 'exclude each other'),
         ({'count': 2, 'rounding': True}, 'count > 1 needs'),
         ({'jpeg_range': [90, 60]}, 'reversed'),
+        ({'noise_range': [-1, 5]}, 'greater than or equal to 0'),
         ({'crops': 8}, 'Extra inputs'),
     ],
 )

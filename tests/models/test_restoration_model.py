@@ -170,6 +170,77 @@ def test_initial_weights_depend_on_the_seed_alone(paired_options, model_of, same
     assert not torch.equal(first['conv_first.weight'], other['conv_first.weight'])
 
 
+# The base
+
+
+@pytest.fixture(params=['full', 'lora'])
+def base_options(request, paired_options, model_of, tmp_path):
+    path = tmp_path / 'base.pth'
+    torch.save({'params': model_of(paired_options, seed=5).net_g.state_dict()}, path)
+    paired_options['path']['pretrain_network_g'] = str(path)
+    paired_options['train']['base_opt'] = {'type': 'BaseDistanceLoss', 'loss_weight': 0.5}
+    if request.param == 'lora':
+        paired_options['lora'] = {'rank': 2, 'target': ['body.*', 'upconv*']}
+    return paired_options
+
+
+def test_distance_to_the_base_is_0_at_first_and_then_that_to_the_weights_started_from(
+    base_options, model_of
+):
+    model = model_of(base_options)
+    reference = type(model.net_g)(num_feat=8, num_block=1, upscale=4)
+    reference.load_state_dict(torch.load(base_options['path']['pretrain_network_g'])['params'])
+    logged = []
+    for iteration in range(1, 4):
+        data = paired_batch(seed=iteration)
+        with torch.no_grad():
+            distance = (model.net_g(data['lq']) - reference(data['lq'])).abs().mean().item()
+        log = model.optimize_parameters([data], iteration, iteration * 2)
+        assert log['l_base'].item() == pytest.approx(0.5 * distance, rel=1e-5)
+        logged.append(log['l_base'].item())
+    assert logged[0] == 0 < min(logged[1:])
+
+
+def test_base_output_has_no_gradient_takes_any_size_and_leaves_the_network_alone(
+    base_options, model_of
+):
+    model, lq = model_of(base_options), torch.rand(1, 3, 7, 9)
+    first = model.base_output(lq)
+    assert first.shape == (1, 3, 28, 36)
+    assert not first.requires_grad
+    model.optimize_parameters([paired_batch()], 1, 0)
+    now = model.net_g(lq)
+    assert torch.equal(model.base_output(lq), first)
+    assert torch.equal(model.net_g(lq), now)
+    assert not torch.equal(now, first)
+    assert model.net_g.training
+    assert model.base.network is model.net_g or not any(
+        p.requires_grad for p in model.base.network.parameters()
+    )
+
+
+def test_accumulated_batches_have_the_loss_of_one_with_the_base_too(base_options, model_of):
+    base_options['train']['optim_g'] = {'type': 'SGD', 'lr': 0.1}
+    whole, parts = model_of(base_options), model_of(base_options)
+    for iteration in (1, 2):
+        data = paired_batch(4, seed=iteration)
+        halves = [{k: v[i : i + 2] for k, v in data.items()} for i in (0, 2)]
+        one = whole.optimize_parameters([data], iteration, 0)
+        two = parts.optimize_parameters(halves, iteration, 0)
+        assert two['l_base'].item() == pytest.approx(one['l_base'].item(), rel=1e-4)
+    assert two['l_base'] > 0
+    for ours, theirs in zip(whole.net_g.parameters(), parts.net_g.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_base_is_kept_only_where_it_is_needed_or_free(base_options, model_of):
+    model = model_of(base_options)
+    assert model.keeps_base
+    assert (model.base.network is model.net_g) == ('lora' in base_options)
+    del base_options['train']['base_opt']
+    assert model_of(base_options).keeps_base == ('lora' in base_options)
+
+
 class ForbidWaiting(TorchDispatchMode):
     """Fails when the host reads a value back from a tensor."""
 

@@ -1,0 +1,114 @@
+"""Anchors: they hold the output to its input, or to what the network made of it before.
+
+A quality score does not ask whether an image still shows what it was given. These terms do.
+
+Source:
+    `LRConsistencyLoss`: the back-projection error of Irani and Peleg (1991), Improving resolution
+    by image registration. `BaseDistanceLoss`: the penalty on leaving the initial model of Ouyang et
+    al. (2022), Training language models to follow instructions with human feedback, as a distance
+    of images; on Gram matrices as in Sun et al. (2024), RFSR, arXiv 2412.03268. Implementation:
+    written here; deviation from RFSR: the Gram matrices are those of VGG19.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from iqasr.losses.low_pass import low_pass
+from iqasr.losses.objective import Batch, Term, build_term
+from iqasr.registry import LOSS_REGISTRY
+
+BORDER = 2
+"""Pixels of the LQ at the border of a crop that its surroundings have a part in."""
+
+VGG_LOSS = {
+    'type': 'PerceptualLoss',
+    'layer_weights': {'conv1_2': 0.1, 'conv2_2': 0.1, 'conv3_4': 1, 'conv4_4': 1, 'conv5_4': 1},
+}
+
+DISTANCES: dict[str, dict[str, Any]] = {
+    'l1': {'type': 'L1Loss'},
+    'l2': {'type': 'MSELoss'},
+    'feature': VGG_LOSS,
+    'gram': VGG_LOSS | {'perceptual_weight': 0, 'style_weight': 1},
+}
+"""What a distance of two images is in BasicSR."""
+
+
+@LOSS_REGISTRY.register()
+class LRConsistencyLoss(Term):
+    """Distance of the output, reduced as by `BicubicDegradation`, to the LQ.
+
+    Where the LQ is the original reduced so, the original has 0, up to rounding and clamping. Where
+    it is blurred, noisy or compressed, too, the term teaches the output to keep that, unless only
+    low frequencies are compared. Two pixels at the border are left out.
+
+    Args:
+        loss_weight: Weight; 0 only logs.
+        criterion: Mean absolute (``l1``) or squared (``l2``) difference.
+        sigma_px: Blur both by a Gaussian of this standard deviation first, in pixels of the LQ. 0
+            compares them as they are; the larger, the more only colours and brightness count.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss_weight: NonNegativeFloat = 1.0,
+        criterion: Literal['l1', 'l2'] = 'l1',
+        sigma_px: NonNegativeFloat = 0.0,
+    ) -> None:
+        super().__init__()
+        self.loss_weight, self.criterion, self.sigma_px = loss_weight, criterion, sigma_px
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compare the reduced output with the LQ.
+
+        Raises:
+            ValueError: If nothing is left of the LQ without its border.
+        """
+        size = batch.lq.shape[-2:]
+        if min(size) <= 2 * BORDER:
+            raise ValueError(f'LRConsistencyLoss: an LQ of {size[0]}x{size[1]} is too small.')
+        reduced = F.interpolate(batch.output, size, mode='bicubic', antialias=True)
+        difference = (reduced - batch.lq)[..., BORDER:-BORDER, BORDER:-BORDER]
+        if self.sigma_px:
+            difference = low_pass(difference, self.sigma_px)
+        distance = difference.abs() if self.criterion == 'l1' else difference.square()
+        return self.loss_weight * distance.mean()
+
+
+@LOSS_REGISTRY.register()
+class BaseDistanceLoss(Term):
+    """Distance of the output to what the network made of the same input before this run.
+
+    It is 0 at first, unless the network drops layers at random in training (SwinIR's
+    ``drop_path_rate``): the base does not.
+
+    Args:
+        loss_weight: Weight; 0 only logs, a large one keeps the network as it was.
+        distance: Mean absolute (``l1``) or squared (``l2``) difference of pixels, or mean absolute
+            difference of VGG19's features (``feature``; HGGT's perceptual loss) or of their Gram
+            matrices (``gram``: texture, wherever it is).
+
+    Raises:
+        MissingWeightsError: If VGG19 is neither here nor to be had.
+    """
+
+    needs_base = True
+
+    def __init__(
+        self,
+        *,
+        loss_weight: NonNegativeFloat = 1.0,
+        distance: Literal['l1', 'l2', 'feature', 'gram'] = 'l1',
+    ) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.distance = build_term(DISTANCES[distance])
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compare the output with the base's."""
+        return self.loss_weight * self.distance(replace(batch, gt=batch.base))

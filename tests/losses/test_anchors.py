@@ -1,0 +1,145 @@
+import pytest
+import torch
+from torch import nn
+
+from iqasr.degradation import BicubicDegradation
+from iqasr.losses import BaseDistanceLoss, Batch, LRConsistencyLoss, Objective, build_term
+from iqasr.quality import MissingWeightsError
+from iqasr.randomness import generator_at
+
+
+@pytest.fixture
+def image(photographs):
+    """One photograph, (1, 3, 96, 96)."""
+    return torch.from_numpy(photographs[0]).permute(2, 0, 1)[None].float() / 255
+
+
+def batch_of(lq, output, base=None):
+    return Batch(lq=lq, gt=output.detach(), output=output.requires_grad_(), base=base)
+
+
+def random_images(side=32, scale=4):
+    place = generator_at('anchors')
+    output, base = torch.rand(2, 2, 3, side, side, generator=place)
+    return batch_of(torch.rand(2, 3, side // scale, side // scale, generator=place), output, base)
+
+
+# Consistency with the LQ
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4])
+@pytest.mark.parametrize('sigma_px', [0, 1.0])
+def test_original_of_a_bicubic_lq_is_consistent_even_as_a_crop(scale, sigma_px, image):
+    lq = BicubicDegradation(scale=scale).degrade(image, (96 // scale, 96 // scale), None)
+    inside = slice(4, 20)
+    crop = image[..., 4 * scale : 20 * scale, 4 * scale : 20 * scale].clone()
+    term = LRConsistencyLoss(sigma_px=sigma_px)
+    assert term(batch_of(lq[..., inside, inside], crop)).item() < 1e-6
+    assert term(batch_of(lq[..., inside, inside], crop + 0.1)).item() == pytest.approx(0.1, 1e-4)
+
+
+def test_rounding_of_the_lq_costs_a_quarter_of_a_grey_level(image):
+    lq = BicubicDegradation(scale=4)(image, None)
+    loss = LRConsistencyLoss()(batch_of(lq, image.clone())).item()
+    assert loss == pytest.approx(0.25 / 255, rel=0.2)
+
+
+def test_consistency_by_hand():
+    lq = torch.full((1, 3, 6, 6), 0.5)
+    lq[..., 2:4, 2:4] = torch.tensor([[0.4, 0.6], [0.5, 0.9]])  # what the border leaves
+    batch = batch_of(lq, torch.full((1, 3, 24, 24), 0.5))
+    l1, l2 = (LRConsistencyLoss(criterion=c, loss_weight=2.0)(batch) for c in ('l1', 'l2'))
+    assert l1.item() == pytest.approx(2 * (0.1 + 0.1 + 0.4) / 4, rel=1e-5)
+    assert l2.item() == pytest.approx(2 * (0.01 + 0.01 + 0.16) / 4, rel=1e-5)
+
+
+def test_blur_forgives_noise_but_not_a_change_of_brightness(image):
+    lq = BicubicDegradation(scale=4)(image, None)
+    noisy = lq + 0.05 * torch.randn(lq.shape, generator=generator_at('noise'))
+    plain, blurred = LRConsistencyLoss(), LRConsistencyLoss(sigma_px=2.0)
+    batch = batch_of(noisy, image.clone())
+    assert blurred(batch) < 0.25 * plain(batch)
+    brighter = batch_of(lq + 0.05, image.clone())
+    assert blurred(brighter).item() == pytest.approx(0.05, rel=0.05)
+
+
+def test_steps_on_the_term_bring_the_output_back_to_the_lq(image):
+    lq = BicubicDegradation(scale=4)(image, None)
+    output = nn.Parameter(image + 0.1 * torch.randn(image.shape, generator=generator_at('x')))
+    optimizer = torch.optim.Adam([output], lr=1e-2)
+    term = LRConsistencyLoss(criterion='l2')
+    first = term(Batch(lq, lq, output)).item()
+    for _ in range(30):
+        optimizer.zero_grad()
+        term(Batch(lq, lq, output)).backward()
+        optimizer.step()
+    assert term(Batch(lq, lq, output)).item() < 0.05 * first
+
+
+def test_crop_that_is_all_border_is_refused():
+    with pytest.raises(ValueError, match='an LQ of 4x4 is too small'):
+        LRConsistencyLoss()(random_images(side=16))
+
+
+# Distance to the base
+
+
+def test_pixel_distances_by_hand():
+    batch = random_images()
+    difference = batch.output - batch.base
+    l1, l2 = (BaseDistanceLoss(distance=d, loss_weight=0.5)(batch) for d in ('l1', 'l2'))
+    assert l1.item() == pytest.approx(0.5 * difference.abs().mean().item(), rel=1e-6)
+    assert l2.item() == pytest.approx(0.5 * difference.square().mean().item(), rel=1e-6)
+
+
+@pytest.fixture
+def vgg(monkeypatch):
+    """VGG19 with random weights in place of torchvision's file."""
+    from basicsr.archs import vgg_arch
+    from torchvision.models import vgg
+
+    torch.manual_seed(0)
+    network = vgg.vgg19(weights=None)
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', lambda **_: network)
+    return network
+
+
+@pytest.mark.parametrize('distance', ['l1', 'l2', 'feature', 'gram'])
+def test_distance_is_0_to_itself_and_leads_back_to_the_base(distance, vgg):
+    batch, term = random_images(), BaseDistanceLoss(distance=distance)
+    assert term(batch_of(batch.lq, batch.base.clone(), batch.base)).item() == 0
+    loss = term(batch)
+    (gradient,) = torch.autograd.grad(loss, batch.output)
+    step = batch.output.detach() - 1e-2 * gradient / gradient.norm()
+    assert term(batch_of(batch.lq, step, batch.base)) < loss
+
+
+def test_gram_distance_sees_texture_and_not_its_place(vgg):
+    batch = random_images(side=64)
+    moved = batch.output.detach().roll((16, 16), (-2, -1))
+    ratios = {}
+    for distance in ('feature', 'gram'):
+        term = BaseDistanceLoss(distance=distance)
+        near, far = (
+            term(batch_of(batch.lq, output, batch.output.detach())).item()
+            for output in (moved, batch.output.detach() / 2)
+        )
+        ratios[distance] = near / far
+    assert ratios['gram'] < 0.5 * ratios['feature']
+
+
+def test_missing_vgg_is_named(monkeypatch):
+    def offline(*_, **__):
+        raise OSError('no network')
+
+    from basicsr.archs import vgg_arch
+
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', offline)
+    with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
+        build_term({'type': 'BaseDistanceLoss', 'distance': 'gram'})
+
+
+def test_objective_tells_whether_the_base_is_needed():
+    pixel, anchor = build_term({'type': 'L1Loss'}), build_term({'type': 'BaseDistanceLoss'})
+    assert Objective({'pixel': pixel, 'base': anchor}).needs_base
+    assert not Objective({'pixel': pixel, 'lr': LRConsistencyLoss()}).needs_base
