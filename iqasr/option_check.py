@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from iqasr.metrics import IMAGES, needs_base
 from iqasr.option_types import (
     BACKENDS,
     DATASETS,
@@ -239,7 +240,12 @@ class OptionCheck(SectionCheck):
         if better not in (None, 'higher', 'lower'):
             self.problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
         bare = {key: value for key, value in section.items() if key != 'better'}
-        checked = self.component(path, bare, METRIC_REGISTRY, ('img', 'img2'))
+        checked = self.component(path, bare, METRIC_REGISTRY, IMAGES)
+        if needs_base(section) and (
+            self.phase != 'train' or self.options.path.pretrain_network_g is None
+        ):
+            reason = 'compares with the network that training starts from'
+            self.problems.add(path, f'{reason}: needs path.pretrain_network_g, and training.')
         self.refuse_chance(f'{path}.scorer', checked.get('scorer') or {})
         return checked | ({'better': better} if better else {})
 

@@ -260,6 +260,7 @@ class TrainingRun:
                 self.metrics,
                 name=name,
                 process=self.process,
+                base=self.model.base_output,
                 save_to=save_to if self.options.val.save_img else None,
                 show=show,
                 interrupted=self.stop.noted,

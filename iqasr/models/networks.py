@@ -3,7 +3,8 @@
 import logging
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from iqasr.checkpoint import load_network
 from iqasr.options import Options
@@ -49,3 +50,26 @@ def check_scale(network: nn.Module, options: Options) -> None:
     network.train()
     if found != options.scale:
         raise ValueError(f'network_g enlarges {found:g} times, but scale is {options.scale}.')
+
+
+@torch.no_grad()
+def restore(network: nn.Module, lq: Tensor, options: Options) -> Tensor:
+    """Restore images of any size with a generator, in evaluation mode.
+
+    Args:
+        network: The generator; its mode stays as it is.
+        lq: :math:`(N, 3, H, W)` RGB in [0, 1], any size.
+        options: The checked option file.
+
+    Returns:
+        :math:`(N, 3, sH, sW)` RGB, not clamped.
+    """
+    training = network.training
+    network.eval()
+    height, width = lq.shape[-2:]
+    window = options.network_g.get('window_size', 1)
+    padding = (0, -width % window, 0, -height % window)
+    mode = 'reflect' if padding[1] < width and padding[3] < height else 'replicate'
+    output = network(F.pad(lq, padding, mode))
+    network.train(training)
+    return output[..., : height * options.scale, : width * options.scale]

@@ -8,25 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iqasr.archs.lora import add_lora, merged_state
+from iqasr.archs.lora import add_lora, merged_state, set_lora_scale
 from iqasr.archs.lora_files import save_lora
 from iqasr.distributed import Process
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+from iqasr.metrics import needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.feeder import Feeder
-from iqasr.models.networks import build_network
+from iqasr.models.networks import build_network, restore
 from iqasr.models.optimisation import Optimisation
 from iqasr.options import Options
 from iqasr.randomness import generator_at, seed_of
-from iqasr.registry import (
-    LOSS_REGISTRY,
-    MODEL_REGISTRY,
-    build,
-)
+from iqasr.registry import LOSS_REGISTRY, MODEL_REGISTRY, build
 from iqasr.sampling.choice import GTChoice
 
 logger = logging.getLogger('iqasr')
@@ -61,6 +57,10 @@ class RestorationModel:
         self.net_d: nn.Module | None = None
         if options.train is not None:
             self.set_up_training(choice)
+        self.base: nn.Module | None = None
+        compared = any(needs_base(section) for section in options.val.metrics.values())
+        if compared and options.lora is None:
+            self.base = copy.deepcopy(self.net_g).requires_grad_(False)
 
     def set_up_training(self, choice: GTChoice | None) -> None:
         """Build what only training needs."""
@@ -210,7 +210,6 @@ class RestorationModel:
 
     # Inference
 
-    @torch.no_grad()
     def test(self, lq: Tensor) -> Tensor:
         """Restore images with the averaged generator if there is one.
 
@@ -221,16 +220,22 @@ class RestorationModel:
             :math:`(N, 3, sH, sW)` RGB, clamped to [0, 1].
         """
         network = self.net_g if self.net_g_ema is None else self.net_g_ema
-        training = network.training
-        network.eval()
-        height, width = lq.shape[-2:]
-        window = self.options.network_g.get('window_size', 1)
-        padding = (0, -width % window, 0, -height % window)
-        mode = 'reflect' if padding[1] < width and padding[3] < height else 'replicate'
-        padded = F.pad(lq, padding, mode)
-        output = network(padded)[..., : height * self.options.scale, : width * self.options.scale]
-        network.train(training)
-        return output.clamp(0, 1)
+        return restore(network, lq, self.options).clamp(0, 1)
+
+    def base_output(self, lq: Tensor) -> Tensor:
+        """Restore images with the generator as it was before this run, if a metric needs that.
+
+        Args:
+            lq: :math:`(N, 3, H, W)` RGB in [0, 1], any size.
+
+        Returns:
+            :math:`(N, 3, sH, sW)` RGB, not clamped, without gradient.
+        """
+        network = self.net_g if self.base is None else self.base
+        set_lora_scale(network, 0.0)
+        output = restore(network, lq, self.options)
+        set_lora_scale(network, 1.0)
+        return output
 
     # What is saved
 
