@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,21 @@ def save_safetensors(
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise CheckpointError(f'{path}: cannot be saved ({error}).') from error
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """Copy a file so that `path` holds either its old content or all of the new one.
+
+    Raises:
+        CheckpointError: If it cannot be written.
+    """
+    temporary = path.with_name(f'.{path.name}.partial')
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(f'{path}: cannot be saved ({error}). Free some space.') from error
 
 
 def load_file(path: str | Path) -> dict[str, Any]:
@@ -185,6 +201,20 @@ class CheckpointFolder:
         self.models.mkdir(parents=True, exist_ok=True)
         for network, content in networks.items():
             save_atomically(content, self.models / f'{network}_{name}.pth')
+
+    def publish_best(self, iteration: int | None) -> None:
+        """Copy the generator (and adapters) of an iteration to ``*_best``; with None, remove those.
+
+        Raises:
+            CheckpointError: If a copy cannot be written.
+        """
+        for name, suffix in (('net_g', '.pth'), ('lora_g', '.safetensors')):
+            best = self.models / f'{name}_best{suffix}'
+            source = self.models / f'{name}_{iteration}{suffix}'
+            if iteration is None:
+                best.unlink(missing_ok=True)
+            elif source.is_file():
+                copy_atomically(source, best)
 
     def iterations(self) -> list[int]:
         """List the iterations with a training state, oldest first."""

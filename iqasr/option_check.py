@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from iqasr.metrics import IMAGES, direction_of, needs_base
 from iqasr.option_types import (
     BACKENDS,
     DATASETS,
@@ -14,6 +15,7 @@ from iqasr.option_types import (
     find_scheduler,
 )
 from iqasr.options import (
+    GuardOptions,
     LoaderOptions,
     OptionError,
     Options,
@@ -96,6 +98,8 @@ class OptionCheck(SectionCheck):
         self.candidates()
         for key, section in options.val.metrics.items():
             options.val.metrics[key] = self.metric(f'val.metrics.{key}', section)
+        if options.val.guard is not None:
+            self.guard(options.val.guard)
         if not options.datasets_of(self.phase):
             self.problems.add('datasets', f"has no '{self.phase}' section.")
         if self.phase == 'train':
@@ -252,9 +256,33 @@ class OptionCheck(SectionCheck):
         if better not in (None, 'higher', 'lower'):
             self.problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
         bare = {key: value for key, value in section.items() if key != 'better'}
-        checked = self.component(path, bare, METRIC_REGISTRY, ('img', 'img2'))
+        checked = self.component(path, bare, METRIC_REGISTRY, IMAGES)
+        if needs_base(section) and (
+            self.phase != 'train' or self.options.path.pretrain_network_g is None
+        ):
+            reason = 'compares with the network that training starts from'
+            self.problems.add(path, f'{reason}: needs path.pretrain_network_g, and training.')
         self.refuse_chance(f'{path}.scorer', checked.get('scorer') or {})
         return checked | ({'better': better} if better else {})
+
+    def guard(self, guard: GuardOptions) -> None:
+        """Check that the guard watches metrics that are there and can rise and fall."""
+        metrics, place = self.options.val.metrics, 'val.guard'
+        for name in (guard.optimised, *guard.held_out):
+            if name not in metrics:
+                hint = nearest(name, metrics) or f' There are: {", ".join(metrics)}.'
+                self.problems.add(place, f"no metric of val.metrics is called '{name}'.{hint}")
+            elif needs_base(metrics[name]):
+                self.problems.add(place, f'{name} starts at 0 and can only grow; leave it out.')
+            elif direction_of(metrics[name]) is None:
+                self.problems.add(place, f'{name} has no better direction; give it `better`.')
+        if len({guard.optimised, *guard.held_out}) <= len(guard.held_out):
+            self.problems.add(f'{place}.held_out', 'give others than `optimised`, once each.')
+        if guard.alarm is not None and guard.alarm > len(guard.held_out):
+            reason = f'is {guard.alarm}, but held_out has only {len(guard.held_out)}.'
+            self.problems.add(f'{place}.alarm', reason)
+        if self.phase == 'train' and not self.options.datasets_of('val'):
+            self.problems.add(place, 'needs a data set to validate on: datasets.val.')
 
 
 def schema_names(cls: type, provided: tuple[str, ...]) -> list[str]:

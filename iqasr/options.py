@@ -75,6 +75,16 @@ class TrainOptions(Section):
     terms: dict[str, dict[str, Any]] = Field(default_factory=dict, alias='*_opt')
 
 
+class GuardOptions(Section):
+    """Which metrics of ``val.metrics`` are watched for a score that rises while others fall."""
+
+    optimised: str
+    held_out: list[str] = Field(min_length=1)
+    alarm: PositiveInt | None = None
+    tolerance: float = Field(2.0, ge=0)
+    patience: PositiveInt | None = None
+
+
 class ValOptions(Section):
     """How a network is validated (training) or tested (test script)."""
 
@@ -83,6 +93,7 @@ class ValOptions(Section):
     suffix: str | None = None
     pbar: bool = True
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    guard: GuardOptions | None = None
 
 
 class WandbOptions(Section):

@@ -187,9 +187,16 @@ def check(training: TrainingRun) -> int:
             data[index]
     if problems:
         raise DataError(problems)
-    for name, dataset in training.val_sets.items():
-        first = Subset(dataset, [0])
-        evaluate(training.model.test, first, training.metrics, name=name, process=training.process)
+    model, validator = training.model, training.validator
+    for name, dataset in validator.sets.items():
+        evaluate(
+            model.test,
+            Subset(dataset, [0]),
+            validator.metrics,
+            name=name,
+            process=training.process,
+            base=model.base_output,
+        )
     with training.stream() as stream:
         values = training.model.optimize_parameters(next(stream), 1, 0)
     if training.sick():

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -16,19 +15,15 @@ from iqasr.builders import build_dataset, build_model, choose_seed, loader_optio
 from iqasr.checkpoint import CheckpointError, CheckpointFolder
 from iqasr.data.loader import training_stream
 from iqasr.distributed import Process
-from iqasr.metrics import build_metric
 from iqasr.options import Options
 from iqasr.run_log import Averages, Board, Stopwatch, report_changes
 from iqasr.stop_signal import StopSignal
-from iqasr.validation import Best, evaluate, side_by_side
+from iqasr.validator import Validator
 
 logger = logging.getLogger('iqasr')
 
 ROLLBACKS = 3
 """Returns to the same checkpoint before a run that keeps producing non-finite losses stops."""
-
-BOARD_IMAGES = 4
-"""Validation images shown in TensorBoard."""
 
 
 class TrainingError(RuntimeError):
@@ -62,17 +57,12 @@ class TrainingRun:
         self.seed = state.get('seed', choose_seed(options, process))
         self.iteration = state.get('iter', 0)
         self.position = state.get('position', 0)
-        self.best = Best.read(root / 'best.json', until=self.iteration)
         self.rollbacks = 0
         self.stop = StopSignal(process)
         self.last_saved = -1
-        self.metrics = [build_metric(name, o) for name, o in options.val.metrics.items()]
         self.train_section = next(iter(options.datasets_of('train').values()))
         self.train_set = build_dataset(self.train_section, options, 'train')
-        self.val_sets = {
-            section.get('name', key): build_dataset(section, options, 'val')
-            for key, section in options.datasets_of('val').items()
-        }
+        self.validator = Validator(options, process, root, self.stop.noted)
         self.model = build_model(options, process, self.seed)
         if checkpoint:
             self.restore(*checkpoint)
@@ -117,7 +107,8 @@ class TrainingRun:
         """Train to the last iteration.
 
         Returns:
-            Exit code: 0 when complete, 128 + signal number when stopped by SIGTERM or SIGINT.
+            Exit code: 0 when complete or ended by the guard, 128 + signal number when stopped by
+            SIGTERM or SIGINT.
         """
         total = self.options.train.total_iter
         logger.info(
@@ -134,7 +125,9 @@ class TrainingRun:
                 self.loop(total)
             finally:
                 self.board.close()
-        if self.iteration < total:
+        if self.validator.stopped:
+            logger.warning('%s', self.validator.guard.farewell())
+        elif self.iteration < total:
             return 128 + self.stop.number
         self.save_latest()
         return 0
@@ -142,11 +135,18 @@ class TrainingRun:
     def begin(self, total: int) -> None:
         """Make sure of a checkpoint to return to, and of no later ones of another course."""
         self.checkpoints.set_aside_after(self.iteration, self.process)
+        self.recall()
         if self.iteration in self.checkpoints.iterations():
             self.last_saved = self.iteration
-            self.validate_when_due(total)  # unless the run was killed after it
         else:
             self.save()  # proof, too, that the disk can be written
+        self.validate_when_due(total)  # at the start for the guard, or if killed before it
+
+    def recall(self) -> None:
+        """Return to what the validations up to here have found."""
+        self.validator.read(until=self.iteration)
+        if self.process.is_main and self.validator.guard is not None:
+            self.checkpoints.publish_best(self.validator.best_iteration)
 
     def loop(self, total: int) -> None:
         """Iterate until the end or a signal."""
@@ -156,7 +156,7 @@ class TrainingRun:
         redirected = nullcontext() if bar.disable else logging_redirect_tqdm(loggers)
         with redirected, bar, self.stream() as stream:
             self.stopwatch.skip()
-            while self.iteration < total and not self.stop.agreed():
+            while not (self.over(total) or self.stop.agreed()):
                 batches = next(stream)
                 self.stopwatch.mark('data')
                 self.iteration += 1
@@ -170,14 +170,20 @@ class TrainingRun:
                 self.save()
             logger.info('Stopped at iteration %d of %d.', self.iteration, total)
 
+    def over(self, total: int) -> bool:
+        """Tell whether the last iteration is done, or the guard has ended the run."""
+        return self.iteration >= total or self.validator.stopped
+
     def after_iteration(self, total: int, bar: tqdm) -> None:
         """Report, save and validate when it is time."""
         log, last = self.options.logger, self.iteration == total
         saving = last or self.iteration % log.save_checkpoint_freq == 0
-        if (saving or self.iteration % log.print_freq == 0) and self.sick():
+        reporting = last or self.iteration % log.print_freq == 0
+        looking = saving or reporting or self.validator.due(self.iteration, total)
+        if looking and self.sick():
             self.roll_back()
             return
-        if last or self.iteration % log.print_freq == 0:
+        if reporting:
             self.report(total, bar)
         if saving:
             self.save()
@@ -204,7 +210,7 @@ class TrainingRun:
             )
         self.restore(networks, state)
         self.iteration = state['iter']
-        self.best = Best.read(self.root / 'best.json', until=self.iteration)
+        self.recall()
         self.averages.take(self.process)
         logger.warning(
             'A loss was not finite at or before iteration %d: back to the checkpoint at iteration '
@@ -236,42 +242,26 @@ class TrainingRun:
         self.board.scalars(values, self.iteration)
 
     def validate_when_due(self, total: int) -> None:
-        """Validate at multiples of ``val_freq`` and at the end, once each."""
-        due = self.iteration == total or self.iteration % (self.options.val.val_freq or total) == 0
-        if self.val_sets and due and self.best.iteration < self.iteration:
-            self.validate()
+        """Validate when it is time, and keep the weights of a new best held-out score."""
+        if not self.validator.due(self.iteration, total):
+            return
+        self.validator.validate(self.model, self.iteration, self.board)
+        best = self.validator.best_iteration
+        if self.process.is_main and best == self.iteration:
+            if self.last_saved != self.iteration:
+                self.save_generator()
+            self.checkpoints.publish_best(best)
 
-    def validate(self) -> None:
-        """Measure the network on every validation set."""
-        for name, dataset in self.val_sets.items():
-            shown: list[str] = []
+    def save_generator(self) -> None:
+        """Write the generator of this iteration, without a state to continue from."""
+        files = self.model.network_files()
+        self.checkpoints.save_networks(self.iteration, {'net_g': files['net_g']})
+        self.save_adapters()
 
-            def show(key: str, *images: np.ndarray, name: str = name, shown: list = shown) -> None:
-                if len(shown) < BOARD_IMAGES:
-                    shown.append(key)
-                    self.board.image(f'{name}/{key}', side_by_side(*images), self.iteration)
-
-            def save_to(key: str) -> Path:
-                return self.root / 'visualization' / key / f'{key}_{self.iteration}.png'
-
-            result = evaluate(
-                self.model.test,
-                dataset,
-                self.metrics,
-                name=name,
-                process=self.process,
-                save_to=save_to if self.options.val.save_img else None,
-                show=show,
-                interrupted=self.stop.noted,
-            )
-            if result is None:
-                return
-            logger.info(self.best.update(result, self.metrics, self.iteration))
-            means = {f'metrics/{name}/{metric}': v for metric, v in result.means().items()}
-            self.board.scalars(means, self.iteration)
-        self.best.iteration = self.iteration
-        if self.process.is_main:
-            self.best.write(self.root / 'best.json')
+    def save_adapters(self) -> None:
+        """Write the adapters of this iteration, if there are any."""
+        name = f'lora_g_{self.iteration}.safetensors'
+        self.model.save_adapters(self.checkpoints.models / name)
 
     def save(self) -> None:
         """Write a checkpoint from which the run continues exactly."""
@@ -286,8 +276,7 @@ class TrainingRun:
         if self.process.is_main:
             started = time.perf_counter()
             self.checkpoints.save(self.iteration, self.model.network_files(), state)
-            adapters = self.checkpoints.models / f'lora_g_{self.iteration}.safetensors'
-            self.model.save_adapters(adapters)
+            self.save_adapters()
             seconds = time.perf_counter() - started
             logger.info('Checkpoint at iteration %d saved in %.1f s.', self.iteration, seconds)
         self.process.barrier()
@@ -296,5 +285,5 @@ class TrainingRun:
 
     def save_latest(self) -> None:
         """Write the finished networks under the name BasicSR gives them."""
-        if self.process.is_main and not (self.checkpoints.models / 'net_g_latest.pth').is_file():
+        if self.process.is_main:
             self.checkpoints.save_networks('latest', self.model.network_files())

@@ -67,6 +67,7 @@ def evaluate(
     name: str,
     process: Process,
     workers: int = 0,
+    base: Callable[[Tensor], Tensor] | None = None,
     save_to: Callable[[str], Path] | None = None,
     show: Callable[[str, np.ndarray, np.ndarray, np.ndarray | None], None] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -80,6 +81,7 @@ def evaluate(
         name: Name of the test set.
         process: Images are shared out over the processes.
         workers: Loader workers.
+        base: As `restore`, the network before training; asked only if a metric needs it.
         save_to: Path of the restored image, given its name; None saves none.
         interrupted: Asked between images whether to give up.
         show: Called with name, input, output and ground truth (uint8 BGR) of each image.
@@ -94,20 +96,20 @@ def evaluate(
         if interrupted():
             break
         key = Path(item['lq_path'][0]).stem
-        output = image_of(restore(item['lq'].to(process.device))[0])
+        lq = item['lq'].to(process.device)
+        output, small = image_of(restore(lq)[0]), image_of(lq[0])
         gt = image_of(item['gt'][0]) if 'gt' in item else None
-        if gt is not None and gt.shape != output.shape:
-            raise ValueError(
-                f'{name}: the output for {key} is {output.shape[:2]}, its ground truth '
-                f'{gt.shape[:2]}; check `scale` and the pairing of the test set.'
-            )
+        check_size(output, gt, f'{name}: the output for {key}')
+        images = {'img': output, 'img2': gt, 'lq': small}
+        if base is not None and any('base' in metric.needs for metric in metrics):
+            images['base'] = image_of(base(lq)[0])
         files = {what: item[f'{what}_path'][0] for what in ('lq', 'gt') if f'{what}_path' in item}
         if save_to is not None:
             files['output'] = str(save_to(key))
             write_image(save_to(key), output)
         if show is not None:
-            show(key, image_of(item['lq'][0]), output, gt)
-        row = {'name': key} | {m.name: measure(m, key, output, gt) for m in metrics}
+            show(key, small, output, gt)
+        row = {'name': key} | {m.name: measure(m, key, images) for m in metrics}
         found.append((index, row, files))
     everyone = sorted((f for part in process.gather(found) for f in part), key=lambda f: f[0])
     if len(everyone) < len(dataset):
@@ -116,10 +118,23 @@ def evaluate(
     return Result(name, [row for _, row, _ in everyone], files_by_name)
 
 
-def measure(metric: Metric, key: str, output: np.ndarray, gt: np.ndarray | None) -> float:
+def check_size(output: np.ndarray, gt: np.ndarray | None, what: str) -> None:
+    """Make sure that an output is as large as its ground truth, if there is one.
+
+    Raises:
+        ValueError: If not.
+    """
+    if gt is not None and gt.shape != output.shape:
+        raise ValueError(
+            f'{what} is {output.shape[:2]}, its ground truth {gt.shape[:2]}; check `scale` and the '
+            'pairing of the test set.'
+        )
+
+
+def measure(metric: Metric, key: str, images: Mapping[str, np.ndarray | None]) -> float:
     """Evaluate a metric; where it has no value (an image too small for it), NaN and a warning."""
     try:
-        return metric(output, gt)
+        return metric(images)
     except Exception as error:  # whatever a metric fails with, it is no reason to stop training
         logger.warning('%s has no value for %s: %s', metric.name, key, error)
         return float('nan')
@@ -171,7 +186,7 @@ class Best:
     @classmethod
     def read(cls, path: Path, until: int) -> 'Best':
         """Read what `write` wrote, as far as it lies not beyond iteration `until`."""
-        if not path.is_file() or until == 0:
+        if not path.is_file():
             return cls()
         content = json.loads(path.read_text(encoding='utf-8'))
         records = {k: r for k, r in content['records'].items() if r['iteration'] <= until}
@@ -192,7 +207,8 @@ class Best:
             value = result.means()[metric.name]
             key = f'{result.dataset}/{metric.name}'
             best = self.records.get(key)
-            if np.isfinite(value) and (best is None or metric.is_better(value, best['value'])):
+            record = np.isfinite(value) and metric.better is not None
+            if record and (best is None or metric.is_better(value, best['value'])):
                 best = self.records[key] = {'value': value, 'iteration': iteration}
             best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
             texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')

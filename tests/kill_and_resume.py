@@ -65,7 +65,7 @@ def kill_and_resume(
     Returns:
         Whether all weights are bit-identical.
     """
-    options = options | {'path': {'root': str(folder)}}
+    options = options | {'path': options.get('path', {}) | {'root': str(folder)}}
     whole = start(options | {'name': 'whole'}, folder)
     errors = whole.communicate()[1]
     assert whole.returncode == 0, errors

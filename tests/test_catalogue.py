@@ -67,7 +67,8 @@ def test_registered_thing_is_documented_with_its_arguments(target):
     assert documentation
     if not takes_options(target):
         names = [field.alias for field in schema_of(target).model_fields.values()]
-        inherited = ' '.join(inspect.getdoc(base) or '' for base in target.__mro__[:-1])
+        bases = target.__mro__[:-1] if inspect.isclass(target) else [target]
+        inherited = ' '.join(inspect.getdoc(base) or '' for base in bases)
         missing = [name for name in names if not re.search(rf'\b{name}:', inherited)]
         assert missing == []
 

@@ -137,6 +137,63 @@ def test_bad_candidate_option_is_refused(path, candidate_options, write_options)
     assert message in problems_of(candidate_options, write_options)
 
 
+GUARD = {'optimised': 'score', 'held_out': ['psnr', 'ssim']}
+GUARD_REFUSALS = {
+    'name': ({'held_out': ['psnr', 'sim']}, "is called 'sim'. Did you mean 'ssim'?"),
+    'optimised': ({'optimised': 'vote'}, "is called 'vote'. There are: psnr, ssim, score, "),
+    'itself': ({'held_out': ['psnr', 'score']}, 'held_out: give others than `optimised`, once'),
+    'twice': ({'held_out': ['psnr', 'psnr']}, 'held_out: give others than `optimised`, once'),
+    'none': ({'held_out': []}, 'val.guard.held_out: List should have at least 1 item'),
+    'alarm': ({'alarm': 3}, 'val.guard.alarm: is 3, but held_out has only 2.'),
+    'direction': ({'held_out': ['detail']}, 'detail has no better direction; give it `better`.'),
+    'base': ({'held_out': ['distance']}, 'distance starts at 0 and can only grow; leave it out.'),
+    'tolerance': ({'tolerance': -1}, 'val.guard.tolerance: should be greater than or equal to 0'),
+    'option': ({'patient': 2}, "val.guard.patient: unknown option. Did you mean 'patience'?"),
+}
+
+
+@pytest.fixture
+def guard_options(paired_options):
+    paired_options['path']['pretrain_network_g'] = 'base.pth'
+    paired_options['val']['metrics'] |= {
+        'ssim': {'type': 'calculate_ssim', 'crop_border': 4},
+        'score': {'type': 'QualityMetric', 'scorer': {'type': 'NIQEScorer'}},
+        'detail': {'type': 'calculate_high_frequency'},
+        'distance': {'type': 'calculate_base_distance'},
+    }
+    paired_options['val']['guard'] = dict(GUARD)
+    return paired_options
+
+
+@pytest.mark.parametrize('kind', GUARD_REFUSALS)
+def test_bad_guard_is_refused(kind, guard_options, write_options):
+    changes, message = GUARD_REFUSALS[kind]
+    guard_options['val']['guard'] |= changes
+    assert message in problems_of(guard_options, write_options)
+
+
+def test_guard_is_read(guard_options, write_options):
+    guard_options['val']['metrics']['detail']['better'] = 'higher'
+    guard_options['val']['guard']['held_out'] = ['psnr', 'detail']
+    guard = load_options(write_options(guard_options)).val.guard
+    assert (guard.held_out[1], guard.alarm, guard.tolerance) == ('detail', None, 2.0)
+
+
+def test_guard_needs_something_to_validate_on(guard_options, write_options):
+    del guard_options['datasets']['val']
+    assert 'val.guard: needs a data set' in problems_of(guard_options, write_options)
+
+
+@pytest.mark.parametrize('phase', ['train', 'test'])
+def test_distance_to_the_base_needs_a_base(phase, guard_options, write_options):
+    if phase == 'train':
+        del guard_options['path']['pretrain_network_g']
+    else:
+        guard_options['datasets'] = {'test': guard_options['datasets']['val']}
+    text = problems_of(guard_options, write_options, phase)
+    assert 'val.metrics.distance: compares with the network that training starts from' in text
+
+
 def test_sampler_that_needs_quality_asks_for_it(candidate_options, write_options):
     candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
     text = problems_of(candidate_options, write_options)

@@ -36,6 +36,11 @@ def log_of(options: dict) -> str:
     return '\n'.join(path.read_text() for path in sorted(root.glob('train_*.log')))
 
 
+def memory_of(options: dict) -> dict:
+    root = Path(options['path']['root']) / 'experiments' / options['name']
+    return json.loads((root / 'guard.json').read_text())
+
+
 @pytest.mark.parametrize('kind', ['paired_options', 'candidate_options'])
 def test_resumed_run_ends_bit_identical(kind, request, train, weights_of, same_weights):
     options = request.getfixturevalue(kind)
@@ -97,7 +102,9 @@ def run_on_two_processes(path: str) -> None:
 def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_options, weights_of):
     """FIELD D3: and both run for as many iterations as asked."""
     paired_options['datasets']['train']['batch_size_per_gpu'] = 4
-    paired_options['val']['val_freq'] = 6
+    paired_options['val']['val_freq'] = 2
+    paired_options['val']['metrics']['lr_psnr'] = {'type': 'calculate_lr_psnr'}
+    paired_options['val']['guard'] = {'optimised': 'lr_psnr', 'held_out': ['psnr']}
     alone = paired_options | {'name': 'alone'}
     subprocess.run([*COMMAND, write_options(alone)], env=ENVIRONMENT, check=True)
     log_alone = log_of(alone)
@@ -110,6 +117,12 @@ def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_opti
     first, second = weights_of(alone, 6), weights_of(shared, 6)
     assert max(float((first[k] - second[k]).abs().max()) for k in first) < 1e-5
     assert re.findall(r'psnr↑ \d+\.\d{3}', log_alone) == re.findall(r'psnr↑ \d+\.\d{3}', log_shared)
+    decisions = [
+        [(record['iteration'], record['alarm']) for record in guard['history']]
+        for guard in (memory_of(alone), memory_of(shared))
+    ]
+    assert decisions[0] == decisions[1]
+    assert [iteration for iteration, _ in decisions[0]] == [0, 2, 4, 6]
 
 
 def test_grown_data_set_does_not_end_a_resumed_run(paired_options, pairs, train, tmp_path):

@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from iqasr.quality import QualityScorer
-from iqasr.registry import METRIC_REGISTRY, SCORER_REGISTRY, build, lookup
+from iqasr.registry import METRIC_REGISTRY, lookup
 
-LOWER_IS_BETTER = ('calculate_niqe', 'calculate_fid')
+IMAGES = ('img', 'img2', 'lq', 'base')
+"""What a metric may look at, by the names its function uses: the output, the ground truth, the
+low-quality input, and what the network made of that before the run."""
+
+Direction = Literal['higher', 'lower'] | None
+
+DIRECTIONS: dict[str, Direction] = {
+    'calculate_niqe': 'lower',
+    'calculate_fid': 'lower',
+    'calculate_base_distance': 'lower',
+    'calculate_high_frequency': None,
+}
+"""Directions of functions; others are better when higher."""
 
 
 @dataclass(frozen=True)
@@ -23,72 +33,59 @@ class Metric:
 
     Args:
         name: As in the option file.
-        function: From images to the number.
-        better: ``higher`` or ``lower``.
-        needs_gt: Whether `function` compares with a ground truth.
+        function: From images, by the names in `IMAGES`, to the number.
+        better: ``higher`` or ``lower``; None if neither is.
+        needs: Names of the images that `function` takes.
     """
 
     name: str
     function: Callable[..., float]
-    better: Literal['higher', 'lower']
-    needs_gt: bool
+    better: Direction
+    needs: tuple[str, ...] = ('img',)
 
     @property
     def arrow(self) -> str:
         """An arrow in the direction of better values."""
-        return '↑' if self.better == 'higher' else '↓'
+        return {'higher': '↑', 'lower': '↓', None: ''}[self.better]
 
-    def __call__(self, output: np.ndarray, gt: np.ndarray | None) -> float:
+    def __call__(self, images: Mapping[str, np.ndarray | None]) -> float:
         """Evaluate.
 
         Args:
-            output: Restored image, ``(H, W, 3)`` uint8 BGR in [0, 255].
-            gt: Ground truth alike; None if there is none.
+            images: By the names in `IMAGES`, ``(H, W, 3)`` uint8 BGR in [0, 255].
 
         Returns:
-            The number; NaN if the metric needs a ground truth and there is none.
+            The number; NaN if the metric needs an image that is not there.
         """
-        if not self.needs_gt:
-            return float(self.function(output))
-        return float('nan') if gt is None else float(self.function(output, gt))
+        given = {name: images.get(name) for name in self.needs}
+        if any(image is None for image in given.values()):
+            return float('nan')
+        return float(self.function(**given))
 
     def is_better(self, value: float, than: float) -> bool:
         """Compare two values in the direction of the metric."""
         return value > than if self.better == 'higher' else value < than
 
 
-@METRIC_REGISTRY.register()
-class QualityMetric:
-    """Any scorer as a metric, in its published units and direction.
+def without_border(image: np.ndarray, border: int) -> np.ndarray:
+    """Leave out so many pixels at each side."""
+    return image[border : image.shape[0] - border, border : image.shape[1] - border]
 
-    Args:
-        scorer: Section of the scorer.
-        device: Where it works.
-        crop_border: Pixels left out at each side.
-    """
 
-    def __init__(self, scorer: dict[str, Any], device: str = 'cpu', crop_border: int = 0) -> None:
-        self.scorer: QualityScorer = build(SCORER_REGISTRY, scorer).to(device)
-        self.device = device
-        self.crop_border = crop_border
+def images_taken_by(target: Callable[..., Any]) -> tuple[str, ...]:
+    """List the images that a function names among its arguments."""
+    return tuple(name for name in inspect.signature(target).parameters if name in IMAGES)
 
-    @property
-    def better(self) -> Literal['higher', 'lower']:
-        """Direction of the published value."""
-        return 'lower' if self.scorer.lower_better else 'higher'
 
-    def tensor(self, image: np.ndarray) -> torch.Tensor:
-        """Turn an image into what scorers take."""
-        border = self.crop_border
-        inner = image[border : image.shape[0] - border, border : image.shape[1] - border, ::-1]
-        tensor = torch.from_numpy(np.ascontiguousarray(inner.transpose(2, 0, 1)))
-        return tensor[None].to(self.device).float().div(255)
+def needs_base(options: Mapping[str, Any]) -> bool:
+    """Tell whether a section asks for a metric that compares with the network before the run."""
+    asked = [target for name, target in METRIC_REGISTRY if name == options.get('type')]
+    return any('base' in images_taken_by(target) for target in asked)
 
-    @torch.no_grad()
-    def __call__(self, img: np.ndarray, img2: np.ndarray | None = None) -> float:
-        """Score an image, against a reference if the scorer needs one."""
-        reference = self.tensor(img2) if self.scorer.needs_reference else None
-        return float(self.scorer.published(self.scorer(self.tensor(img), reference)))
+
+def direction_of(options: Mapping[str, Any]) -> Direction:
+    """Find the direction of a section's function; that of a class is its object's own."""
+    return options.get('better') or DIRECTIONS.get(options.get('type'), 'higher')
 
 
 def build_metric(name: str, options: Mapping[str, Any]) -> Metric:
@@ -96,20 +93,16 @@ def build_metric(name: str, options: Mapping[str, Any]) -> Metric:
 
     Args:
         name: Any name.
-        options: ``type`` (a function of BasicSR's metric registry, or `QualityMetric`), its
-            arguments, and ``better`` to override the direction.
+        options: ``type`` (a function of the metric registry, or a class such as `QualityMetric`),
+            its arguments, and ``better`` to override the direction.
     """
     target = lookup(METRIC_REGISTRY, options['type'])
     arguments = {key: v for key, v in options.items() if key not in ('type', 'better')}
     if inspect.isclass(target):
-        function = target(**arguments)
-        better = function.better
-        needs_gt = function.scorer.needs_reference
-    else:
-        needs_gt = 'img2' in inspect.signature(target).parameters
-        better = 'lower' if options['type'] in LOWER_IS_BETTER else 'higher'
+        metric = target(**arguments)
+        return Metric(name, metric, options.get('better') or metric.better, metric.needs)
 
-        def function(*images: np.ndarray) -> float:
-            return target(*images, **arguments)
+    def function(**images: np.ndarray) -> float:
+        return target(**images, **arguments)
 
-    return Metric(name, function, options.get('better') or better, needs_gt)
+    return Metric(name, function, direction_of(options), images_taken_by(target))

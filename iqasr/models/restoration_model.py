@@ -15,6 +15,7 @@ from iqasr.archs.lora import add_lora, merged_state
 from iqasr.archs.lora_files import save_lora
 from iqasr.distributed import Process
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+from iqasr.metrics import needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.base_network import BaseNetwork
 from iqasr.models.feeder import Feeder
@@ -76,8 +77,8 @@ class RestorationModel:
             self.net_d = build_network(options, 'd').to(self.device)
             terms['gan'] = AdversarialTerm(self.net_d, self.gan_loss)
         self.objective = Objective(terms).to(self.device)
-        guarded = getattr(options.val, 'guard', None) is not None
-        if self.objective.needs_base or options.lora is not None or guarded:
+        compared = any(needs_base(section) for section in options.val.metrics.values())
+        if self.objective.needs_base or options.lora is not None or compared:
             self.base = BaseNetwork(self.net_g, options)
         self.feed = Feeder(options, self.process, self.seed, choice)
         self.optimisation = {'g': Optimisation(self.net_g, train.optim_g, train)}
@@ -225,7 +226,7 @@ class RestorationModel:
 
     @property
     def keeps_base(self) -> bool:
-        """Whether `base_output` is to be had: a term or the guard needs it, or adapters train."""
+        """Whether `base_output` is to be had: a term or metric needs it, or adapters train."""
         return self.base is not None
 
     def base_output(self, lq: Tensor) -> Tensor:

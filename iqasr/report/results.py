@@ -14,8 +14,8 @@ class Results:
     """What one network made of its test sets."""
 
     name: str
-    better: dict[str, str]
-    """Direction of each metric: ``higher`` or ``lower``."""
+    better: dict[str, str | None]
+    """Direction of each metric: ``higher``, ``lower`` or, if neither is better, None."""
 
     sets: dict[str, dict[str, Any]]
     """By test set: ``means`` by metric, and ``files`` by image (``lq``, ``gt``, ``output``)."""

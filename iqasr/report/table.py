@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from iqasr.report.results import Results, common_sets
 
-ARROWS = {'higher': '↑', 'lower': '↓'}
+ARROWS = {'higher': ' ↑', 'lower': ' ↓', None: ''}
 
 
 def markdown_table(results: Sequence[Results]) -> str:
@@ -24,12 +24,12 @@ def table_of(results: Sequence[Results], dataset: str) -> str:
     metrics = results[0].better
     rows = [[r.sets[dataset]['means'].get(m, float('nan')) for m in metrics] for r in results]
     best = [
-        (max if metrics[m] == 'higher' else min)(column, default=None)
+        {'higher': max, 'lower': min}[metrics[m]](column) if metrics[m] else None
         for m, column in zip(metrics, zip(*rows, strict=True), strict=True)
     ]
     lines = [
         f'| {dataset} | '
-        + ' | '.join(f'{m.upper()} {ARROWS[d]}' for m, d in metrics.items())
+        + ' | '.join(f'{m.upper()}{ARROWS[d]}' for m, d in metrics.items())
         + ' |',
         '|---' * (len(metrics) + 1) + '|',
     ]

@@ -7,6 +7,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from iqasr.distributed import Process
 from iqasr.metrics import Metric, build_metric
 from iqasr.quality import NIQEScorer
+from iqasr.report import Results, markdown_table
 from iqasr.validation import Best, Result, evaluate, image_of, side_by_side
 
 
@@ -21,8 +22,9 @@ def images(photographs):
 def test_psnr_is_that_of_scikit_image(images):
     metric = build_metric('psnr', {'type': 'calculate_psnr', 'crop_border': 4})
     output, gt = (image[4:-4, 4:-4] for image in images)
-    assert metric(*images) == pytest.approx(peak_signal_noise_ratio(gt, output), abs=1e-9)
-    assert (metric.better, metric.arrow, metric.needs_gt) == ('higher', '↑', True)
+    given = dict(zip(('img', 'img2'), images, strict=True))
+    assert metric(given) == pytest.approx(peak_signal_noise_ratio(gt, output), abs=1e-9)
+    assert (metric.better, metric.arrow, metric.needs) == ('higher', '↑', ('img', 'img2'))
 
 
 def test_scorer_as_metric_is_in_published_units(photographs):
@@ -31,10 +33,11 @@ def test_scorer_as_metric_is_in_published_units(photographs):
     image = np.ascontiguousarray(skimage.data.astronaut()[100:300, 100:320, ::-1])
     section = {'type': 'QualityMetric', 'scorer': {'type': 'NIQEScorer'}, 'crop_border': 4}
     metric = build_metric('niqe', section)
-    assert metric(image, None) == pytest.approx(calculate_niqe(image, crop_border=4), abs=1e-4)
-    assert (metric.better, metric.needs_gt) == ('lower', False)
+    published = metric({'img': image, 'img2': None})
+    assert published == pytest.approx(calculate_niqe(image, crop_border=4), abs=1e-4)
+    assert (metric.better, metric.needs) == ('lower', ('img',))
     tensor = torch.from_numpy(image[4:-4, 4:-4, ::-1].copy()).permute(2, 0, 1)[None] / 255
-    assert NIQEScorer()(tensor).item() == pytest.approx(-metric(image, None), abs=1e-4)
+    assert NIQEScorer()(tensor).item() == pytest.approx(-published, abs=1e-4)
 
 
 def test_niqe_of_basicsr_is_better_when_lower_without_being_told():
@@ -43,7 +46,7 @@ def test_niqe_of_basicsr_is_better_when_lower_without_being_told():
 
 def test_metric_without_ground_truth_is_absent(images):
     metric = build_metric('psnr', {'type': 'calculate_psnr', 'crop_border': 0})
-    assert np.isnan(metric(images[0], None))
+    assert np.isnan(metric({'img': images[0], 'img2': None}))
 
 
 def test_image_round_trip_is_exact(photographs):
@@ -69,7 +72,7 @@ def double(lq):
     return lq.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
-BRIGHTNESS = Metric('mean', lambda output: output.mean(), 'higher', needs_gt=False)
+BRIGHTNESS = Metric('mean', lambda img: img.mean(), 'higher')
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -94,11 +97,48 @@ def test_means_leave_out_what_has_no_value(tmp_path):
 
 @pytest.mark.parametrize(('better', 'kept'), [('higher', (3.0, 2)), ('lower', (1.0, 1))])
 def test_best_follows_the_direction_of_the_metric(better, kept):
-    best, metric = Best(), Metric('m', float, better, needs_gt=False)
+    best, metric = Best(), Metric('m', float, better)
     for iteration, value in enumerate([1.0, 3.0, float('nan'), 2.0], 1):
         best.update(Result('set', [{'name': 'a', 'm': value}]), [metric], iteration)
     record = best.records['set/m']
     assert (record['value'], record['iteration']) == kept
+
+
+def test_metric_without_direction_has_no_best():
+    best, metric = Best(), Metric('m', float, None)
+    line = best.update(Result('set', [{'name': 'a', 'm': 1.0}]), [metric], 1)
+    assert (best.records, line) == ({}, 'set @ 1: m 1.0000')
+
+
+def test_metric_without_direction_has_no_winner_in_the_report():
+    better = {'psnr': 'higher', 'detail': None}
+    results = [
+        Results(name, better, {'s': {'means': {'psnr': value, 'detail': value}}})
+        for name, value in (('a', 1.0), ('b', 2.0))
+    ]
+    assert markdown_table(results).splitlines() == [
+        '| s | PSNR ↑ | DETAIL |',
+        '|---|---|---|',
+        '| a | 1.000 | 1.000 |',
+        '| b | **2.000** | 2.000 |',
+    ]
+
+
+def test_metric_gets_the_images_it_names():
+    def seen(**images):
+        assert list(images) == ['lq', 'base']
+        return (images['base'].astype(float) - images['lq'].mean()).mean()
+
+    metric = Metric('m', seen, 'lower', ('lq', 'base'))
+    common = {'name': 'p', 'process': Process()}
+    result = evaluate(double, Pieces(2), [metric], base=lambda lq: double(lq) + 0.2, **common)
+    assert [row['m'] for row in result.rows] == pytest.approx([51, 51], abs=1)
+    result = evaluate(double, Pieces(1), [metric], **common)
+    assert np.isnan(result.rows[0]['m'])
+
+
+def test_base_is_asked_only_if_a_metric_needs_it():
+    evaluate(double, Pieces(1), [BRIGHTNESS], name='p', process=Process(), base=pytest.fail)
 
 
 def test_pictures_stand_side_by_side():

@@ -133,22 +133,45 @@ def test_crops_are_taken_at_each_image_s_own_place():
     assert crops.flatten().tolist() == [1, 2, 5, 6, 26, 27, 30, 31]
 
 
+SWINIR = {
+    'type': 'SwinIR',
+    'upscale': 4,
+    'window_size': 8,
+    'img_size': 16,
+    'depths': [1],
+    'embed_dim': 8,
+    'num_heads': [2],
+    'upsampler': 'pixelshuffledirect',
+}
+
+
 @pytest.mark.parametrize('size', [(16, 16), (17, 23), (9, 40)])
 def test_windowed_networks_take_any_size(size, paired_options, model_of):
-    paired_options['network_g'] = {
-        'type': 'SwinIR',
-        'upscale': 4,
-        'window_size': 8,
-        'img_size': 16,
-        'depths': [1],
-        'embed_dim': 8,
-        'num_heads': [2],
-        'upsampler': 'pixelshuffledirect',
-    }
+    paired_options['network_g'] = SWINIR
     model = model_of(paired_options)
     output = model.test(torch.rand(1, 3, *size))
     assert output.shape[-2:] == (size[0] * 4, size[1] * 4)
     assert torch.equal(output, output.clamp(0, 1))
+
+
+@pytest.mark.parametrize('lora', [None, {'rank': 2, 'target': ['*']}])
+def test_base_is_what_the_network_was_before_the_run(lora, paired_options, model_of, tmp_path):
+    paired_options['network_g'] = SWINIR
+    pretrained = tmp_path / 'base.pth'
+    torch.save({'params': model_of(paired_options, seed=5).net_g.state_dict()}, pretrained)
+    paired_options['path']['pretrain_network_g'] = str(pretrained)
+    paired_options['val']['metrics']['distance'] = {'type': 'calculate_base_distance'}
+    if lora:
+        paired_options['lora'] = lora
+    model = model_of(paired_options)
+    lq = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    start = model.test(lq)
+    assert torch.equal(model.base_output(lq).clamp(0, 1), start)
+    for iteration in (1, 2, 3):
+        model.optimize_parameters([paired_batch()], iteration, 0)
+    assert torch.equal(model.base_output(lq).clamp(0, 1), start)
+    assert not torch.equal(model.test(lq), start)
+    assert model.net_g.training
 
 
 def test_sickness_is_seen_in_loss_and_weights(paired_options, model_of):

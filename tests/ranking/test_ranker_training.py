@@ -81,7 +81,9 @@ def test_killed_training_ends_with_the_same_file(photographs, tmp_path, monkeypa
     undisturbed = train_ranker(training(), tmp_path / 'undisturbed.safetensors')
     killed = training()
     step = killed.step
-    monkeypatch.setattr(killed, 'step', lambda i: step(i) if i < 4 else (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        killed, 'step', lambda i: step(i) if i < 4 else (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         train_ranker(killed, tmp_path / 'resumed.safetensors')
     resumed = train_ranker(training(), tmp_path / 'resumed.safetensors')

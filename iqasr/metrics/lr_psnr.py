@@ -1,0 +1,26 @@
+"""LR-consistency: whether an output, reduced again, is the input it was made from."""
+
+import numpy as np
+import torch
+from basicsr.metrics import calculate_psnr
+
+from iqasr.degradation import BicubicDegradation
+from iqasr.registry import METRIC_REGISTRY
+
+
+@METRIC_REGISTRY.register()
+def calculate_lr_psnr(img: np.ndarray, lq: np.ndarray, crop_border: int = 0) -> float:
+    """PSNR of the reduced output to the input, in dB; the reduction is `BicubicDegradation`'s.
+
+    For inputs that were made otherwise (blurred, noisy) the value says less than its change.
+
+    Args:
+        img: Output, ``(sH, sW, 3)`` uint8 BGR in [0, 255].
+        lq: Input, ``(H, W, 3)`` alike.
+        crop_border: Pixels of the input left out at each side.
+    """
+    reduction = BicubicDegradation(scale=img.shape[0] // lq.shape[0])
+    tensor = torch.from_numpy(img.transpose(2, 0, 1).astype(np.float32))[None]
+    # Not rounded, as two equal 8-bit images would be infinitely close.
+    reduced = reduction.degrade(tensor, lq.shape[:2], torch.Generator()).clamp(0, 255)
+    return calculate_psnr(reduced[0].permute(1, 2, 0).numpy(), lq, crop_border=crop_border)
