@@ -12,6 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['iqasr', 'iqasr.*']),
+    package_data={'iqasr': ['weights/*']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.1',
@@ -30,6 +31,7 @@ setup(
         'pyyaml',
         'safetensors',
         'scikit-image',
+        'scipy',
         'tensorboard',
         'tqdm',
     ],

@@ -12,6 +12,8 @@ An option file flows through these stages, one folder each::
     metrics       validation and test
     report        tables and pictures
 
+Beside them, `ranking` trains the packaged scorer.
+
 Importing the package registers everything.
 """
 

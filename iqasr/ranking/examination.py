@@ -101,9 +101,9 @@ def examine(
             ]
         )
         rho = [spearmanr(q, np.negative(SEVERITIES)).statistic for q in quality]
-        order[kind], least[kind] = float(np.mean(rho)), float(np.min(rho))
+        order[kind], least[kind] = float(np.nanmean(rho)), float(np.nanmin(rho))
         every.append(quality)
-    spread = float(np.std(every))
+    spread = float(np.nanstd(every))
     climb = surrogate or scorer
     over, genuine, gains, photograph_gains = [], [], [], []
     for crop in crops:
@@ -115,7 +115,7 @@ def examine(
         genuine.append(own - low)
         gains.append(low_attacked - low)
         photograph_gains.append(own_attacked - own)
-    medians = (float(np.median(gain)) / spread for gain in (genuine, gains, photograph_gains))
+    medians = (float(np.nanmedian(gain)) / spread for gain in (genuine, gains, photograph_gains))
     return Examination(scorer.name, order, least, float(np.mean(over)), *medians)
 
 

@@ -11,10 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
+from iqasr.checkpoint import write_text_atomically
+from iqasr.data.sample_dataset import make_sample_dataset
 from iqasr.paths import project_root
+from iqasr.quality import RankerScorer
 from iqasr.randomness import seed_of
+from iqasr.report.grid import picture_grid
 from iqasr.report.results import read_results
 from iqasr.report.table import ARROWS
+from iqasr.scoring import score_candidates
+from iqasr.validation import write_image
 
 RESAMPLES = 2000
 
@@ -39,8 +45,8 @@ VARIANTS = (
     Variant('uniform'),
     Variant('sma'),
     Variant('amo'),
-    Variant('amo_finetune', 'amo', (100, 200)),
-    Variant('amo_finetune_full', 'amo', (100, 200)),
+    Variant('amo_finetune', 'amo', (100,)),
+    Variant('amo_finetune_full', 'amo', (100,)),
 )
 
 
@@ -189,7 +195,7 @@ def study_tables(
     Returns:
         Two Markdown tables; differences whose interval excludes 0 are bold.
     """
-    head = '| ' + ' | '.join(f'{m} {ARROWS[d]}' for m, d in directions.items()) + ' |'
+    head = '| ' + ' | '.join(f'{m}{ARROWS[d]}' for m, d in directions.items()) + ' |'
     rule = '|---' * (len(directions) + 1) + '|'
     means = [f'| variant {head}', rule]
     for name, metrics in values.items():
@@ -206,3 +212,51 @@ def study_tables(
             cells.append(f'{mark}{mean:+.3f}{mark} [{low:+.3f}, {high:+.3f}]')
         gains.append(f'| {name} - {reference} | ' + ' | '.join(cells) + ' |')
     return '\n'.join([*means, '', *gains])
+
+
+def study_from_folders(
+    train: str,
+    test: str,
+    target: str,
+    seeds: Sequence[int],
+    *,
+    reduce: float = 2.0,
+    held_out: str | None = None,
+    processes: int = 2,
+) -> str:
+    """Make the data, run the study, write ``study.md`` and a grid of pictures.
+
+    Args:
+        train: Folder of photographs to train on.
+        test: Folder of photographs to test on.
+        target: Folder for data, runs and results; what is there is not done again.
+        seeds: One run of every variant each.
+        reduce: Photographs are made smaller by this factor first.
+        held_out: Weights of a ranker that no variant optimises, as a judge.
+        processes: Runs at a time.
+
+    Returns:
+        The tables, Markdown.
+
+    Raises:
+        DataError: If a folder holds no photographs.
+        RuntimeError: If a run fails.
+    """
+    root = Path(target).resolve()
+    if not (root / 'data').exists():
+        root.mkdir(parents=True, exist_ok=True)
+        make_sample_dataset(str(root / 'data'), train, test, reduce=reduce)
+    score_candidates(str(root / 'data/train'), RankerScorer())
+    judge = f"{{type: RankerScorer, weights: '{held_out}'}}" if held_out else ''
+    section = f'{{type: QualityMetric, scorer: {judge}, crop_border: 4}}'
+    overrides = [f'val:metrics:other_ranker={section}'] if held_out else []
+    study = Study(root, root / 'data', root / 'data/val', seeds, overrides)
+    study.run(processes)
+    names = [name for v in VARIANTS for name in (*(f'{v.name}@{i}' for i in v.checkpoints), v.name)]
+    references = {name: 'uniform' for name in names if name not in ('original', 'uniform')}
+    values = {name: study.values(name) for name in names}
+    text = study_tables(values, study.directions(), references) + '\n'
+    write_text_atomically(text, root / 'study.md')
+    shown = [read_results(root / 'results' / run_name(v.name, seeds[0])) for v in VARIANTS]
+    write_image(root / 'study.png', picture_grid(shown, per_image=1))
+    return text

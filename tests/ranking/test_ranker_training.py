@@ -104,7 +104,7 @@ def test_state_of_other_options_is_refused(photographs, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         train_ranker(killed, target)
     other = RankerTraining(photographs, KINDS, replace(SMALL, lr=1e-4))
-    with pytest.raises(ValueError, match='belongs to other options. Remove it'):
+    with pytest.raises(ValueError, match=r'belongs to other options\. Remove it'):
         train_ranker(other, target)
 
 

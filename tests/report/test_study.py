@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import pytest
+
+from iqasr.report import study as module
+from iqasr.report.study import VARIANTS, Study, interval, run_name, study_tables
+
+
+def test_interval_of_equal_values_has_no_width():
+    assert interval(np.full((3, 5), 2.0)) == (2.0, 2.0, 2.0)
+
+
+def test_interval_covers_the_mean_in_about_95_of_100_cases():
+    draw = np.random.default_rng(0)
+    covered = 0
+    for trial in range(60):
+        _, low, high = interval(draw.normal(1.0, 1.0, (1, 40)), trial)
+        covered += low <= 1.0 <= high
+    assert covered >= 52
+
+
+def test_interval_leaves_missing_values_out():
+    mean, low, high = interval(np.array([[1.0, np.nan, 3.0]]))
+    assert mean == 2.0
+    assert 1.0 <= low < high <= 3.0
+
+
+def test_tables_pair_seeds_and_photographs_and_mark_what_is_certain():
+    base = np.array([[1.0, 5.0, 9.0], [2.0, 6.0, 10.0]])
+    values = {'uniform': {'psnr': base}, 'amo': {'psnr': base + 0.5}, 'sma': {'psnr': base}}
+    text = study_tables(values, {'psnr': 'higher'}, {'amo': 'uniform', 'sma': 'uniform'})
+    lines = text.splitlines()
+    assert lines[0] == '| variant | psnr ↑ |'
+    assert lines[2].startswith('| uniform | 5.500 [')
+    assert '| amo - uniform | **+0.500** [+0.500, +0.500] |' in lines
+    assert '| sma - uniform | +0.000 [+0.000, +0.000] |' in lines
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    called = []
+    monkeypatch.setattr(module, 'command', lambda *words: called.append(words))
+    return called
+
+
+def test_finetuning_starts_from_the_network_of_its_seed(commands, tmp_path):
+    Study(tmp_path, tmp_path / 'data', tmp_path / 'val', [7]).run(1)
+    trained = [words for words in commands if words[0] == 'train']
+    assert [words[1] for words in trained] == [f'train/quickstart_{v.name}' for v in VARIANTS]
+    start = (
+        f'path:pretrain_network_g={tmp_path}/experiments/study_amo_seed7/models/net_g_latest.pth'
+    )
+    assert [start in words[2] for words in trained] == [v.after == 'amo' for v in VARIANTS]
+    assert all('manual_seed=7' in words[2] for words in trained)
+
+
+def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
+    study = Study(tmp_path, tmp_path / 'data', tmp_path / 'val', [0, 1])
+    for seed in study.seeds:
+        folder = tmp_path / 'results' / run_name('original', seed)
+        folder.mkdir(parents=True)
+        summary = {'name': 'x', 'better': {'psnr': 'higher'}, 'sets': {}}
+        (folder / 'summary.json').write_text(json.dumps(summary))
+        (folder / 'photographs.csv').write_text(f'name,psnr\na,{seed}\nb,2\n')
+    study.train_and_test(VARIANTS[0], 0)
+    assert [words[0] for words in commands] == ['train']
+    assert study.values('original')['psnr'].tolist() == [[0, 2], [1, 2]]
+    assert study.directions() == {'psnr': 'higher'}
+
+
+def test_failing_command_says_why(tmp_path):
+    with pytest.raises(RuntimeError, match=r'no such option file'):
+        module.command('train', 'train/none', [])
