@@ -25,14 +25,18 @@ def main() -> None:
     parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
     parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
     parser.add_argument('--teacher', help="scorer whose order is learnt too, '{type: NIQEScorer}'")
+    parser.add_argument('--start', help='weights of a ranker to start from (default: random)')
     parser.add_argument('--iterations', type=int, default=defaults.iterations)
-    parser.add_argument('--crop_px', type=int, default=defaults.crop_px)
+    parser.add_argument('--lr', type=float, default=defaults.lr)
+    parser.add_argument('--robustness', type=float, default=defaults.robustness)
     parser.add_argument('--seed', type=int, default=defaults.seed)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    options = RankerOptions(iterations=args.iterations, crop_px=args.crop_px, seed=args.seed)
+    chosen = ('iterations', 'lr', 'robustness', 'seed')
+    options = RankerOptions(**{name: getattr(args, name) for name in chosen})
     teacher = yaml.safe_load(args.teacher) if args.teacher else None
     files = {'reduce': args.reduce, 'network': args.network, 'teacher': teacher}
+    files['start'] = args.start
     try:
         train_from_folder(args.input, args.output, options, **files)
     except (OSError, ValueError, RuntimeError) as error:

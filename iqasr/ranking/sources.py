@@ -26,6 +26,7 @@ def train_from_folder(
     reduce: float = 2.0,
     network: str | None = None,
     teacher: Mapping[str, Any] | None = None,
+    start: str | None = None,
 ) -> Path:
     """Train a ranker on a folder of photographs; see `train_ranker`.
 
@@ -36,6 +37,7 @@ def train_from_folder(
         reduce: Photographs are made smaller by this factor first, until they are sharp.
         network: As in `kinds_with`.
         teacher: Section of a scorer whose order is learnt too.
+        start: Weights of a ranker to start from.
 
     Returns:
         `output`.
@@ -47,7 +49,8 @@ def train_from_folder(
     """
     scorer = build(SCORER_REGISTRY, teacher) if teacher else None
     photographs = photographs_of(folder, reduce)
-    training = RankerTraining(photographs, kinds_with(network), options, scorer)
+    first = Path(start) if start else None
+    training = RankerTraining(photographs, kinds_with(network), options, scorer, first)
     return train_ranker(training, Path(output))
 
 

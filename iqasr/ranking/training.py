@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from iqasr.checkpoint import load_file, save_atomically, save_safetensors
 from iqasr.degradation import from_uint8
-from iqasr.degradation.draws import happens, uniform
+from iqasr.degradation.draws import choose, happens, uniform
 from iqasr.quality.base import QualityScorer
-from iqasr.quality.ranker import RankerNetwork
+from iqasr.quality.ranker import RankerNetwork, read_ranker
 from iqasr.randomness import generator_at
 from iqasr.ranking.attack import attack
 from iqasr.ranking.ladders import Damage, climb_down, compressed, noisy
@@ -38,6 +38,9 @@ RANGE = 8.0
 
 LARGEST_GRADIENT = 5.0
 """Norm the gradient is cut to; larger ones are those of the first iterations."""
+
+MOMENTUM, LEAST_WRONG = 0.05, 0.02
+"""Of the running share of wrong pairs; and what keeps a kind that is learnt in the mix."""
 
 REPORT_EVERY, SAVE_EVERY = 100, 500
 
@@ -73,8 +76,10 @@ class RankerTraining:
         kinds: Damages by name.
         options: How to train.
         teacher: Scorer whose order is learnt beside that of the ladders.
+        start: Weights of a ranker to start from; None for random ones.
 
     Raises:
+        MissingWeightsError: If `start` does not exist.
         ValueError: If there is nothing to cut crops from, or they are too small for the teacher.
     """
 
@@ -84,6 +89,7 @@ class RankerTraining:
         kinds: Mapping[str, Damage],
         options: RankerOptions,
         teacher: QualityScorer | None = None,
+        start: Path | None = None,
     ) -> None:
         side = options.crop_px
         self.photographs = [p for p in photographs if min(p.shape[:2]) >= side]
@@ -96,7 +102,10 @@ class RankerTraining:
             )
         self.kinds, self.options, self.teacher = dict(kinds), options, teacher
         torch.manual_seed(options.seed)
-        self.network = RankerNetwork().to(memory_format=torch.channels_last)
+        network = RankerNetwork() if start is None else read_ranker(start)
+        self.network = network.to(memory_format=torch.channels_last)
+        self.wrong = dict.fromkeys(kinds, 0.5)
+        """Share of pairs in the wrong order by kind, a running mean; the worst come most often."""
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.lr)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimizer, options.iterations, eta_min=options.lr / 100
@@ -109,10 +118,12 @@ class RankerTraining:
             Every part of the loss, and the share of pairs in the right order.
         """
         generator = generator_at(self.options.seed, 'ranker', iteration)
-        images, severity, scaled = self.ladders(generator)
+        images, severity, scaled, kinds = self.ladders(generator)
         flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         logits = self.network(flat)
         order, right = order_loss(logits.view(severity.shape), severity)
+        for kind, share in zip(kinds, right.tolist(), strict=True):
+            self.wrong[kind] += MOMENTUM * (1 - share - self.wrong[kind])
         target = RANGE * (0.5 - severity)
         robustness = self.options.robustness * min(1, iteration / self.options.warmup)
         regression = F.smooth_l1_loss(logits.view(severity.shape)[scaled], target[scaled])
@@ -130,23 +141,24 @@ class RankerTraining:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
         self.schedule.step()
-        return {name: part.item() for name, part in parts.items()} | {'right': right}
+        return {name: part.item() for name, part in parts.items()} | {'right': right.mean().item()}
 
-    def ladders(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def ladders(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         """Draw a batch of ladders.
 
         Returns:
-            Images :math:`(B, L, 3, S, S)`, severities :math:`(B, L)`, and :math:`(B,)` bool:
-            whether the ladder had no other damage beside its own, so that its scale is known.
+            Images :math:`(B, L, 3, S, S)`, severities :math:`(B, L)`, :math:`(B,)` bool: whether
+            the ladder had no other damage beside its own, so that its scale is known; and kinds.
         """
-        options, names = self.options, list(self.kinds)
+        options = self.options
+        weights = {kind: LEAST_WRONG + wrong for kind, wrong in self.wrong.items()}
+        kinds = choose(weights, options.photographs_per_batch, generator)
         images, severities, scaled = [], [], []
-        for _ in range(options.photographs_per_batch):
+        for kind in kinds:
             crop = from_uint8(self.crop(generator))[None]
-            kind = self.kinds[names[int(torch.randint(len(names), (), generator=generator))]]
             steps = torch.arange(options.rungs) + torch.rand(options.rungs, generator=generator)
             severity = [0.0, *(steps / options.rungs).tolist()]
-            ladder = climb_down(crop, kind, severity, generator)[0]
+            ladder = climb_down(crop, self.kinds[kind], severity, generator)[0]
             spoilt = happens(0.3, generator)
             if spoilt:
                 other = (compressed, noisy)[happens(0.5, generator)]
@@ -154,7 +166,7 @@ class RankerTraining:
             images.append(ladder)
             severities.append(severity)
             scaled.append(not spoilt)
-        return torch.stack(images), torch.tensor(severities), torch.tensor(scaled)
+        return torch.stack(images), torch.tensor(severities), torch.tensor(scaled), kinds
 
     def crop(self, generator: torch.Generator) -> Tensor:
         """Cut a piece with some detail out of a photograph, turned at random; uint8."""
@@ -189,15 +201,17 @@ class RankerTraining:
             'network': self.network.state_dict(),
             'optimizer': self.optimizer.state_dict(),
             'schedule': self.schedule.state_dict(),
+            'wrong': dict(self.wrong),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`."""
         for name in ('network', 'optimizer', 'schedule'):
             getattr(self, name).load_state_dict(state[name])
+        self.wrong = dict(state['wrong'])
 
 
-def order_loss(logits: Tensor, severity: Tensor) -> tuple[Tensor, float]:
+def order_loss(logits: Tensor, severity: Tensor) -> tuple[Tensor, Tensor]:
     """Ask of every pair in a ladder a margin that grows with the difference in severity.
 
     Args:
@@ -205,12 +219,12 @@ def order_loss(logits: Tensor, severity: Tensor) -> tuple[Tensor, float]:
         severity: :math:`(B, L)`, ascending in each row.
 
     Returns:
-        Mean hinge loss, and the share of pairs in the right order.
+        Mean hinge loss, and each ladder's share of pairs in the right order, :math:`(B,)`.
     """
     better, worse = torch.triu_indices(severity.shape[1], severity.shape[1], 1)
     lead = logits[:, better] - logits[:, worse]
     margin = RANGE * (severity[:, worse] - severity[:, better])
-    return F.relu(margin - lead).mean(), (lead > 0).float().mean().item()
+    return F.relu(margin - lead).mean(), (lead > 0).float().mean(1)
 
 
 def taught_loss(logits: Tensor, taught: Tensor) -> Tensor:

@@ -175,7 +175,9 @@ def interval(values: np.ndarray, *place: int | str) -> tuple[float, float, float
     seeds, images = values.shape
     rows = draw.integers(seeds, size=(RESAMPLES, seeds, 1))
     columns = draw.integers(images, size=(RESAMPLES, 1, images))
-    means = np.nanmean(values[rows, columns], axis=(1, 2))
+    resampled = values[rows, columns]
+    known = np.isfinite(resampled).sum((1, 2))
+    means = np.nansum(resampled, (1, 2))[known > 0] / known[known > 0]
     low, high = np.quantile(means, [0.025, 0.975])
     return float(np.nanmean(values)), float(low), float(high)
 
