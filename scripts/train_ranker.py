@@ -26,18 +26,16 @@ def main() -> None:
     parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
     parser.add_argument('--teacher', help="scorer whose order is learnt too, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights of a ranker to start from (default: random)')
-    parser.add_argument('--iterations', type=int, default=defaults.iterations)
-    parser.add_argument('--lr', type=float, default=defaults.lr)
-    parser.add_argument('--robustness', type=float, default=defaults.robustness)
-    parser.add_argument('--seed', type=int, default=defaults.seed)
+    numbers = ('iterations', 'crop_px', 'lr', 'robustness', 'distillation', 'seed')
+    for name in numbers:
+        default = getattr(defaults, name)
+        parser.add_argument(f'--{name}', type=type(default), default=default)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    chosen = ('iterations', 'lr', 'robustness', 'seed')
-    options = RankerOptions(**{name: getattr(args, name) for name in chosen})
-    teacher = yaml.safe_load(args.teacher) if args.teacher else None
-    files = {'reduce': args.reduce, 'network': args.network, 'teacher': teacher}
-    files['start'] = args.start
+    options = RankerOptions(**{name: getattr(args, name) for name in numbers})
+    files = {'reduce': args.reduce, 'network': args.network, 'start': args.start}
     try:
+        files['teacher'] = yaml.safe_load(args.teacher or 'null')
         train_from_folder(args.input, args.output, options, **files)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')

@@ -48,7 +48,8 @@ def test_most_detailed_place_comes_first(photographs):
 
 
 def test_sample_set_of_other_photographs(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (650, 650, 3), np.uint8)
+    noise = noise.repeat(2, 0).repeat(2, 1)
     write(tmp_path / 'train', 'one.png', noise)
     write(tmp_path / 'val', 'two.png', noise)
     folders = [str(tmp_path / name) for name in ('set', 'train', 'val')]

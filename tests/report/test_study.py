@@ -71,4 +71,4 @@ def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
 
 def test_failing_command_says_why(tmp_path):
     with pytest.raises(RuntimeError, match=r'no such option file'):
-        module.command('train', 'train/none', [])
+        module.command('train', 'train/none', ['name=x'])
