@@ -78,6 +78,7 @@ class RestorationModel:
             terms['gan'] = AdversarialTerm(self.net_d, self.gan_loss)
         self.objective = Objective(terms).to(self.device)
         compared = any(needs_base(section) for section in options.val.metrics.values())
+        # Adapters cost no copy, so that a base is always there with them.
         if self.objective.needs_base or options.lora is not None or compared:
             self.base = BaseNetwork(self.net_g, options)
         self.feed = Feeder(options, self.process, self.seed, choice)
@@ -224,13 +225,8 @@ class RestorationModel:
         network = self.net_g if self.net_g_ema is None else self.net_g_ema
         return restore(network, lq, self.options).clamp(0, 1)
 
-    @property
-    def keeps_base(self) -> bool:
-        """Whether `base_output` is to be had: a term or metric needs it, or adapters train."""
-        return self.base is not None
-
     def base_output(self, lq: Tensor) -> Tensor:
-        """Restore images with the generator as it was before this run; only if it `keeps_base`.
+        """Restore images with the generator as it was before this run; only if it has a `base`.
 
         Args:
             lq: :math:`(N, 3, H, W)` RGB in [0, 1], any size.
