@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
     parser.add_argument('--teacher', help="scorer whose order is learnt too, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights of a ranker to start from (default: random)')
-    numbers = ('iterations', 'crop_px', 'lr', 'robustness', 'distillation', 'seed')
+    numbers = ('iterations', 'crop_px', 'lr', 'robustness', 'attack_steps', 'distillation', 'seed')
     for name in numbers:
         default = getattr(defaults, name)
         parser.add_argument(f'--{name}', type=type(default), default=default)

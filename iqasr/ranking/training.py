@@ -61,6 +61,7 @@ class RankerOptions:
     """Weight of the rise under attack."""
     epsilon: float = 2 / 255
     """Largest change of a pixel by the attack."""
+    attack_steps: int = 2
     warmup: int = 500
     """Iterations in which the weight of robustness rises to its full value."""
     distillation: float = 1.0
@@ -189,9 +190,9 @@ class RankerTraining:
     def rise(self, images: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Attack every other image; the mean rise of its logits is what is to vanish."""
         images = images[::2]
-        epsilon = self.options.epsilon
+        epsilon, steps = self.options.epsilon, self.options.attack_steps
         start = epsilon * (2 * torch.rand(images.shape, generator=generator) - 1)
-        attacked = attack(self.network, images, epsilon=epsilon, steps=1, start=start)
+        attacked = attack(self.network, images, epsilon=epsilon, steps=steps, start=start)
         # Not against a fixed value, or falling ever further would be the way to please.
         return F.relu(self.network(attacked) - logits[::2]).mean()
 
