@@ -1,0 +1,83 @@
+"""Intervals by resampling source images: how an estimate would vary with other photographs.
+
+Source:
+    Efron and Tibshirani (1993), An introduction to the bootstrap, chapters 8 and 13: whole clusters
+    are drawn with replacement, the 2.5 % and 97.5 % quantiles bound the interval. Written here.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from iqasr.randomness import seed_of
+
+RESAMPLES = 2000
+CHUNK_VALUES = 20_000_000
+"""Numbers of an intermediate result that are held at a time."""
+
+
+class Estimate(NamedTuple):
+    """A figure and its 95 % interval; NaN where there is nothing to estimate it from."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        if np.isnan(self.value):
+            return '-'
+        return f'{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]'
+
+
+class SourceBootstrap:
+    """Resamples of the sources of some pairs; shared by all estimates, so that these are paired.
+
+    Args:
+        sources: Source of each pair.
+        resamples: How many resamples are drawn.
+    """
+
+    def __init__(self, sources: Sequence[str], resamples: int = RESAMPLES) -> None:
+        names, self.source = np.unique(np.asarray(sources), return_inverse=True)
+        count = len(names)
+        draw = np.random.default_rng(seed_of('bootstrap', count))
+        drawn = draw.multinomial(count, np.full(count, 1 / count), size=resamples)
+        self.counts = np.vstack([np.ones(count), drawn]).astype(np.int32)
+        """How often each source is in the data, row 0, and in the resamples: (R + 1, sources)."""
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum values over the pairs of the data and of each resample.
+
+        Args:
+            values: One row per pair, of any shape.
+
+        Returns:
+            (R + 1, ...); row 0 is the sum over the data as they are.
+        """
+        flat = np.asarray(values, dtype=np.float64).reshape(len(self.source), -1)
+        by_source = np.stack(
+            [np.bincount(self.source, column, self.counts.shape[1]) for column in flat.T], 1
+        )
+        total = [self.counts[rows] @ by_source for rows in self.chunks(self.counts.shape[1])]
+        return np.concatenate(total).reshape(-1, *np.shape(values)[1:])
+
+    def chunks(self, width: int) -> Iterator[slice]:
+        """Cut the rows of `counts` so that results of `width` numbers each fit into memory."""
+        step = max(1, CHUNK_VALUES // width)
+        return (slice(i, i + step) for i in range(0, len(self.counts), step))
+
+
+def estimate(statistic: np.ndarray) -> Estimate:
+    """Turn a statistic of the data (row 0) and of every resample into an estimate."""
+    value, resampled = float(statistic[0]), statistic[1:]
+    resampled = resampled[np.isfinite(resampled)]
+    if not np.isfinite(value) or not len(resampled):
+        return Estimate(np.nan, np.nan, np.nan)
+    return Estimate(value, *np.quantile(resampled, [0.025, 0.975]).tolist())
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide; NaN where the denominator is not positive."""
+    shape = np.broadcast(numerator, denominator).shape
+    return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
