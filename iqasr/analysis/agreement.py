@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, estimate, ratio
+from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
 from iqasr.analysis.pairs import Pair
 from iqasr.data.image_files import DataError
 
@@ -63,6 +63,14 @@ class Comparisons:
         quality = self.quality[..., columns]
         return Comparisons(tuple(names), self.sources, self.p_b, self.weight, quality)
 
+    def scaled(self) -> 'Comparisons':
+        """Measure the quality of every scorer in units of its `spread`."""
+        return self.with_quality(self.quality / self.spread)
+
+    def with_quality(self, quality: np.ndarray) -> 'Comparisons':
+        """Replace the quality, (n, 2, M)."""
+        return Comparisons(self.names, self.sources, self.p_b, self.weight, quality)
+
     def decided(self, least_margin: float = 0.0) -> 'Comparisons':
         """Keep the pairs of which people prefer one.
 
@@ -88,9 +96,13 @@ class Comparisons:
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation of the quality of each scorer over the images, (M,); 1 for 0."""
-        spread = np.nanstd(self.quality, axis=(0, 1))
-        return np.where(spread > 0, spread, 1.0)
+        """Half the span of the middle 68 % of the quality of each scorer, (M,); 1 where it is 0.
+
+        The standard deviation of normal values; unlike it, not ruled by the few images on which a
+        scorer such as NIQE runs away.
+        """
+        low, high = np.nanquantile(self.quality, [0.16, 0.84], axis=(0, 1))
+        return np.where(high > low, (high - low) / 2, 1.0)
 
     def correct(self, difference: np.ndarray) -> np.ndarray:
         """Compare differences of quality, (n,) or (n, M), with what people prefer.
@@ -112,7 +124,10 @@ def accuracy(
         difference: Quality of b minus quality of a, (n, M).
         bootstrap: Of the sources of these pairs.
     """
-    return [estimate(column) for column in resampled_accuracy(comparisons, difference, bootstrap).T]
+    return [
+        bootstrap.estimate(column)
+        for column in resampled_accuracy(comparisons, difference, bootstrap).T
+    ]
 
 
 def resampled_accuracy(
@@ -130,7 +145,7 @@ class Reliability:
 
     scorer: str
     clearness: list[float]
-    """Mean of each bin."""
+    """Median of each bin."""
     accuracy: list[Estimate]
 
 
@@ -153,6 +168,6 @@ def reliability(
         member = member[:, member.any(0)]
         weight = member * comparisons.weight[:, None]
         shares = ratio(bootstrap.sums(weight * right[:, None]), bootstrap.sums(weight))
-        means = (weight * clear[:, None]).sum(0) / weight.sum(0)
-        found.append(Reliability(name, means.tolist(), [estimate(s) for s in shares.T]))
+        medians = [float(np.median(clear[rows])) for rows in member.T]
+        found.append(Reliability(name, medians, [bootstrap.estimate(s) for s in shares.T]))
     return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from iqasr.analysis.agreement import Comparisons, Reliability, accuracy, reliability
 from iqasr.analysis.bootstrap import RESAMPLES, Estimate, SourceBootstrap
-from iqasr.analysis.combination import Combination, combinations, z_scored
+from iqasr.analysis.combination import Combination, combinations
 from iqasr.analysis.complementarity import Table, complementarity
 from iqasr.analysis.correlation import correlations
 from iqasr.analysis.fragment import option_fragment
@@ -60,7 +60,7 @@ def analyse(
     decided = every.decided(least_margin)
     bootstrap = SourceBootstrap(decided.sources, resamples)
     difference, margin = decided.difference, np.abs(decided.p_b - 0.5)
-    clear = {'difference of quality, in standard deviations': np.abs(z_scored(decided))}
+    clear = {'difference of quality, z-scored': np.abs(decided.scaled().difference)}
     if np.ptp(margin) > 0:
         clear['margin among people, |p_b - 0.5|'] = margin
     smooth = [judge.name for judge in judges if judge.differentiable]

@@ -2,13 +2,16 @@
 
 Source:
     Efron and Tibshirani (1993), An introduction to the bootstrap, chapters 8 and 13: whole clusters
-    are drawn with replacement, the 2.5 % and 97.5 % quantiles bound the interval. Written here.
+    are drawn with replacement, quantiles bound the interval. Hesterberg (2015), What teachers
+    should know about the bootstrap, The American Statistician: with few clusters such intervals are
+    too narrow; the quantiles are those further out that make up for it. Written here.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from iqasr.randomness import seed_of
 
@@ -34,7 +37,7 @@ class SourceBootstrap:
     """Resamples of the sources of some pairs; shared by all estimates, so that these are paired.
 
     Args:
-        sources: Source of each pair.
+        sources: Source of each pair; two different ones at least.
         resamples: How many resamples are drawn.
     """
 
@@ -45,6 +48,9 @@ class SourceBootstrap:
         drawn = draw.multinomial(count, np.full(count, 1 / count), size=resamples)
         self.counts = np.vstack([np.ones(count), drawn]).astype(np.int32)
         """How often each source is in the data, row 0, and in the resamples: (R + 1, sources)."""
+        reach = np.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975)
+        self.ends = ndtr([-reach, reach])
+        """Quantiles of the resamples that bound an interval."""
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sum values over the pairs of the data and of each resample.
@@ -62,19 +68,18 @@ class SourceBootstrap:
         total = [self.counts[rows] @ by_source for rows in self.chunks(self.counts.shape[1])]
         return np.concatenate(total).reshape(-1, *np.shape(values)[1:])
 
+    def estimate(self, statistic: np.ndarray) -> Estimate:
+        """Turn a statistic of the data (row 0) and of every resample into an estimate."""
+        value, resampled = float(statistic[0]), statistic[1:]
+        resampled = resampled[np.isfinite(resampled)]
+        if not np.isfinite(value) or not len(resampled):
+            return Estimate(np.nan, np.nan, np.nan)
+        return Estimate(value, *np.quantile(resampled, self.ends).tolist())
+
     def chunks(self, width: int) -> Iterator[slice]:
         """Cut the rows of `counts` so that results of `width` numbers each fit into memory."""
         step = max(1, CHUNK_VALUES // width)
         return (slice(i, i + step) for i in range(0, len(self.counts), step))
-
-
-def estimate(statistic: np.ndarray) -> Estimate:
-    """Turn a statistic of the data (row 0) and of every resample into an estimate."""
-    value, resampled = float(statistic[0]), statistic[1:]
-    resampled = resampled[np.isfinite(resampled)]
-    if not np.isfinite(value) or not len(resampled):
-        return Estimate(np.nan, np.nan, np.nan)
-    return Estimate(value, *np.quantile(resampled, [0.025, 0.975]).tolist())
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -16,11 +16,11 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 from iqasr.analysis.agreement import Comparisons, resampled_accuracy
-from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, estimate
+from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
 from iqasr.randomness import seed_of
 
 Fit: TypeAlias = Callable[[Comparisons], np.ndarray]
-"""From decided pairs to the weights of z-scored scorers, (M,), none negative."""
+"""From decided pairs, scaled, to the weights of scorers, (M,), none negative, summing to 1."""
 
 FOLDS = 5
 RIDGE = 1e-3
@@ -44,9 +44,8 @@ class Combination:
 
 def best_single(comparisons: Comparisons) -> np.ndarray:
     """Give all weight to the scorer with the highest accuracy."""
-    return np.eye(len(comparisons.names))[
-        np.argmax(mean_correct(comparisons, z_scored(comparisons)))
-    ]
+    best = np.argmax(mean_correct(comparisons, comparisons.difference))
+    return np.eye(len(comparisons.names))[best]
 
 
 def equal_weights(comparisons: Comparisons) -> np.ndarray:
@@ -56,7 +55,7 @@ def equal_weights(comparisons: Comparisons) -> np.ndarray:
 
 def greedy(comparisons: Comparisons) -> np.ndarray:
     """Add, one by one, the scorer that helps the mean of the chosen most, while one helps."""
-    z = z_scored(comparisons)
+    z = comparisons.difference
     chosen, reached = np.zeros(z.shape[1], dtype=bool), 0.0
     while not chosen.all():
         candidates = np.flatnonzero(~chosen)
@@ -73,7 +72,7 @@ def logistic(comparisons: Comparisons) -> np.ndarray:
     Without intercept, as a and b are interchangeable; without negative weights, as more quality is
     never worse, and `EnsembleScorer` takes none.
     """
-    z, share, weight = z_scored(comparisons), comparisons.p_b, comparisons.weight
+    z, share, weight = comparisons.difference, comparisons.p_b, comparisons.weight
     weight = weight / weight.sum()
 
     def loss(beta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -88,11 +87,6 @@ def logistic(comparisons: Comparisons) -> np.ndarray:
     return beta / beta.sum() if beta.sum() > 0 else start
 
 
-def z_scored(comparisons: Comparisons) -> np.ndarray:
-    """Difference of quality in standard deviations of each scorer over the images, (n, M)."""
-    return comparisons.difference / comparisons.spread
-
-
 def mean_correct(comparisons: Comparisons, difference: np.ndarray) -> np.ndarray:
     """Accuracy of each column of differences, (M,)."""
     return comparisons.weight @ comparisons.correct(difference) / comparisons.weight.sum()
@@ -102,9 +96,7 @@ def ranked(comparisons: Comparisons) -> Comparisons:
     """Replace quality by its rank among all images, for each scorer; none stays none."""
     flat = comparisons.quality.reshape(-1, len(comparisons.names))
     ranks = rankdata(flat, axis=0, nan_policy='omit').reshape(comparisons.quality.shape)
-    return Comparisons(
-        comparisons.names, comparisons.sources, comparisons.p_b, comparisons.weight, ranks
-    )
+    return comparisons.with_quality(ranks)
 
 
 def combinations(
@@ -118,23 +110,24 @@ def combinations(
         differentiable: Scorers with a gradient; if these are several, but not all, the regression
             is done with them alone, too.
     """
+    scaled = comparisons.scaled()
     ways: dict[str, tuple[Comparisons, Fit]] = {
-        'best scorer': (comparisons, best_single),
-        'mean of z-scores': (comparisons, equal_weights),
+        'best scorer': (scaled, best_single),
+        'mean of z-scores': (scaled, equal_weights),
         'mean of ranks': (ranked(comparisons), equal_weights),
-        'logistic regression': (comparisons, logistic),
-        'greedy selection': (comparisons, greedy),
+        'logistic regression': (scaled, logistic),
+        'greedy selection': (scaled, greedy),
     }
     if 1 < len(differentiable) < len(comparisons.names):
-        ways['regression, with gradient'] = (comparisons.only(differentiable), logistic)
+        ways['regression, with gradient'] = (scaled.only(differentiable), logistic)
     held_out = np.stack([cross_fitted(data, fit) for data, fit in ways.values()], 1)
     resampled = resampled_accuracy(comparisons, held_out, bootstrap)
     return [
         Combination(
             name,
             shares_of(data.names, fit(data)),
-            estimate(resampled[:, i]),
-            estimate(resampled[:, i] - resampled[:, 0]),
+            bootstrap.estimate(resampled[:, i]),
+            bootstrap.estimate(resampled[:, i] - resampled[:, 0]),
         )
         for i, (name, (data, fit)) in enumerate(ways.items())
     ]
@@ -145,7 +138,7 @@ def cross_fitted(comparisons: Comparisons, fit: Fit) -> np.ndarray:
     names, source = np.unique(comparisons.sources, return_inverse=True)
     folds = np.arange(len(names)) % FOLDS
     fold = np.random.default_rng(seed_of('folds')).permutation(folds)[source]
-    z, combined = z_scored(comparisons), np.zeros(len(fold))
+    z, combined = comparisons.difference, np.zeros(len(fold))
     for number in np.unique(fold):
         rest = comparisons.select(fold != number)
         combined[fold == number] = z[fold == number] @ fit(rest)

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from iqasr.analysis.agreement import Comparisons
-from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, estimate, ratio
+from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
 
 Table: TypeAlias = list[list[Estimate]]
 """By scorer and other scorer; NaN for a scorer with itself."""
@@ -55,14 +55,14 @@ def complementarity(comparisons: Comparisons, bootstrap: SourceBootstrap) -> Map
         'phi': ratio(both - own * other, np.sqrt(own * (1 - own) * other * (1 - other))),
         'kappa': ratio(agreement - by_chance, 1 - by_chance),
     }
-    return {name: estimates_of(table) for name, table in tables.items()}
+    return {name: estimates_of(table, bootstrap) for name, table in tables.items()}
 
 
-def estimates_of(statistic: np.ndarray) -> Table:
+def estimates_of(statistic: np.ndarray, bootstrap: SourceBootstrap) -> Table:
     """Turn a statistic of each two scorers, (R + 1, M, M), into a table."""
     count = statistic.shape[1]
     nothing = Estimate(np.nan, np.nan, np.nan)
     return [
-        [nothing if i == j else estimate(statistic[:, i, j]) for j in range(count)]
+        [nothing if i == j else bootstrap.estimate(statistic[:, i, j]) for j in range(count)]
         for i in range(count)
     ]

@@ -9,7 +9,7 @@ Source:
 import numpy as np
 
 from iqasr.analysis.agreement import Comparisons
-from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, estimate, ratio
+from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
 from iqasr.randomness import seed_of
 
 KENDALL_SOURCES = 500
@@ -37,7 +37,7 @@ def correlations(comparisons: Comparisons, resamples: int) -> dict[str, list[Est
     bootstrap = SourceBootstrap(np.tile(comparisons.sources, 2), resamples)
     kinds = {'srocc': spearman, 'krocc': kendall, 'plcc': pearson}
     return {
-        name: [estimate(kind(column, human, bootstrap)) for column in quality.T]
+        name: [bootstrap.estimate(kind(column, human, bootstrap)) for column in quality.T]
         for name, kind in kinds.items()
     }
 

@@ -11,7 +11,7 @@ from iqasr.analysis.combination import logistic, shares_of
 from iqasr.analysis.panel import Judge
 
 HALF_RANGE = 2.0
-"""An ensemble maps the mean less and plus so many standard deviations to 0 and 1."""
+"""An ensemble maps the median less and plus so many times the spread to 0 and 1."""
 
 HEAD = """\
 # Logistic regression on {pairs} pairs of {sources} sources. Copy what you need into an option file:
@@ -44,10 +44,9 @@ def option_fragment(comparisons: Comparisons, judges: Sequence[Judge]) -> str:
 def ensemble_section(comparisons: Comparisons, judges: Sequence[Judge]) -> dict[str, Any]:
     """Fit an ensemble of some scorers and describe it as `EnsembleScorer` takes it.
 
-    All ranges have the same length in standard deviations, so that the weights are those of
-    z-scores.
+    All ranges span the same number of spreads, so that the weights are those of z-scores.
     """
-    shares = shares_of(comparisons.names, logistic(comparisons))
+    shares = shares_of(comparisons.names, logistic(comparisons.scaled()))
     return {
         'type': 'EnsembleScorer',
         'fusion': 'weighted',
@@ -63,10 +62,10 @@ def ensemble_section(comparisons: Comparisons, judges: Sequence[Judge]) -> dict[
 def range_of(comparisons: Comparisons, judge: Judge) -> list[float]:
     """Worst and best score of a scorer, as published, for images like those compared."""
     column = comparisons.names.index(judge.name)
-    mean = np.nanmean(comparisons.quality[..., column])
+    middle = np.nanmedian(comparisons.quality[..., column])
     reach = HALF_RANGE * comparisons.spread[column]
     sign = -1 if judge.lower_better else 1
-    return [rounded(sign * (mean - reach)), rounded(sign * (mean + reach))]
+    return [rounded(sign * (middle - reach)), rounded(sign * (middle + reach))]
 
 
 def rounded(number: float) -> float:

@@ -70,6 +70,8 @@ def write_reliability(path: Path, panels: Mapping[str, Sequence[Reliability]]) -
                 capsize=2,
                 label=curve.scorer,
             )
+        if max(max(curve.clearness) for curve in curves) > 1:  # differences, no shares of people
+            axes.set_xscale('symlog', linthresh=0.1)
         axes.axhline(0.5, color='grey', linestyle=':', label='chance')
         axes.set(xlabel=meaning, ylabel='accuracy', title='Accuracy where the case is clear')
         axes.legend(fontsize='small')
