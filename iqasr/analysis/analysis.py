@@ -99,7 +99,7 @@ def analyse_from_options(
 
     Returns:
         The report, Markdown (empty in all processes but the first), and why scorers were left out,
-        by name.
+        by word.
 
     Raises:
         DataError: As `read_pairs`, `ask_panel` and `analyse`.

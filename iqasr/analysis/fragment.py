@@ -71,12 +71,3 @@ def range_of(comparisons: Comparisons, judge: Judge) -> list[float]:
 def rounded(number: float) -> float:
     """Keep five significant digits."""
     return float(f'{number:.5g}')
-
-
-def merged(options: Mapping[str, Any], fragment: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a fragment into the content of an option file; sections with a type are replaced."""
-    joined = dict(options)
-    for key, value in fragment.items():
-        inner = isinstance(value, Mapping) and 'type' not in value and key in options
-        joined[key] = merged(options[key], value) if inner else value
-    return joined

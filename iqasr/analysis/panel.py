@@ -38,8 +38,8 @@ class Judge:
     """By path, higher is better; NaN where it found no score."""
 
 
-def scorer_sections(words: Sequence[str]) -> list[dict[str, Any]]:
-    """Turn what a user calls scorers into sections that build them; builds nothing.
+def scorer_sections(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Find the section for each of the words that a user calls scorers by; builds nothing.
 
     Args:
         words: Each ``niqe``, ``ranker``, ..., the name of a metric of pyiqa, or a section in YAML,
@@ -48,7 +48,7 @@ def scorer_sections(words: Sequence[str]) -> list[dict[str, Any]]:
     Raises:
         OptionError: With everything that is wrong with them.
     """
-    problems, sections = Problems(), []
+    problems, sections = Problems(), {}
     check = SectionCheck(problems)
     for word in words:
         try:
@@ -57,7 +57,7 @@ def scorer_sections(words: Sequence[str]) -> list[dict[str, Any]]:
         except (ValueError, yaml.YAMLError) as error:
             problems.add(word, ' '.join(str(error).split()))
             continue
-        sections.append(check.component(word, section, SCORER_REGISTRY))
+        sections[word] = check.component(word, section, SCORER_REGISTRY)
     if problems.entries:
         raise OptionError('\n'.join(['scorers that cannot be used:', *problems.entries]))
     return sections
@@ -65,7 +65,7 @@ def scorer_sections(words: Sequence[str]) -> list[dict[str, Any]]:
 
 def ask_panel(
     images: CandidateSet,
-    sections: Sequence[Mapping[str, Any]],
+    sections: Mapping[str, Mapping[str, Any]],
     cache: Path,
     *,
     batch: int = 8,
@@ -84,7 +84,7 @@ def ask_panel(
         process: This process among those that share the work; default the only one.
 
     Returns:
-        The scorers that could do it, and why the others could not, by name.
+        The scorers that could do it, and why the others could not, by word.
 
     Raises:
         DataError: If none could.
@@ -93,8 +93,7 @@ def ask_panel(
     cache.mkdir(parents=True, exist_ok=True)
     judges: list[Judge] = []
     failures: dict[str, str] = {}
-    for section in sections:
-        name = str(section.get('metric') or section['type'])
+    for word, section in sections.items():
         reason = None
         try:
             scorer = build(SCORER_REGISTRY, section)
@@ -104,16 +103,16 @@ def ask_panel(
             reason = str(error)
         reasons = [other for other in process.gather(reason) if other]
         if reasons:
-            failures[name] = reasons[0]
-            logger.warning('%s is left out: %s', name, reasons[0])
+            failures[word] = reasons[0]
+            logger.warning('%s is left out: %s', word, reasons[0])
             continue
         if process.is_main:
             merge_parts(images.groups, scorer, table, process.world_size)
         process.barrier()
         judges.append(judge_of(scorer, section, table, [judge.name for judge in judges]))
     if not judges:
-        listing = [f'{name}: {reason}' for name, reason in failures.items()]
-        raise DataError(['no scorer could be used.', *listing])
+        listing = [f'{word}: {reason}' for word, reason in failures.items()]
+        raise DataError('\n'.join(['no scorer could be used.', *listing]))
     return judges, failures
 
 
