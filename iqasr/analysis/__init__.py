@@ -1,7 +1,7 @@
 """Stage 9: which scorers agree with people, and which are right where others are wrong?"""
 
 from iqasr.analysis.agreement import Comparisons
-from iqasr.analysis.analysis import Analysis, analyse, analyse_from_options
+from iqasr.analysis.analysis import Analysis, analyse
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
 from iqasr.analysis.combination import Combination
 from iqasr.analysis.ladder_pairs import make_ladder_pairs
@@ -16,3 +16,4 @@ from iqasr.analysis.pairs import (
 )
 from iqasr.analysis.panel import Judge, ask_panel, scorer_sections
 from iqasr.analysis.report import markdown_report, write_analysis
+from iqasr.analysis.run import analyse_from_options

@@ -1,9 +1,7 @@
 """The whole analysis: from pairs and scorers to estimates."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +11,8 @@ from iqasr.analysis.combination import Combination, combinations
 from iqasr.analysis.complementarity import Table, complementarity
 from iqasr.analysis.correlation import correlations
 from iqasr.analysis.fragment import option_fragment
-from iqasr.analysis.pairs import Pair, read_pairs
-from iqasr.analysis.panel import Judge, ask_panel, scorer_sections
-from iqasr.distributed import join_processes, leave_processes
+from iqasr.analysis.pairs import Pair
+from iqasr.analysis.panel import Judge
 
 
 @dataclass(frozen=True)
@@ -75,49 +72,3 @@ def analyse(
         reliability={what: reliability(decided, by, bootstrap) for what, by in clear.items()},
         fragment=option_fragment(decided, judges),
     )
-
-
-def analyse_from_options(
-    source: str,
-    scorers: Sequence[str],
-    output: str,
-    *,
-    least_margin: float = 0.0,
-    resamples: int = RESAMPLES,
-    batch: int = 8,
-    cpu: bool = False,
-) -> tuple[str, dict[str, str]]:
-    """Analyse in one process, or share the scoring among those that torchrun started.
-
-    Args:
-        source: As in `read_pairs`.
-        scorers: As in `scorer_sections`.
-        output: Folder for scores and results.
-        least_margin: As in `analyse`, as is `resamples`.
-        batch: As in `ask_panel`.
-        cpu: Leave the GPU alone.
-
-    Returns:
-        The report, Markdown (empty in all processes but the first), and why scorers were left out,
-        by word.
-
-    Raises:
-        DataError: As `read_pairs`, `ask_panel` and `analyse`.
-        OptionError: As `scorer_sections`.
-    """
-    from iqasr.analysis.report import write_analysis
-
-    sections, pairs = scorer_sections(scorers), read_pairs(source)
-    launcher = 'pytorch' if 'RANK' in os.environ else 'none'
-    process = join_processes(launcher, 0 if cpu else 'auto')
-    try:
-        cache = Path(output, 'scores')
-        asked = {'batch': batch, 'process': process}
-        judges, failures = ask_panel(pairs.images(), sections, cache, **asked)
-        if not process.is_main:
-            return '', failures
-        chosen = {'least_margin': least_margin, 'resamples': resamples}
-        analysis = analyse(pairs.pairs, judges, **chosen)
-        return write_analysis(analysis, Path(output)), failures
-    finally:
-        leave_processes()

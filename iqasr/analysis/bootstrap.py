@@ -45,9 +45,10 @@ class SourceBootstrap:
         names, self.source = np.unique(np.asarray(sources), return_inverse=True)
         count = len(names)
         draw = np.random.default_rng(seed_of('bootstrap', count))
-        drawn = draw.multinomial(count, np.full(count, 1 / count), size=resamples)
-        self.counts = np.vstack([np.ones(count), drawn]).astype(np.int32)
+        self.counts = np.ones((resamples + 1, count), dtype=np.uint8)
         """How often each source is in the data, row 0, and in the resamples: (R + 1, sources)."""
+        for row in self.counts[1:]:
+            row[:] = draw.multinomial(count, np.full(count, 1 / count))
         reach = np.sqrt(count / (count - 1)) * stdtrit(count - 1, 0.975)
         self.ends = ndtr([-reach, reach])
         """Quantiles of the resamples that bound an interval."""

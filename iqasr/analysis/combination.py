@@ -56,7 +56,7 @@ def equal_weights(comparisons: Comparisons) -> np.ndarray:
 def greedy(comparisons: Comparisons) -> np.ndarray:
     """Add, one by one, the scorer that helps the mean of the chosen most, while one helps."""
     z = comparisons.difference
-    chosen, reached = np.zeros(z.shape[1], dtype=bool), 0.0
+    chosen, reached = np.zeros(z.shape[1], dtype=bool), -1.0
     while not chosen.all():
         candidates = np.flatnonzero(~chosen)
         found = mean_correct(comparisons, z[:, chosen].sum(1, keepdims=True) + z[:, candidates])

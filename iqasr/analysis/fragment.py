@@ -1,6 +1,6 @@
 """A fitted ensemble as sections of an option file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np

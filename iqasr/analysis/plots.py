@@ -16,11 +16,11 @@ DOTS_PER_INCH = 150
 
 
 def write_heat_map(path: Path, table: Table, names: Sequence[str], title: str, rows: str) -> None:
-    """Draw a figure for every two scorers.
+    """Draw a share for every two scorers.
 
     Args:
         path: PNG file.
-        table: By row and column; the diagonal stays empty.
+        table: By row and column, in [0, 1]; the diagonal stays empty.
         names: Of the scorers.
         title: What is shown.
         rows: What the rows are called.
@@ -31,12 +31,10 @@ def write_heat_map(path: Path, table: Table, names: Sequence[str], title: str, r
     side = 1.6 + 0.75 * len(names)
     figure = Figure(figsize=(side + 1.2, side), layout='constrained')
     axes = figure.subplots()
-    low = min(0.0, np.nanmin(values)) if np.isfinite(values).any() else 0.0
-    image = axes.imshow(values, vmin=low, vmax=1, cmap='viridis')
+    image = axes.imshow(values, vmin=0, vmax=1, cmap='viridis')
     for (i, j), value in np.ndenumerate(values):
         if np.isfinite(value):
-            bright = (value - low) / (1 - low) > 0.6
-            colour = 'black' if bright else 'white'
+            colour = 'black' if value > 0.6 else 'white'
             axes.text(j, i, f'{value:.2f}', ha='center', va='center', color=colour)
     axes.set_xticks(range(len(names)), names, rotation=45, ha='right')
     axes.set_yticks(range(len(names)), names)
