@@ -26,6 +26,7 @@ setup(
         'opencv-python',
         'filelock',
         'lmdb',
+        'matplotlib',
         'numpy',
         'pydantic>=2',
         'pyyaml',
