@@ -21,8 +21,11 @@ Curve = list[tuple[int, float]]
 class Origin:
     """What is known about how a result came to be."""
 
-    options: dict[str, str] = field(default_factory=dict)
-    """Dotted name to value, as text: of the test, and after ``training: `` of the training."""
+    test: dict[str, str] = field(default_factory=dict)
+    """Options of the test: dotted name to value, as text."""
+
+    training: dict[str, str] = field(default_factory=dict)
+    """Options of the training, likewise."""
 
     curves: dict[str, Curve] = field(default_factory=dict)
     """By TensorBoard tag, iterations and values."""
@@ -40,16 +43,14 @@ def origin_of(results: Results) -> Origin:
     if not path.is_file():
         return Origin()
     content = read_yaml(path)
-    options = flattened(content)
     weights = (content.get('path') or {}).get('pretrain_network_g')
-    weights = resolve(weights) if weights else None
-    if weights is None or weights.parent.name != 'models':
-        return Origin(options)
-    run = weights.parents[1]
-    for file in sorted(run.glob('*.yml'))[:1]:
-        trained = flattened(read_yaml(file))
-        options |= {f'training: {name}': value for name, value in trained.items()}
-    return Origin(options, curves_in(run.parents[1] / 'tb_logger' / run.name))
+    models = resolve(weights).parent if weights else Path()
+    if models.name != 'models':
+        return Origin(flattened(content))
+    run = models.parent
+    newest = max(run.glob('*.yml'), key=lambda file: file.stat().st_mtime, default=None)
+    training = flattened(read_yaml(newest)) if newest else {}
+    return Origin(flattened(content), training, curves_in(run.parents[1] / 'tb_logger' / run.name))
 
 
 def flattened(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
@@ -72,15 +73,16 @@ def flattened(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
 def differing_options(origins: Sequence[Origin]) -> dict[str, list[str]]:
     """List the options in which runs differ: by name, the value of each run or an empty text.
 
-    Runs without options are left out of the question. The names of the runs are no difference.
+    Runs whose options are not known are no difference, nor are the names of runs.
     """
-    known = [o.options for o in origins if o.options]
-    names = list(dict.fromkeys(name for options in known for name in options))
-    return {
-        name: [o.options.get(name, '') for o in origins]
-        for name in names
-        if name not in ('name', 'training: name') and len({o.get(name) for o in known}) > 1
-    }
+    found = {}
+    for kind in ('test', 'training'):
+        options = [getattr(origin, kind) for origin in origins]
+        known = [given for given in options if given]
+        for name in dict.fromkeys(name for given in known for name in given if name != 'name'):
+            if len({given.get(name) for given in known}) > 1:
+                found[f'{kind}: {name}'] = [given.get(name, '') for given in options]
+    return found
 
 
 def curves_in(folder: Path) -> dict[str, Curve]:
@@ -90,7 +92,8 @@ def curves_in(folder: Path) -> dict[str, Curve]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder), size_guidance={'scalars': 0}).Reload()
-    return {tag: thinned(events.Scalars(tag)) for tag in sorted(events.Tags()['scalars'])}
+    tags = sorted(events.Tags()['scalars'], key=lambda tag: (not tag.startswith('losses/'), tag))
+    return {tag: thinned(events.Scalars(tag)) for tag in tags}
 
 
 def thinned(events: Sequence[Any]) -> Curve:

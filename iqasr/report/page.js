@@ -3,36 +3,34 @@
 const data = JSON.parse(document.getElementById('data').textContent);
 const arrows = { higher: ' ↑', lower: ' ↓' };
 const cell = (row, index) => row.cells[index].textContent.trim();
-const value = text => parseFloat(text.replace('−', '-'));
+const value = (row, index) => parseFloat(cell(row, index));
 const named = (root, name) => root.querySelector(`[name="${name}"]`);
 const fill = (select, texts) => select.replaceChildren(...texts.map((text, i) => new Option(text, i)));
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+function furnish(made, attributes, ...children) {
   for (const [key, text] of Object.entries(attributes)) made.setAttribute(key, text);
   made.append(...children);
   return made;
 }
-
-// ---- tables -------------------------------------------------------------------------------------
+const element = (tag, attributes = {}, ...children) => furnish(document.createElement(tag), attributes, ...children);
+const drawing = (tag, attributes, ...children) =>
+  furnish(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, ...children);
 
 function sortBy(heading) {
   const table = heading.closest('table');
   const column = heading.cellIndex;
   const descending = heading.ariaSort === 'ascending';
+  const sign = descending ? -1 : 1;
   const compare = (a, b) => {
-    const [x, y] = [value(cell(a, column)), value(cell(b, column))];
-    if (column < 2) return cell(a, column).localeCompare(cell(b, column), undefined, { numeric: true });
-    if (isNaN(x) || isNaN(y)) return (isNaN(x) - isNaN(y)) * (descending ? -1 : 1); // always last
-    return x - y;
+    if (column < 2) return sign * cell(a, column).localeCompare(cell(b, column), 'en', { numeric: true });
+    const [x, y] = [value(a, column), value(b, column)];
+    return isNaN(x) || isNaN(y) ? isNaN(x) - isNaN(y) : sign * (x - y); // no value comes last
   };
-  const rows = [...table.tBodies[0].rows].sort((a, b) => compare(a, b) * (descending ? -1 : 1));
+  const rows = [...table.tBodies[0].rows].sort(compare);
   table.tBodies[0].append(...rows);
   for (const other of heading.parentNode.cells) other.ariaSort = 'none';
   heading.ariaSort = descending ? 'descending' : 'ascending';
 }
-
-// ---- charts -------------------------------------------------------------------------------------
 
 function ticks(low, high) {
   const step = 10 ** Math.floor(Math.log10((high - low) / 2));
@@ -43,13 +41,14 @@ function ticks(low, high) {
 
 function range(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const margin = (high - low || Math.abs(high) || 1) * 0.08;
+  const margin = (high - low || Math.abs(high) || 1) * 0.12;
   return [low - margin, high + margin];
 }
 
 // Draws points (with the names of the runs) or lines; series: [{run, points: [[x, y], ...]}].
 function chart(target, series, [xLabel, yLabel], lines) {
-  const [width, height, left, bottom, top] = [640, 380, 64, 44, 24];
+  const width = Math.min(680, Math.max(300, target.clientWidth));
+  const [height, left, bottom, top] = [width * 0.6, 56, 44, 24];
   const points = series.flatMap(s => s.points);
   target.replaceChildren();
   if (!points.length) return target.append(element('p', {}, 'There are no values for this choice.'));
@@ -57,16 +56,9 @@ function chart(target, series, [xLabel, yLabel], lines) {
   const [y0, y1] = range(points.map(p => p[1]));
   const x = v => left + (v - x0) / (x1 - x0) * (width - left - 8);
   const y = v => height - bottom - (v - y0) / (y1 - y0) * (height - bottom - top);
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  const draw = (tag, attributes, text = '') => {
-    const made = document.createElementNS(svg.namespaceURI, tag);
-    for (const [key, v] of Object.entries(attributes)) made.setAttribute(key, v);
-    made.textContent = text;
-    svg.append(made);
-  };
-  svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
-  svg.setAttribute('role', 'img');
-  svg.setAttribute('aria-label', `${yLabel} against ${xLabel}`);
+  const label = `${yLabel} against ${xLabel}`;
+  const svg = drawing('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
+  const draw = (...what) => svg.append(drawing(...what));
   const short = v => String(+v.toPrecision(6));
   for (const v of ticks(x0, x1)) {
     draw('line', { x1: x(v), x2: x(v), y1: top, y2: height - bottom, class: 'grid' });
@@ -97,8 +89,6 @@ function chart(target, series, [xLabel, yLabel], lines) {
   if (lines) target.append(element('div', { class: 'legend' }, ...legend));
 }
 
-// ---- one test set -------------------------------------------------------------------------------
-
 function setUp(section, { better, means }) {
   const control = name => named(section, name);
   const label = metric => better[metric][0].toUpperCase() + (arrows[better[metric][1]] ?? '');
@@ -118,9 +108,10 @@ function setUp(section, { better, means }) {
       const view = section.querySelector(`.pictures[data-image="${row.dataset.image}"] .view`);
       if (!view) return item;
       const copies = [data.baseline, run].map(v => view.querySelector(`[data-version="${v}"]`));
-      const strip = element('div', { class: 'strip' }, ...copies.filter(Boolean).map(f => f.cloneNode(true)));
-      strip.addEventListener('click', () => openViewer(view, data.baseline, run));
-      item.append(strip);
+      const button = element('button', { class: 'compare' }, 'Compare');
+      button.addEventListener('click', () => openViewer(view, data.baseline, run));
+      const pictures = copies.filter(Boolean).map(figure => figure.cloneNode(true));
+      item.append(' ', button, element('div', { class: 'strip' }, ...pictures));
       return item;
     });
     return element('div', {}, element('h4', {}, title), element('ol', {}, ...items));
@@ -130,7 +121,7 @@ function setUp(section, { better, means }) {
     const [run, metric] = [data.runs.indexOf(control('run').value), +control('metric').value];
     const column = 3 + 2 * metric;
     const sign = better[metric][1] === 'lower' ? -1 : 1;
-    const gain = row => sign * value(cell(row, column));
+    const gain = row => sign * value(row, column);
     const sorted = rows.filter(r => +r.dataset.run === run && !isNaN(gain(r))).sort((a, b) => gain(a) - gain(b));
     const count = Math.min(3, Math.ceil(sorted.length / 2));
     const [worst, best] = better[metric][1] ? ['Worst', 'Best'] : ['Lowest', 'Highest'];
@@ -161,8 +152,7 @@ function setUp(section, { better, means }) {
   });
 }
 
-// ---- viewer: two versions over each other or side by side, zoomed and moved together --------------
-
+// Viewer: two versions over each other or side by side, zoomed and moved together.
 const viewer = document.getElementById('viewer');
 const stage = viewer.querySelector('.stage');
 const panes = [...stage.querySelectorAll('.pane')];
@@ -231,20 +221,15 @@ stage.addEventListener('pointermove', event => {
   if (stage.hasPointerCapture(event.pointerId)) move(event.movementX, event.movementY);
 });
 stage.addEventListener('keydown', event => {
-  const action = {
-    '+': () => zoom(1.5), '=': () => zoom(1.5), '-': () => zoom(1 / 1.5),
-    ArrowLeft: () => move(40, 0), ArrowRight: () => move(-40, 0),
-    ArrowUp: () => move(0, 40), ArrowDown: () => move(0, -40),
-  }[event.key];
-  if (!action) return;
+  const steps = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] };
+  const factors = { '+': 1.5, '=': 1.5, '-': 1 / 1.5 };
+  if (event.key in steps) move(...steps[event.key]);
+  else if (event.key in factors) zoom(factors[event.key]);
+  else return;
   event.preventDefault();
-  action();
 });
 
-// ---- start --------------------------------------------------------------------------------------
-
 document.querySelectorAll('.set').forEach((section, i) => setUp(section, data.sets[i]));
-document.querySelectorAll('form').forEach(form => form.method !== 'dialog' && form.addEventListener('submit', e => e.preventDefault()));
 const tag = document.querySelector('[name="tag"]');
 if (tag) {
   const tags = [...new Set(data.curves.flatMap(Object.keys))];

@@ -13,7 +13,7 @@ from iqasr.report.comparison import FEW_IMAGES, Comparison
 from iqasr.report.origin import Origin, differing_options
 from iqasr.report.pictures import PictureSize, versions_of, views
 from iqasr.report.results import Results
-from iqasr.report.table import ARROWS, limits, number
+from iqasr.report.table import ARROWS, limits, mean_difference, number
 
 
 def html_page(
@@ -42,13 +42,14 @@ def html_page(
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {'number': number, 'limits': limits}
+    environment.policies['json.dumps_kwargs'] = {'sort_keys': False}
+    environment.filters |= {'number': number, 'limits': limits, 'mean_difference': mean_difference}
     return environment.get_template('page.html').render(
         runs=[r.name for r in results],
         comparisons=comparisons,
         pictures=[pictures_of(results, c, size) for c in comparisons],
         options=differing_options(origins),
-        known_options=[bool(o.options) for o in origins],
+        options_known=all(o.test for o in origins),
         curves=any(o.curves for o in origins),
         data=plotted(comparisons, origins),
         notes=notes,

@@ -29,7 +29,7 @@ class Markup:
 
     Args:
         escape: Keeps a name from being read as markup.
-        figure: Writes what `number` and `limits` return.
+        figure: Writes numbers.
         bold: Format of what is marked.
         lay_out: From the names of the columns and the rows, all of them markup, to a table.
     """
@@ -50,51 +50,49 @@ class Markup:
         for c in comparisons:
             metrics = [self.escape(f'{m.upper()}{ARROWS[d]}') for m, d in c.better.items()]
             means = [[self.mark(number(x.mean), x.best) for x in row] for row in c.cells]
-            parts.append(self.table([c.dataset], metrics, c.runs, means))
+            parts.append(self.table(c.dataset, metrics, c.runs, means))
             if len(c.runs) > 1:
                 names = [f'{run} - {c.runs[c.baseline]}' for run in others(c.runs, c)]
                 gains = [[self.gain(cell) for cell in row] for row in others(c.cells, c)]
                 corner = f'{c.dataset}, {len(c.images)} images'
-                parts.append(self.table([corner], metrics, names, gains))
+                parts.append(self.table(corner, metrics, names, gains))
         return '\n\n'.join(parts)
 
     def table(
-        self,
-        corner: list[str],
-        metrics: list[str],
-        names: Sequence[str],
-        rows: Sequence[list[str]],
+        self, corner: str, metrics: list[str], names: Sequence[str], rows: Sequence[list[str]]
     ) -> str:
         """Put names before the rows, and lay them out."""
-        head = [*map(self.escape, corner), *metrics]
-        return self.lay_out(
-            head, [[self.escape(n), *row] for n, row in zip(names, rows, strict=True)]
-        )
+        named = [[self.escape(n), *row] for n, row in zip(names, rows, strict=True)]
+        return self.lay_out([self.escape(corner), *metrics], named)
 
     def gain(self, cell: Cell) -> str:
         """Write a difference with its interval."""
-        mean = self.mark(number(cell.difference[0], '+'), cell.verdict)
-        return f'{mean} {self.figure(limits(cell))}'
+        return f'{self.mark(mean_difference(cell), cell.verdict)} {self.figure(limits(cell))}'
 
     def mark(self, text: str, applies: bool | str) -> str:
         """Write a number, in bold if that applies."""
         return self.bold % self.figure(text) if applies else self.figure(text)
 
 
-def number(value: float, sign: str = '') -> str:
+def number(value: float, sign: str = '', digits: int = 3) -> str:
     """Write a number as all tables have it; a dash if there is none.
 
     Example:
         >>> number(1.5), number(1.5, '+'), number(float('nan'))
         ('1.500', '+1.500', '-')
     """
-    return f'{value:{sign}.3f}' if math.isfinite(value) else '-'
+    return f'{value:{sign}.{digits}f}' if math.isfinite(value) else '-'
+
+
+def mean_difference(cell: Cell) -> str:
+    """Write a difference, with one digit more than a mean: runs are often close."""
+    return number(cell.difference[0], '+', 4)
 
 
 def limits(cell: Cell) -> str:
     """Write the interval of a difference."""
     _, low, high = cell.difference
-    return f'[{number(low, "+")}, {number(high, "+")}]'
+    return f'[{number(low, "+", 4)}, {number(high, "+", 4)}]'
 
 
 def others(items: Sequence[Any], comparison: Comparison) -> list[Any]:
