@@ -30,13 +30,13 @@ def main() -> None:
         parser.error('name at least one result folder')
     try:
         size = PictureSize(args.crop_px, args.whole_px, args.quality)
-        table, missing = write_report(folders, args.output, baseline=args.baseline, size=size)
+        report = write_report(folders, args.output, baseline=args.baseline, size=size)
     except (OSError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
-    page = args.output if args.output.endswith('.html') else f'{args.output}/report.html'
-    sys.stdout.write(f'{table}\n\nPage: {page}\n')
-    if missing:
-        parser.exit(2, f'{parser.prog}: ' + '\n'.join(missing) + '\n')
+    sys.stdout.write(f'{report.table}\n\nPage: {report.page}\n')
+    if report.missing:
+        parser.exit(2, f'{parser.prog}: ' + '\n'.join(report.missing) + '\n')
+    sys.stdout.write(f'Pictures: {report.page.with_name("grid.png")}\n')
 
 
 if __name__ == '__main__':

@@ -121,8 +121,8 @@ def compare_on(
     tables = [r.values(dataset) for r in results]
     images = list(tables[0])
     problems = [
-        f'{r.folder}: {dataset} has {"" if image in table else "no "}image {image}, other than '
-        f'{results[0].folder}. Compare runs of the same test set.'
+        f'{r.folder}: {dataset} has {"" if image in table else "no "}image {image}, unlike '
+        f'{results[0].folder}. Compare runs on the same test set.'
         for r, table in zip(results, tables, strict=True)
         for image in sorted(table.keys() ^ tables[0].keys())
     ]

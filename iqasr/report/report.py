@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from iqasr.checkpoint import write_text_atomically
 from iqasr.report.comparison import compare
@@ -14,13 +15,24 @@ from iqasr.report.table import LATEX, MARKDOWN
 from iqasr.validation import write_image
 
 
+class Report(NamedTuple):
+    """What has been written."""
+
+    table: str
+    """Means and differences, Markdown."""
+
+    page: Path
+    missing: list[str]
+    """What runs have not saved, one sentence each; the page leaves it out, and there is no grid."""
+
+
 def write_report(
     folders: Sequence[str | Path],
     target: str | Path,
     *,
     baseline: str | None = None,
     size: PictureSize | None = None,
-) -> tuple[str, list[str]]:
+) -> Report:
     """Compare result folders.
 
     Args:
@@ -29,10 +41,6 @@ def write_report(
             Beside it come ``<name>.md``, ``<name>.tex`` and ``grid.png``.
         baseline: Name of the run that the others are compared with; None for the first.
         size: Of the pictures in the page.
-
-    Returns:
-        The tables, Markdown; and what is missing. Images that a run has not saved are left out of
-        the page; there is a grid only if none are missing.
 
     Raises:
         DataError: If a folder is no result folder, or the runs cannot be compared.
@@ -54,4 +62,4 @@ def write_report(
     write_text_atomically(f'% Needs \\usepackage{{booktabs}}.\n{latex}\n', page.with_suffix('.tex'))
     if not missing:
         write_image(page.with_name('grid.png'), picture_grid(results))
-    return table, missing
+    return Report(table, page, missing)

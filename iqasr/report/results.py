@@ -66,22 +66,24 @@ class Results:
             raise DataError(f'{path}: is no table of iqasr/test.py ({error}).') from error
         problems = contradictions(values, self.sets[dataset])
         if problems:
-            raise DataError([f'{path}: {p}, but not summary.json. Test again.' for p in problems])
+            raise DataError(
+                [f'{path} contradicts summary.json: {p}. Test again.' for p in problems]
+            )
         return values
 
 
 def contradictions(values: dict[str, dict[str, float]], summary: dict[str, Any]) -> list[str]:
     """List what a CSV file says and the summary beside it does not."""
-    images = values.keys() ^ summary['files'].keys()
-    if images:
-        return [f'has {"" if name in values else "no "}image {name}' for name in sorted(images)]
+    differing = sorted(values.keys() ^ summary['files'].keys())
+    if differing:
+        return [f'image {n} is {"not " * (n in values)}in the summary' for n in differing]
     problems = []
     for metric, stated in summary['means'].items():
         column = np.array([row.get(metric, math.nan) for row in values.values()])
         mean = float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
         same = math.isclose(mean, stated, rel_tol=RELATIVE_TOLERANCE)
         if not same and not (math.isnan(mean) and math.isnan(stated)):
-            problems.append(f'has mean {mean:.6g} of {metric} (summary: {stated:.6g})')
+            problems.append(f'the mean of {metric} is {mean:.6g}, in the summary {stated:.6g}')
     return problems
 
 

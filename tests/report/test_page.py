@@ -25,7 +25,7 @@ def column(page, index):
 
 
 def test_click_on_a_heading_sorts_up_then_down_with_empty_cells_last(report):
-    heading = report.get_by_role('button', name='Δ PSNR')
+    heading = report.get_by_role('button', name='Δ PSNR', exact=True)
     assert column(report, 3)[:4] == [None, 4, None, 9]
     heading.click()
     assert column(report, 3) == [*range(1, 11), *[None] * 10]
@@ -35,7 +35,7 @@ def test_click_on_a_heading_sorts_up_then_down_with_empty_cells_last(report):
 
 
 def test_sorting_works_from_the_keyboard(report):
-    report.get_by_role('button', name='Δ PSNR').press('Enter')
+    report.get_by_role('button', name='Δ PSNR', exact=True).press('Enter')
     assert column(report, 3)[:3] == [1, 2, 3]
 
 

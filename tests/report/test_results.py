@@ -21,9 +21,9 @@ def test_foreign_summary_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ('table', 'message'),
     [
-        ('name,psnr\n00,1.0\n01,2.5\n', r'mean 1.75 of psnr \(summary: 1.5\)'),
-        ('name,psnr\n00,1.0\n02,2.0\n', 'has no image 01'),
-        ('name,ssim\n00,1.0\n01,2.0\n', 'mean nan of psnr'),
+        ('name,psnr\n00,1.0\n01,2.5\n', r'mean of psnr is 1\.75, in the summary 1\.5'),
+        ('name,psnr\n00,1.0\n02,2.0\n', 'image 01 is in the summary'),
+        ('name,ssim\n00,1.0\n01,2.0\n', 'mean of psnr is nan'),
         ('name,psnr\n00,high\n01,2.0\n', 'is no table'),
         ('psnr\n1\n', 'is no table'),
     ],
