@@ -33,8 +33,8 @@ function sortBy(heading) {
 }
 
 function ticks(low, high) {
-  const step = 10 ** Math.floor(Math.log10((high - low) / 2));
-  const width = [5, 2, 1].map(n => n * step).find(w => (high - low) / w >= 3) ?? step;
+  const step = 10 ** Math.floor(Math.log10(high - low));
+  const width = [2, 1, 0.5, 0.25].map(n => n * step).find(w => (high - low) / w >= 3);
   const first = Math.ceil(low / width);
   return Array.from({ length: Math.floor(high / width) - first + 1 }, (_, i) => (first + i) * width);
 }

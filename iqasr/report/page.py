@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from iqasr.report.comparison import FEW_IMAGES, Comparison
-from iqasr.report.origin import Origin, differing_options
+from iqasr.report.origin import MOST_POINTS, Origin, differing_options
 from iqasr.report.pictures import PictureSize, versions_of, views
 from iqasr.report.results import Results
 from iqasr.report.table import ARROWS, limits, mean_difference, number
@@ -56,6 +56,7 @@ def html_page(
         size=asdict(size),
         arrows=ARROWS,
         few_images=FEW_IMAGES,
+        most_points=MOST_POINTS,
     )
 
 
