@@ -60,6 +60,7 @@ function chart(target, series, [xLabel, yLabel], lines) {
   const svg = drawing('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': label });
   const draw = (...what) => svg.append(drawing(...what));
   const short = v => String(+v.toPrecision(6));
+  const shortened = name => name.length > 24 ? `${name.slice(0, 12)}…${name.slice(-11)}` : name;
   for (const v of ticks(x0, x1)) {
     draw('line', { x1: x(v), x2: x(v), y1: top, y2: height - bottom, class: 'grid' });
     draw('text', { x: x(v), y: height - bottom + 16, 'text-anchor': 'middle', class: 'quiet' }, short(v));
@@ -79,10 +80,10 @@ function chart(target, series, [xLabel, yLabel], lines) {
       continue;
     }
     const [px, py] = [x(points[0][0]), y(points[0][1])];
-    const flipped = px > width * 0.75;
+    const flipped = px > width / 2;
     above = Math.max(py + 4, above + 14);
     draw('circle', { cx: px, cy: py, r: 5, class: `run-${run % 8}` });
-    draw('text', { x: px + (flipped ? -9 : 9), y: above, 'text-anchor': flipped ? 'end' : 'start' }, data.runs[run]);
+    draw('text', { x: px + (flipped ? -9 : 9), y: above, 'text-anchor': flipped ? 'end' : 'start' }, shortened(data.runs[run]));
   }
   target.append(svg);
   const legend = series.map(s => element('span', { class: `run-${s.run % 8}` }, data.runs[s.run]));
