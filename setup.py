@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['iqasr', 'iqasr.*']),
-    package_data={'iqasr': ['weights/*']},
+    package_data={'iqasr': ['weights/*', 'report/page.html', 'report/page.css', 'report/page.js']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.1',
@@ -25,6 +25,7 @@ setup(
         'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
         'opencv-python',
         'filelock',
+        'jinja2',
         'lmdb',
         'matplotlib',
         'numpy',
@@ -36,7 +37,7 @@ setup(
         'tensorboard',
         'tqdm',
     ],
-    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff', 'spandrel', 'peft']},
+    extras_require={'dev': ['pytest', 'pytest-xdist', 'playwright', 'ruff', 'spandrel', 'peft']},
     entry_points={
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',

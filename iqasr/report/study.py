@@ -15,14 +15,12 @@ from iqasr.checkpoint import write_text_atomically
 from iqasr.data.sample_dataset import make_sample_dataset
 from iqasr.paths import project_root
 from iqasr.quality import RankerScorer
-from iqasr.randomness import seed_of
+from iqasr.report.bootstrap import interval
 from iqasr.report.grid import picture_grid
 from iqasr.report.results import read_results
 from iqasr.report.table import ARROWS
 from iqasr.scoring import score_candidates
 from iqasr.validation import write_image
-
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -178,27 +176,6 @@ def command(script: str, option_file: str, overrides: Sequence[str], *flags: str
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
-
-
-def interval(values: np.ndarray, *place: int | str) -> tuple[float, float, float]:
-    """Mean with its 95 % bootstrap interval over seeds and photographs, both resampled.
-
-    Args:
-        values: Seeds x photographs; NaN where there is no value.
-        place: Place of the draws, see `iqasr.randomness`.
-
-    Returns:
-        Mean, lower and upper end.
-    """
-    draw = np.random.default_rng(seed_of('interval', *place))
-    seeds, images = values.shape
-    rows = draw.integers(seeds, size=(RESAMPLES, seeds, 1))
-    columns = draw.integers(images, size=(RESAMPLES, 1, images))
-    resampled = values[rows, columns]
-    known = np.isfinite(resampled).sum((1, 2))
-    means = np.nansum(resampled, (1, 2))[known > 0] / known[known > 0]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(np.nanmean(values)), float(low), float(high)
 
 
 def study_tables(

@@ -4,33 +4,7 @@ import numpy as np
 import pytest
 
 from iqasr.report import study as module
-from iqasr.report.study import (
-    VARIANTS,
-    Study,
-    at_equal_gain,
-    interval,
-    run_name,
-    study_tables,
-)
-
-
-def test_interval_of_equal_values_has_no_width():
-    assert interval(np.full((3, 5), 2.0)) == (2.0, 2.0, 2.0)
-
-
-def test_interval_covers_the_mean_in_about_95_of_100_cases():
-    draw = np.random.default_rng(0)
-    covered = 0
-    for trial in range(60):
-        _, low, high = interval(draw.normal(1.0, 1.0, (1, 40)), trial)
-        covered += low <= 1.0 <= high
-    assert covered >= 52
-
-
-def test_interval_leaves_missing_values_out():
-    mean, low, high = interval(np.array([[1.0, np.nan, 3.0]]))
-    assert mean == 2.0
-    assert 1.0 <= low < high <= 3.0
+from iqasr.report.study import VARIANTS, Study, at_equal_gain, run_name, study_tables
 
 
 def test_tables_pair_seeds_and_photographs_and_mark_what_is_certain():
