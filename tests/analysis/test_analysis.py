@@ -98,7 +98,7 @@ def test_command_tells_by_its_exit_code_what_went_wrong(command, photographs, tm
     code, said = command(good, 'ranker')
     assert code == 0
     assert '| ranker | 1.000 [1.000, 1.000] |' in said.out
-    assert command(good, 'ranker', 'musiq')[0] == 1
+    assert command(good, 'ranker', '{type: RankerScorer, weights: gone.safetensors}')[0] == 1
     code, said = command('x.png,0_b.png,2,s\n', 'ranker')
     assert code == 2
     assert 'pairs.csv, line 2: x.png: there is no such file' in said.err
