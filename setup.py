@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['iqasr', 'iqasr.*']),
-    package_data={'iqasr': ['weights/*']},
+    package_data={'iqasr': ['weights/*', 'user_study/page/*']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.1',
@@ -24,8 +24,11 @@ setup(
         'pyiqa>=0.1.10',
         'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
         'opencv-python',
+        'choix',
         'filelock',
+        'jinja2',
         'lmdb',
+        'matplotlib',
         'numpy',
         'pydantic>=2',
         'pyyaml',
@@ -35,7 +38,7 @@ setup(
         'tensorboard',
         'tqdm',
     ],
-    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff', 'spandrel', 'peft']},
+    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff', 'spandrel', 'peft', 'playwright']},
     entry_points={
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',
