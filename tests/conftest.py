@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -162,3 +163,30 @@ def assert_same_weights(first: dict, second: dict) -> None:
 @pytest.fixture
 def same_weights():
     return assert_same_weights
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    """A headless browser; without one tests are skipped, unless IQASR_REQUIRE_BROWSER=1."""
+    path = shutil.which('chromium') or shutil.which('chromium-browser')
+    if path is None:
+        refuse = pytest.fail if os.environ.get('IQASR_REQUIRE_BROWSER') == '1' else pytest.skip
+        refuse('There is no chromium on the PATH; install it (Debian: apt-get install chromium).')
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A fresh page; errors on its console fail the test."""
+    errors = []
+    page = chromium.new_page(viewport={'width': 1280, 'height': 900})
+    page.on('console', lambda m: errors.append(m.text) if m.type == 'error' else None)
+    page.on('pageerror', lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert errors == []

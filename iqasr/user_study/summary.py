@@ -41,10 +41,9 @@ def analyse_study(
 
 def markdown(analysis: Analysis) -> str:
     """Write the analysis for people."""
-    left = analysis.left
-    agreement = (
-        'no pair has two votes' if analysis.agreement is None else f'{analysis.agreement:.3f}'
-    )
+    left, agreement = analysis.left, 'unknown, no pair has two votes'
+    if analysis.agreement is not None:
+        agreement = f'{analysis.agreement:.3f}'
     included = [rater for rater in analysis.raters if rater.included]
     strengths = [
         f'| {s.method} | {s.strength:+.2f} | [{s.low:+.2f}, {s.high:+.2f}] |'
@@ -72,8 +71,7 @@ def markdown(analysis: Analysis) -> str:
         '',
         'Wilson intervals, for independent votes.',
         '',
-        '- Agreement between raters (Krippendorff alpha, 0 is chance): '
-        f'{"no pair has two votes" if agreement is None else f"{agreement:.3f}"}',
+        '- Agreement between raters (Krippendorff alpha, 0 is chance): ' + agreement,
         f'- The left (or upper) image was chosen in {left.rate:.1%} of votes, {interval(left)}',
         '',
         *rater_table(analysis.raters),
