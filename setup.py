@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['iqasr', 'iqasr.*']),
-    package_data={'iqasr': ['weights/*', 'report/page.html', 'report/page.css', 'report/page.js']},
+    package_data={'iqasr': ['weights/*', 'report/page.*', 'user_study/page/*']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.1',
@@ -24,6 +24,7 @@ setup(
         'pyiqa>=0.1.10',
         'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
         'opencv-python',
+        'choix',
         'filelock',
         'jinja2',
         'lmdb',
