@@ -11,8 +11,7 @@ import torch
 from tqdm import tqdm
 
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
-from iqasr.data.image_files import decode_rgb
-from iqasr.data.quality_rows import QualityRow, RowWriter, content_hash, read_rows, write_rows
+from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.distributed import Process, join_processes, leave_processes
 from iqasr.quality import PyIQAScorer, QualityScorer
 from iqasr.registry import SCORER_REGISTRY, build
@@ -35,7 +34,7 @@ def score_candidates(
     scored is kept beside `out`, in ``<out>.rank<k>``, until the table is complete.
 
     Args:
-        source: Folder or LMDB, as `open_candidates` takes it.
+        source: Folder or store, as `open_candidates` takes it.
         scorer: The scorer.
         out: The table, CSV; default ``quality_<scorer>.csv`` inside `source`. Rows of other
             scorers in it are kept.
@@ -187,14 +186,13 @@ def score_group(
     for name, file in zip(group.names, group.files, strict=True):
         if file is None:
             continue
-        data = candidates.read(file)
-        digest = content_hash(data)
+        digest = candidates.reader.content_hash(file)
         row = known.get((group.key, name))
         if row is None or row.content_hash != digest:
             identity = (group.key, name, scorer.name, scorer.version, digest)
             row = QualityRow(*identity, math.nan, *scorer.score_range)
             stale.append(file)
-            images.append(decode_rgb(data, candidates.where(file)))
+            images.append(candidates.image(file))
         rows[file] = row
     places = [candidates.where(file) for file in stale]
     qualities = score_images(images, places, scorer, batch=batch, device=device)

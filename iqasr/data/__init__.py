@@ -1,9 +1,10 @@
-"""Stage 1, data: an image and its candidate ground truths, from folders or LMDB."""
+"""Stage 1, data: an image and its candidate ground truths, from folders, LMDB or raw store."""
 
 from iqasr.data import (
     candidate_folders,
     candidates,
     checks,
+    crop,
     hggt,
     image_files,
     lmdb_reader,
@@ -13,5 +14,10 @@ from iqasr.data import (
     pair_checks,
     quality_rows,
     quality_table,
+    raw_pairs,
+    raw_reader,
+    raw_store,
+    readers,
     sample_dataset,
+    store_sources,
 )

@@ -1,6 +1,6 @@
 """Crops of originals with one of their candidate ground truths, or all of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,47 +10,13 @@ from torch.utils.data import Dataset
 
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.checks import check_candidates
-from iqasr.data.image_files import DataError, decode_rgb
+from iqasr.data.crop import Crop
+from iqasr.data.image_files import DataError
 from iqasr.data.quality_table import QualityTable
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.randomness import generator_at
 from iqasr.registry import DATASET_REGISTRY
 from iqasr.sampling.base import GTSampler, perplexity
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A square of an image, then mirrored left to right, upside down, transposed: if so drawn."""
-
-    top: int
-    left: int
-    size: int
-    hflip: bool
-    vflip: bool
-    transpose: bool
-
-    def of(self, image: np.ndarray) -> Tensor:
-        """Cut the crop out of ``(H, W, 3)``, which is reflected where the crop leaves it.
-
-        Returns:
-            A copy, :math:`(3, size, size)`.
-        """
-        rows = reflected(self.top, self.size, image.shape[0])[:: -1 if self.vflip else 1]
-        columns = reflected(self.left, self.size, image.shape[1])[:: -1 if self.hflip else 1]
-        crop = image.take(rows, axis=0).take(columns, axis=1)
-        crop = crop.transpose((2, 1, 0) if self.transpose else (2, 0, 1))
-        return torch.from_numpy(np.ascontiguousarray(crop))
-
-
-def reflected(start: int, size: int, length: int) -> np.ndarray:
-    """List positions from `start` on, reflected at the ends of [0, length), the ends once.
-
-    Example:
-        >>> reflected(-2, 8, 4).tolist()
-        [2, 1, 0, 1, 2, 3, 2, 1]
-    """
-    last = length - 1
-    return abs((np.arange(start, start + size) + last) % max(1, 2 * last) - last)
 
 
 @DATASET_REGISTRY.register()
@@ -169,7 +135,7 @@ class MultiGTDataset(Dataset):
             DataError: If an image is broken, too small, or not of the size of its original.
         """
         group = self.candidates.groups[index]
-        original = self._decode(group.files[0])
+        original = self._image(group.files[0])
         crop, top, left = self._draw_crop(original.shape, generator)
         region = replace(
             crop, top=crop.top - top, left=crop.left - left, size=self.gt_size + self.margin
@@ -202,7 +168,7 @@ class MultiGTDataset(Dataset):
         return {'candidates': candidates, 'allowed': allowed}
 
     def _crop_of(self, group: Group, choice: int, original: np.ndarray, crop: Crop) -> Tensor:
-        image = original if choice == 0 else self._decode(group.files[choice])
+        image = original if choice == 0 else self._image(group.files[choice])
         if image.shape != original.shape:
             raise DataError(
                 f'{self.candidates.where(group.files[choice])}: its size differs from that of its '
@@ -226,10 +192,10 @@ class MultiGTDataset(Dataset):
         )
         return crop, int(uniform[5] * steps) * self.scale, int(uniform[6] * steps) * self.scale
 
-    def _decode(self, file: str) -> np.ndarray:
+    def _image(self, file: str) -> np.ndarray:
         where = self.candidates.where(file)
         try:
-            image = decode_rgb(self.candidates.read(file), where)
+            image = self.candidates.image(file)
         except ValueError as error:
             raise DataError(str(error)) from error
         if min(image.shape[:2]) < self.gt_size:
