@@ -11,6 +11,7 @@ from iqasr.data.image_files import DataError
 from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.pair_checks import check_pairs, check_store_pairs
+from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
 from iqasr.data.raw_pairs import RawPairs
 from iqasr.data.raw_reader import is_raw
@@ -64,7 +65,7 @@ def build_choice(options: Options, process: Process) -> GTChoice | None:
     if options.sampling is None:
         return None
     quality = options.quality
-    if quality is None or quality.table is not None:
+    if quality is None or not quality.online:
         return GTChoice(build_sampler(options))
     scorer: QualityScorer = build(SCORER_REGISTRY, quality.scorer)
     sizes = [section.get('gt_size', 0) for section in options.datasets_of('train').values()]
@@ -157,7 +158,9 @@ def injected(options: Options) -> tuple[Any, ...]:
     table = None
     if quality is not None and quality.table is not None:
         table = QualityTable.read(resolve(quality.table), quality.scorer)
-    online = quality is not None and quality.table is None
+    elif quality is not None and quality.map is not None:
+        table = QualityMap.read(resolve(quality.map), quality.scorer)
+    online = quality is not None and quality.online
     norm = 'none' if quality is None else quality.norm
     return options.scale, build_sampler(options), table, norm, online
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -49,10 +49,7 @@ def score_candidates(
         DataError: If the data set cannot be read.
         ValueError: If the scorer needs a reference or refuses an image, or `batch` is below 1.
     """
-    if scorer.needs_reference:
-        raise ValueError(f'{scorer.name}: compares with a reference; choose a no-reference scorer.')
-    if batch < 1:
-        raise ValueError(f'batch is {batch}; use 1 or more images per call.')
+    refuse_scorer(scorer, batch)
     process = process or Process()
     table = Path(out or Path(source, f'quality_{scorer.name}.csv'))
     table.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +62,18 @@ def score_candidates(
     return table
 
 
+def refuse_scorer(scorer: QualityScorer, batch: int) -> None:
+    """Refuse a scorer that cannot score candidates, and an empty batch.
+
+    Raises:
+        ValueError: If it needs a reference, or `batch` is below 1.
+    """
+    if scorer.needs_reference:
+        raise ValueError(f'{scorer.name}: compares with a reference; choose a no-reference scorer.')
+    if batch < 1:
+        raise ValueError(f'batch is {batch}; use 1 or more images per call.')
+
+
 def score_from_options(
     source: str,
     name: str,
@@ -73,20 +82,22 @@ def score_from_options(
     *,
     batch: int = 8,
     cpu: bool = False,
+    score: Callable[..., Path] = score_candidates,
 ) -> Path:
-    """Score as `score_candidates`, in one process or as one of those that torchrun started.
+    """Score, in one process or as one of those that torchrun started.
 
     Args:
         source: As in `score_candidates`, as are `out` and `batch`.
         name: As in `scorer_named`.
         options: As in `scorer_named`.
         cpu: Leave the GPU alone.
+        score: `score_candidates`, or `iqasr.map_scoring.score_map` with its crops.
     """
     scorer = scorer_named(name, options)
     launcher = 'pytorch' if 'RANK' in os.environ else 'none'
     process = join_processes(launcher, 0 if cpu else 'auto')
     try:
-        return score_candidates(source, scorer, out, batch=batch, process=process)
+        return score(source, scorer, out, batch=batch, process=process)
     finally:
         leave_processes()
 

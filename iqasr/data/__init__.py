@@ -12,6 +12,7 @@ from iqasr.data import (
     loader,
     multi_gt_dataset,
     pair_checks,
+    quality_map,
     quality_rows,
     quality_table,
     raw_pairs,

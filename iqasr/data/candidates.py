@@ -69,7 +69,8 @@ def open_candidates(
 
     Args:
         root: An LMDB or raw store made by ``scripts/create_lmdb.py``, a folder that holds
-            ``original`` and one folder per kind of candidate, or one whose ``images`` (or ``images/<set>``) does.
+            ``original`` and one folder per kind of candidate, or one whose ``images`` (or
+            ``images/<set>``) does.
         labels: Folder of the human judgements (``A``, ``B``, ``C``, below ``<set>`` where there are
             sets); default ``<root>/labels`` where it exists.
         allow_missing: Leave candidates that are not there out, instead of refusing the set.

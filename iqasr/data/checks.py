@@ -16,6 +16,7 @@ from iqasr.data.image_files import (
     inspect_image,
     is_image_name,
 )
+from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
 
 _BAR_AFTER_S = 2.0
@@ -28,7 +29,7 @@ def check_candidates(
     *,
     min_size: int = 1,
     decode: bool = False,
-    table: QualityTable | None = None,
+    table: QualityTable | QualityMap | None = None,
 ) -> list[str]:
     """Check every image of a set of candidates, several at a time.
 
@@ -38,7 +39,8 @@ def check_candidates(
         decode: Decode every image, or compare it with its checksum. Otherwise files are looked at
             by their first and last bytes, and images in a store not at all: they were when it was
             made.
-        table: Quality of all candidates; every image is read, to see that it is what was scored.
+        table: Quality of all candidates or their crops; every image is read, to see that it is what
+            was scored.
 
     Returns:
         The problems: images that `inspect_image` refuses, that are too small, that differ in size
@@ -80,11 +82,11 @@ def check_candidates(
     return problems
 
 
-def _changed(candidates: CandidateSet, group: Group, table: QualityTable) -> list[str]:
+def _changed(candidates: CandidateSet, group: Group, table: QualityTable | QualityMap) -> list[str]:
     return [
         f'{candidates.where(file)}: has changed since it was scored. {table.how_to_update}'
         for name, file in zip(group.names, group.files, strict=True)
-        if candidates.reader.content_hash(file) != table.rows[group.key][name].content_hash
+        if candidates.reader.content_hash(file) != table.content_hash(group.key, name)
     ]
 
 

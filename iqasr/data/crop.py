@@ -35,13 +35,19 @@ class Crop:
             wider = [cv2.copyMakeBorder(np.ascontiguousarray(p), *edges) for p in planes]
             top, left = max(0, self.top) - rows.start, max(0, self.left) - columns.start
             planes = np.stack(wider)[:, top : top + self.size, left : left + self.size]
-        return self.turn(torch.from_numpy(np.ascontiguousarray(planes)))
+        return turned(torch.from_numpy(np.ascontiguousarray(planes)), *self.turns)
 
-    def turn(self, crop: Tensor) -> Tensor:
-        """Mirror and transpose a crop, :math:`(..., size, size)`, as drawn."""
-        mirrored = [axis for axis, drawn in ((-2, self.vflip), (-1, self.hflip)) if drawn]
-        crop = crop.flip(mirrored) if mirrored else crop
-        return crop.transpose(-2, -1).contiguous() if self.transpose else crop
+    @property
+    def turns(self) -> tuple[bool, bool, bool]:
+        """Whether it is mirrored left to right, upside down, and transposed."""
+        return self.hflip, self.vflip, self.transpose
+
+
+def turned(crop: Tensor, hflip: bool, vflip: bool, transpose: bool) -> Tensor:
+    """Mirror a crop, :math:`(3, size, size)`, left to right, upside down, then transpose it."""
+    mirrored = [axis for axis, drawn in ((-2, vflip), (-1, hflip)) if drawn]
+    crop = crop.flip(mirrored) if mirrored else crop
+    return crop.transpose(-2, -1).contiguous() if transpose else crop
 
 
 def reflected(start: int, size: int, length: int) -> np.ndarray:
