@@ -5,6 +5,7 @@ from iqasr.data import (
     candidates,
     checks,
     crop,
+    folder_index,
     hggt,
     image_files,
     lmdb_reader,

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from iqasr.data.candidate_folders import read_folders
+from iqasr.data.folder_index import read_indexed
 from iqasr.data.hggt import Label
 from iqasr.data.image_files import DataError
-from iqasr.data.lmdb_reader import LmdbReader, read_index
+from iqasr.data.lmdb_reader import GROUP_FIELDS, LmdbReader, read_index
 from iqasr.data.raw_reader import is_raw, open_raw
-from iqasr.data.readers import FileReader, Reader
+from iqasr.data.readers import Reader
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ def open_candidates(
         else:
             reader, entries = LmdbReader(root), read_index(root)
         return CandidateSet(root, [_group_of(entry) for entry in entries], reader)
-    rows = read_folders(root, labels, allow_missing=allow_missing)
-    return CandidateSet(root, [Group(*row) for row in rows], FileReader())
+    reader = read_indexed(root, labels, allow_missing=allow_missing)
+    entries = (dict(zip(GROUP_FIELDS, row, strict=True)) for row in reader.rows)
+    return CandidateSet(root, [_group_of(entry) for entry in entries], reader)
 
 
 def is_store(root: str) -> bool:

@@ -15,7 +15,7 @@ from iqasr.data.readers import EncodedReader
 
 DATA, META_INFO, GROUPS = 'data.mdb', 'meta_info.txt', 'groups.json'
 
-_GROUP_FIELDS = ('key', 'names', 'files', 'labels', 'votes')
+GROUP_FIELDS = ('key', 'names', 'files', 'labels', 'votes')
 _META_INFO_LINE = re.compile(r'([^.]+)\.\w+ \((\d+),(\d+)')
 
 _environments: dict[str, tuple[int, lmdb.Environment]] = {}
@@ -190,7 +190,7 @@ def _read_groups(path: str) -> list[dict[str, Any]]:
     try:
         with open(os.path.join(path, GROUPS), encoding='utf-8') as file:
             groups = json.load(file)['groups']
-        return [{field: group[field] for field in _GROUP_FIELDS} for group in groups]
+        return [{field: group[field] for field in GROUP_FIELDS} for group in groups]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f'{os.path.join(path, GROUPS)}: not readable ({error}). Create the LMDB again.'
