@@ -63,6 +63,8 @@ def reflected(start: int, size: int, length: int) -> np.ndarray:
 
 def _span(start: int, size: int, length: int) -> tuple[slice, int, int]:
     """Find the part of [0, length) that is shown, and how far it is left before and behind."""
+    if start >= 0 and start + size <= length:
+        return slice(start, start + size), 0, 0
     shown = reflected(start, size, length)
     part = slice(int(shown.min()), int(shown.max()) + 1)
     return part, max(0, -start), max(0, start + size - length)
