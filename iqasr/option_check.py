@@ -232,18 +232,21 @@ class OptionCheck(SectionCheck):
     def quality(self) -> None:
         """Check where quality comes from."""
         quality = self.options.quality
-        if quality.table is not None and isinstance(quality.scorer, dict):
+        if quality.table is not None and quality.map is not None:
+            self.problems.add('quality', 'give a table or a map, not both.')
+        if not quality.online and isinstance(quality.scorer, dict):
             self.problems.add(
-                'quality.scorer', 'with a table, give the name of one of its scorers, or nothing.'
+                'quality.scorer',
+                'with a table or map, give the name of one of its scorers, or nothing.',
             )
-        if quality.table is None:
+        if quality.online:
             if not isinstance(quality.scorer, dict):
-                self.problems.add('quality', 'give a table, or a scorer as {type: ...}.')
+                self.problems.add('quality', 'give a table, a map, or a scorer as {type: ...}.')
                 return
             quality.scorer = self.component('quality.scorer', quality.scorer, SCORER_REGISTRY)
             self.refuse_chance('quality.scorer', quality.scorer)
             if quality.norm == 'zscore_dataset':
-                self.problems.add('quality.norm', 'zscore_dataset needs a table.')
+                self.problems.add('quality.norm', 'zscore_dataset needs a table or map.')
 
     def refuse_chance(self, path: str, scorer: Mapping[str, Any]) -> None:
         """Refuse an ensemble that draws a member where the same image must score the same."""

@@ -50,13 +50,20 @@ class LoaderOptions(Section):
 class QualityOptions(Section):
     """Where the quality of the candidate ground truths comes from.
 
-    With ``table``, from a file made by scripts/score_candidates.py, one number per image; without,
-    from ``scorer``, which then scores every candidate of the training crop itself.
+    From a file made by scripts/score_candidates.py: ``table``, one number per image, or ``map``,
+    one per crop; without, from ``scorer``, which then scores every candidate of the training crop
+    itself.
     """
 
     table: str | None = None
+    map: str | None = None
     scorer: str | dict[str, Any] | None = None
     norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none'
+
+    @property
+    def online(self) -> bool:
+        """Whether crops are scored while training."""
+        return self.table is None and self.map is None
 
 
 class TrainOptions(Section):

@@ -23,8 +23,8 @@ class QualityTable:
     version: str
     score_range: tuple[float, float]
     """Worst and best quality to expect from the scorer."""
-    rows: dict[str, dict[str, QualityRow]]
-    """By key and candidate."""
+    by_key: dict[str, dict[str, QualityRow]]
+    """Its lines by key and candidate."""
 
     @classmethod
     def read(cls, path: str, scorer: str | None = None) -> 'QualityTable':
@@ -75,7 +75,7 @@ class QualityTable:
         Raises:
             ValueError: If these are not the candidates that were scored.
         """
-        rows = self.rows.get(key, {})
+        rows = self.by_key.get(key, {})
         if rows.keys() != set(names):
             raise ValueError(
                 f"{self.path}: was made for other data: the candidates of '{key}' are "
@@ -83,6 +83,14 @@ class QualityTable:
                 f'{self.how_to_update}'
             )
         return torch.tensor([rows[name].quality for name in names])
+
+    def rows(self, key: str, names: Sequence[str]) -> Tensor:
+        """Look up as `row`, :math:`(1, K)`: one row for all crops of an image."""
+        return self.row(key, names)[None]
+
+    def content_hash(self, key: str, name: str) -> str:
+        """Look up the hash of the image file that was scored."""
+        return self.by_key[key][name].content_hash
 
     @property
     def how_to_update(self) -> str:
@@ -101,7 +109,7 @@ class QualityTable:
 
     @cached_property
     def _finite(self) -> Tensor:
-        qualities = [row.quality for rows in self.rows.values() for row in rows.values()]
+        qualities = [row.quality for rows in self.by_key.values() for row in rows.values()]
         quality = torch.tensor(qualities, dtype=torch.float64)
         return quality[quality.isfinite()]
 

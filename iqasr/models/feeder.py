@@ -53,7 +53,7 @@ class Feeder:
         device, scale = self.process.device, self.options.scale
         if self.degradation is None:
             lq, gt = (data[key].to(device, non_blocking=True) for key in ('lq', 'gt'))
-            return lq, gt, {}
+            return *(from_uint8(i) if i.dtype == torch.uint8 else i for i in (lq, gt)), {}
         generator = generator_at(self.seed, 'degrade', place, self.process.rank)
         gt, log = self.choice(data, generator, device)
         original = from_uint8(data['original'].to(device, non_blocking=True))
