@@ -15,6 +15,7 @@ from iqasr.option_types import (
     find_scheduler,
 )
 from iqasr.options import (
+    RECOGNISED,
     GuardOptions,
     LoaderOptions,
     OptionError,
@@ -25,7 +26,6 @@ from iqasr.options import (
     read_yaml,
 )
 from iqasr.registry import (
-    ARCH_REGISTRY,
     DATASET_REGISTRY,
     DEGRADATION_REGISTRY,
     GT_SAMPLER_REGISTRY,
@@ -92,9 +92,7 @@ class OptionCheck(SectionCheck):
             names = [section.get('name', key) for key, section in sets]
             for name in sorted({name for name in names if names.count(name) > 1}):
                 self.problems.add('datasets', f"two are called '{name}'; rename one.")
-        options.network_g = self.component('network_g', options.network_g, ARCH_REGISTRY)
-        if options.network_d is not None:
-            options.network_d = self.component('network_d', options.network_d, ARCH_REGISTRY)
+        self.networks()
         self.candidates()
         for key, section in options.val.metrics.items():
             options.val.metrics[key] = self.metric(f'val.metrics.{key}', section)
@@ -105,6 +103,17 @@ class OptionCheck(SectionCheck):
         if self.phase == 'train':
             self.training()
         self.adapters()
+
+    def networks(self) -> None:
+        """Check the networks; one that nothing is said of must have weights to tell it by."""
+        options = self.options
+        if options.network_g != RECOGNISED:
+            options.network_g = self.network('network_g', options.network_g)
+        elif options.path.pretrain_network_g is None:
+            reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
+            self.problems.add('network_g', reason)
+        if options.network_d is not None:
+            options.network_d = self.network('network_d', options.network_d)
 
     def _is_basicsr_model(self) -> bool:
         return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}

@@ -164,7 +164,7 @@ def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> N
     profile.check_layers(weights)
     profile.check_base(base_hash(weights), strict=strict)
     merge_lora(network, scale=0)
-    network.requires_grad_(False)
     layers = adaptable_layers(network)
+    network.requires_grad_(False)
     for name, (a, b) in profile.adapters.items():
         attach(layers[name], a, b, profile.alpha)
