@@ -59,7 +59,17 @@ def save_safetensors(
     Raises:
         CheckpointError: If the file cannot be written; what was there before stays.
     """
-    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+    write_bytes_atomically(
+        save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata), path
+    )
+
+
+def write_bytes_atomically(content: bytes, path: Path) -> None:
+    """Write a file so that `path` holds either its old content or all of the new one.
+
+    Raises:
+        CheckpointError: If it cannot be written; what was there before stays.
+    """
     temporary = path.with_name(f'.{path.name}.partial')
     try:
         with temporary.open('wb') as file:
@@ -171,13 +181,7 @@ def load_network(
 
 
 def account_of(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], fitting: int) -> str:
-    """Say which weights fit a network and which do not; empty if all do.
-
-    Args:
-        weights: Those of a file.
-        own: Those of the network.
-        fitting: How many fit.
-    """
+    """Say which weights of a file fit a network's own and which do not; empty if all do."""
     shapes = {k: (tuple(v.shape), tuple(own[k].shape)) for k, v in weights.items() if k in own}
     findings = {
         'missing': sorted(own.keys() - weights.keys()),
@@ -288,9 +292,7 @@ class CheckpointFolder:
 def write_text_atomically(text: str, path: Path) -> None:
     """Write a small text file so that it is never half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.partial')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)
+    write_bytes_atomically(text.encode(), path)
 
 
 def write_json(content: Any, path: Path) -> None:

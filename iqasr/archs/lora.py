@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from iqasr.archs.lora_options import LoRAOptions, adaptable_layers, select_layers
 
@@ -102,13 +103,21 @@ def add_lora(
     if lora_layers(network):
         raise ValueError(f'{type(network).__name__} has adapters already; merge them first.')
     ranks, layers = select_layers(network, options), adaptable_layers(network)
-    network.requires_grad_(False)
+    freeze(network)
     for name, rank in ranks.items():
         weight = layers[name].weight
         bound = weight[0].numel() ** -0.5
         a = torch.empty(rank, weight[0].numel()).uniform_(-bound, bound, generator=generator)
         attach(layers[name], a, torch.zeros(len(weight), rank), options.alpha)
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def freeze(network: nn.Module, frozen: bool = True) -> None:
+    """Keep weights from being trained and statistics of batches from being updated; or not."""
+    network.requires_grad_(not frozen)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            module.track_running_stats = not frozen
 
 
 def attach(layer: nn.Module, a: Tensor, b: Tensor, alpha: float) -> None:
@@ -204,4 +213,4 @@ def merge_lora(network: nn.Module, scale: float = 1.0) -> None:
         layer.base_weight.copy_(layer.adapted_weight(scale))
         del layer.lora_a, layer.lora_b, layer.lora_alpha, layer.lora_scale
         layer.__class__ = PLAIN[type(layer)]
-    network.requires_grad_(True)
+    freeze(network, False)

@@ -44,8 +44,7 @@ def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
     """Find the layers that can be adapted, in the network's order.
 
     Left out are subclasses, since they may use their weight in ways of their own; grouped
-    convolutions, whose weight is not one matrix; and layers that do not train, since a network
-    computes their weight from others (SPAN).
+    convolutions, whose weight is not one matrix; and layers that do not train.
     """
     return {
         name: module
@@ -54,6 +53,11 @@ def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
         and getattr(module, 'groups', 1) == 1
         and module.weight.requires_grad
     }
+
+
+def is_derived(key: str) -> bool:
+    """Tell weights that a network computes from others, in evaluation mode, by name (SPAN)."""
+    return '.eval_conv.' in key
 
 
 def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.archs.lora_options import is_derived
 from iqasr.archs.sizes import SizeRequirements
 from iqasr.registry import ARCH_REGISTRY, build, nearest
 
@@ -187,12 +188,18 @@ def basicsr_section(found: 'ModelDescriptor') -> dict[str, Any]:
 
 
 def prepared(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
-    """Note on a network which sizes of input it takes, and keep it from changing its input."""
+    """Make a network of spandrel train like any other.
+
+    It notes which sizes of input it takes, leaves its input as it is, and does not count weights as
+    trained that it computes from others.
+    """
     sizes = found.size_requirements
     network.size_requirements = SizeRequirements(
         max(1, sizes.minimum), sizes.multiple_of, sizes.square
     )
     network.register_forward_pre_hook(copy_of_input)  # RCAN multiplies its input in place
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not is_derived(name))
     return network.train()
 
 
@@ -214,7 +221,7 @@ def differs_when_reloaded(network: nn.Module, lq: Tensor) -> str | None:
         the same.
     """
     found = recognise(network.state_dict(), type(network).__name__).model.eval()
-    if torch.allclose(found(lq), network(lq), atol=1e-5):
+    if torch.allclose(found(lq.clone()), network(lq), atol=1e-5):
         return None
     own, read = getattr(network, 'hyperparameters', {}), found.hyperparameters
     return ', '.join(f'{k} {v}, read as {read.get(k)}' for k, v in own.items() if read.get(k) != v)
