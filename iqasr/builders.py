@@ -26,6 +26,7 @@ from iqasr.registry import (
 )
 from iqasr.sampling import GTSampler
 from iqasr.sampling.choice import GTChoice
+from iqasr.term_check import needs
 
 logger = logging.getLogger('iqasr')
 
@@ -143,7 +144,9 @@ def injected(options: Options) -> tuple[Any, ...]:
         table = QualityTable.read(resolve(quality.table), quality.scorer)
     online = quality is not None and quality.table is None
     norm = 'none' if quality is None else quality.norm
-    return options.scale, build_sampler(options), table, norm, online
+    terms = options.train.terms.values() if options.train is not None else ()
+    negatives = any(needs(section, 'negative') for section in terms)
+    return options.scale, build_sampler(options), table, norm, online, negatives
 
 
 def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:

@@ -38,6 +38,7 @@ from iqasr.registry import (
 )
 from iqasr.schema import Problems, check_section, schema_of
 from iqasr.section_check import SectionCheck
+from iqasr.term_check import check_terms
 
 
 def load_options(
@@ -136,7 +137,7 @@ class OptionCheck(SectionCheck):
                 'train.scheduler', train.scheduler, find_scheduler, 'optimizer'
             )
         self.adversary(train)
-        self.base(train)
+        check_terms(self.options, self.problems)
         if self.options.datasets_of('val') and self.options.val.val_freq is None:
             self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
 
@@ -148,18 +149,6 @@ class OptionCheck(SectionCheck):
             self.problems.add('lora', 'is for training only; test a network in models/, merged.')
         elif self.options.path.pretrain_network_g is None:
             self.problems.add('path.pretrain_network_g', 'is required by lora: what to adapt.')
-
-    def base(self, train: TrainOptions) -> None:
-        """Check that there is a base for the terms that compare with it."""
-        terms = dict(iter(LOSS_REGISTRY))
-        for key, section in train.terms.items():
-            needs_base = getattr(terms.get(section.get('type')), 'needs_base', False)
-            if needs_base and self.options.path.pretrain_network_g is None:
-                self.problems.add(
-                    'path.pretrain_network_g',
-                    f'is required by train.{key}_opt: what to stay near. Give the weights to start '
-                    'from, or remove that term.',
-                )
 
     def adversary(self, train: TrainOptions) -> None:
         """Check that adversarial training has all its parts, or none."""
