@@ -184,7 +184,7 @@ def test_training_with_all_terms_continues_exactly(
         judged_options['datasets']['train'] |= {'gt_size': 64, 'margin': 0}
         judged_options['quality'] = {'scorer': {'type': 'RankerScorer'}}
     assert train(judged_options) == 0
-    values = [float(v) for v in re.findall(r'l_negative (\S+)', capsys.readouterr().err)]
+    values = [float(v) for v in re.findall(r'l_negative ([^\s,]+)', capsys.readouterr().err)]
     assert min(values) < 0
     whole = weights_of(judged_options, 4)
     judged_options['train']['total_iter'] = 2
