@@ -35,10 +35,14 @@ setup(
         'safetensors',
         'scikit-image',
         'scipy',
+        'spandrel>=0.4',
         'tensorboard',
         'tqdm',
     ],
-    extras_require={'dev': ['pytest', 'pytest-xdist', 'playwright', 'ruff', 'spandrel', 'peft']},
+    extras_require={
+        'dev': ['pytest', 'pytest-xdist', 'playwright', 'ruff', 'peft', 'onnx', 'onnxruntime'],
+        'export': ['onnx', 'onnxruntime'],
+    },
     entry_points={
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',

@@ -29,6 +29,7 @@ from iqasr.registry import (
 )
 from iqasr.sampling import GTSampler
 from iqasr.sampling.choice import GTChoice
+from iqasr.term_check import needs
 
 logger = logging.getLogger('iqasr')
 
@@ -162,7 +163,9 @@ def injected(options: Options) -> tuple[Any, ...]:
         table = QualityMap.read(resolve(quality.map), quality.scorer)
     online = quality is not None and quality.online
     norm = 'none' if quality is None else quality.norm
-    return options.scale, build_sampler(options), table, norm, online
+    terms = options.train.terms.values() if options.train is not None else ()
+    negatives = any(needs(section, 'negative') for section in terms)
+    return options.scale, build_sampler(options), table, norm, online, negatives
 
 
 def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:

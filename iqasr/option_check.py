@@ -15,6 +15,7 @@ from iqasr.option_types import (
     find_scheduler,
 )
 from iqasr.options import (
+    RECOGNISED,
     GuardOptions,
     LoaderOptions,
     OptionError,
@@ -25,7 +26,6 @@ from iqasr.options import (
     read_yaml,
 )
 from iqasr.registry import (
-    ARCH_REGISTRY,
     DATASET_REGISTRY,
     DEGRADATION_REGISTRY,
     GT_SAMPLER_REGISTRY,
@@ -38,6 +38,7 @@ from iqasr.registry import (
 )
 from iqasr.schema import Problems, check_section, schema_of
 from iqasr.section_check import SectionCheck
+from iqasr.term_check import check_terms
 
 
 def load_options(
@@ -92,9 +93,7 @@ class OptionCheck(SectionCheck):
             names = [section.get('name', key) for key, section in sets]
             for name in sorted({name for name in names if names.count(name) > 1}):
                 self.problems.add('datasets', f"two are called '{name}'; rename one.")
-        options.network_g = self.component('network_g', options.network_g, ARCH_REGISTRY)
-        if options.network_d is not None:
-            options.network_d = self.component('network_d', options.network_d, ARCH_REGISTRY)
+        self.networks()
         self.candidates()
         for key, section in options.val.metrics.items():
             options.val.metrics[key] = self.metric(f'val.metrics.{key}', section)
@@ -105,6 +104,17 @@ class OptionCheck(SectionCheck):
         if self.phase == 'train':
             self.training()
         self.adapters()
+
+    def networks(self) -> None:
+        """Check the networks; one that nothing is said of must have weights to tell it by."""
+        options = self.options
+        if options.network_g != RECOGNISED:
+            options.network_g = self.network('network_g', options.network_g)
+        elif options.path.pretrain_network_g is None:
+            reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
+            self.problems.add('network_g', reason)
+        if options.network_d is not None:
+            options.network_d = self.network('network_d', options.network_d)
 
     def _is_basicsr_model(self) -> bool:
         return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}
@@ -127,7 +137,7 @@ class OptionCheck(SectionCheck):
                 'train.scheduler', train.scheduler, find_scheduler, 'optimizer'
             )
         self.adversary(train)
-        self.base(train)
+        check_terms(self.options, self.problems)
         if self.options.datasets_of('val') and self.options.val.val_freq is None:
             self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
 
@@ -139,18 +149,6 @@ class OptionCheck(SectionCheck):
             self.problems.add('lora', 'is for training only; test a network in models/, merged.')
         elif self.options.path.pretrain_network_g is None:
             self.problems.add('path.pretrain_network_g', 'is required by lora: what to adapt.')
-
-    def base(self, train: TrainOptions) -> None:
-        """Check that there is a base for the terms that compare with it."""
-        terms = dict(iter(LOSS_REGISTRY))
-        for key, section in train.terms.items():
-            needs_base = getattr(terms.get(section.get('type')), 'needs_base', False)
-            if needs_base and self.options.path.pretrain_network_g is None:
-                self.problems.add(
-                    'path.pretrain_network_g',
-                    f'is required by train.{key}_opt: what to stay near. Give the weights to start '
-                    'from, or remove that term.',
-                )
 
     def adversary(self, train: TrainOptions) -> None:
         """Check that adversarial training has all its parts, or none."""

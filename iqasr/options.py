@@ -29,6 +29,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra='forbid')
 
 
+RECOGNISED = {'type': 'spandrel'}
+"""The section ``network_g`` of a network that is recognised from its weights."""
+
 Name = Annotated[str, Field(pattern=r'^\w[\w.+-]*$')]
 """A name that becomes part of a path."""
 
@@ -146,7 +149,7 @@ class Options(Section):
     quality: QualityOptions | None = None
     degradation: dict[str, Any] | None = None
     queue_size: int = Field(0, ge=0)
-    network_g: dict[str, Any]
+    network_g: dict[str, Any] = Field(default_factory=lambda: dict(RECOGNISED))
     lora: LoRAOptions | None = None
     network_d: dict[str, Any] | None = None
     path: PathOptions = Field(default_factory=PathOptions)

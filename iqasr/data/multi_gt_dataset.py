@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.checks import check_candidates
 from iqasr.data.crop import Crop
+from iqasr.data.hggt import ANNOTATORS, Label
 from iqasr.data.image_files import DataError
 from iqasr.data.quality_map import QualityMap, lattice
 from iqasr.data.quality_table import QualityTable
@@ -38,6 +39,7 @@ class MultiGTDataset(Dataset):
             the map's lattice.
         norm: How quality is normalised, over the candidates that may be chosen.
         online: Leave the choice to the model: return all candidates.
+        negatives: Return a candidate that people judged worse, too, and one they judged better.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
         margin: The original is cropped larger by so many pixels, so that what a degradation does
             at the edges of its input stays outside the crop; a multiple of `scale`.
@@ -60,6 +62,7 @@ class MultiGTDataset(Dataset):
         table: QualityTable | QualityMap | None = None,
         norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none',
         online: bool = False,
+        negatives: bool = False,
         dataroot_labels: str | None = None,
         margin: int = 64,
         use_hflip: bool = True,
@@ -80,6 +83,7 @@ class MultiGTDataset(Dataset):
         self.scale = scale
         self.sampler = sampler
         self.online = online
+        self.negatives = negatives
         self.margin = margin
         self.use_hflip = use_hflip
         self.use_rot = use_rot
@@ -147,6 +151,9 @@ class MultiGTDataset(Dataset):
             of the policy; ``quality``, :math:`(K,)` normalised, ``-inf`` where not allowed. Or,
             online, ``candidates``, :math:`(K, 3, G, G)` as they lie in their images, zero where not
             allowed; ``allowed``, :math:`(K,)` bool; ``turns``, :math:`(3,)` bool, `Crop.turns`.
+            With `negatives`, ``negative``, :math:`(8, G, G)`: a random negative
+            and a random positive, 3 channels each, and 255 times the share of the annotators who
+            said so, a channel each; zero where there is none.
 
         Raises:
             DataError: If an image is broken, too small, or not of the size of its original.
@@ -165,15 +172,32 @@ class MultiGTDataset(Dataset):
             'offset': torch.tensor((left, top) if crop.transpose else (top, left)),
         }
         if self.online:
-            return item | self._all(group, original, crop, self.allowed[index])
-        row = self.first[index] + place
-        choice = draw(self.cumulative[row, None], generator)[0]
-        return item | {
-            'gt': self._crop_of(group, int(choice), original, crop),
-            'choice': choice,
-            'perplexity': self.perplexity[row],
-            'quality': self.quality[row],
-        }
+            item |= self._all(group, original, crop, self.allowed[index])
+        else:
+            row = self.first[index] + place
+            choice = draw(self.cumulative[row, None], generator)[0]
+            item |= {
+                'gt': self._crop_of(group, int(choice), original, crop),
+                'choice': choice,
+                'perplexity': self.perplexity[row],
+                'quality': self.quality[row],
+            }
+        if self.negatives:
+            item['negative'] = self._judged(group, original, crop, generator)
+        return item
+
+    def _judged(
+        self, group: Group, original: np.ndarray, crop: Crop, generator: torch.Generator
+    ) -> Tensor:
+        stack = torch.zeros(8, self.gt_size, self.gt_size, dtype=torch.uint8)
+        draws = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        for place, label in enumerate((Label.NEGATIVE, Label.POSITIVE)):
+            found = [k for k, own in enumerate(group.labels) if own is label]
+            if found:
+                choice = found[int(draws[place] * len(found))]
+                stack[3 * place : 3 * place + 3] = self._crop_of(group, choice, original, crop)
+                stack[6 + place] = group.votes[choice] * 255 // len(ANNOTATORS)
+        return stack
 
     def _all(
         self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor
