@@ -71,15 +71,13 @@ class Comparison:
     def cell(self, run: int, column: int) -> Cell:
         """Summarise a run in one metric."""
         metric, better = list(self.better.items())[column]
-        mean, rivals = self.means[run, column], self.means[:, column]
-        best = False
-        if better and np.isfinite(mean):
-            best = mean == (np.nanmax if better == 'higher' else np.nanmin)(rivals)
+        mean, rivals = float(self.means[run, column]), self.means[:, column]
+        extreme = {'higher': np.fmax, 'lower': np.fmin}.get(better)
+        best = extreme is not None and mean == extreme.reduce(rivals)
         if run == self.baseline:
-            return Cell(float(mean), bool(best), None, '')
-        paired = self.differences[run, column][None]
-        difference = interval(paired, self.dataset, metric)
-        return Cell(float(mean), bool(best), difference, verdict(difference, better))
+            return Cell(mean, best, None, '')
+        difference = interval(self.differences[run, column][None], self.dataset, metric)
+        return Cell(mean, best, difference, verdict(difference, better))
 
 
 def verdict(difference: tuple[float, float, float], better: str | None) -> str:

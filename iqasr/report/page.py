@@ -13,7 +13,7 @@ from iqasr.report.comparison import FEW_IMAGES, Comparison
 from iqasr.report.origin import MOST_POINTS, Origin, differing_options
 from iqasr.report.pictures import PictureSize, versions_of, views
 from iqasr.report.results import Results
-from iqasr.report.table import ARROWS, limits, mean_difference, number
+from iqasr.report.table import ARROWS, change, limits, number
 
 
 def html_page(
@@ -43,7 +43,7 @@ def html_page(
         undefined=StrictUndefined,
     )
     environment.policies['json.dumps_kwargs'] = {'sort_keys': False}
-    environment.filters |= {'number': number, 'limits': limits, 'mean_difference': mean_difference}
+    environment.filters |= {'number': number, 'limits': limits, 'change': change}
     return environment.get_template('page.html').render(
         runs=[r.name for r in results],
         comparisons=comparisons,

@@ -56,7 +56,7 @@ class View:
 
 
 def missing_pictures(results: Sequence[Results], dataset: str) -> list[str]:
-    """Name the runs that have not saved their images, one sentence each."""
+    """Say which images are not there: restored ones, and those of the test set that are named."""
     problems = []
     for r in results:
         names = [name for name in r.sets[dataset]['files'] if not r.file(dataset, name, 'output')]
@@ -65,6 +65,12 @@ def missing_pictures(results: Sequence[Results], dataset: str) -> list[str]:
                 f'{r.folder}: {len(names)} restored images of {dataset} are not there, such as '
                 f'{names[0]}. Test with val.save_img: true to see them.'
             )
+    first = results[0]
+    for name, named in first.sets[dataset]['files'].items():
+        gone = [named[w] for w in ('gt', 'lq') if w in named and not first.file(dataset, name, w)]
+        if gone:
+            problems.append(f'{gone[0]}: is not there. Put {dataset} back where it was tested.')
+            break
     return problems
 
 

@@ -23,7 +23,7 @@ class Report(NamedTuple):
 
     page: Path
     missing: list[str]
-    """What runs have not saved, one sentence each; the page leaves it out, and there is no grid."""
+    """Images that are not there, a sentence each; the page leaves them out, and has no grid."""
 
 
 def write_report(
@@ -53,7 +53,14 @@ def write_report(
     comparisons = compare(results, baseline)
     missing = [text for c in comparisons for text in missing_pictures(results, c.dataset)]
     origins = [origin_of(r) for r in results]
-    html = html_page(results, comparisons, origins, missing, size or PictureSize())
+    used = {c.dataset for c in comparisons}
+    left_out = [
+        f'{r.name}: {dataset} is left out, as not all runs have it.'
+        for r in results
+        for dataset in r.sets
+        if dataset not in used
+    ]
+    html = html_page(results, comparisons, origins, left_out + missing, size or PictureSize())
     write_text_atomically(html, page)
     table = MARKDOWN.tables(comparisons)
     grid = '' if missing else '\n\n![pictures](grid.png)'

@@ -67,7 +67,7 @@ class Markup:
 
     def gain(self, cell: Cell) -> str:
         """Write a difference with its interval."""
-        return f'{self.mark(mean_difference(cell), cell.verdict)} {self.figure(limits(cell))}'
+        return f'{self.mark(change(cell.difference[0]), cell.verdict)} {self.figure(limits(cell))}'
 
     def mark(self, text: str, applies: bool | str) -> str:
         """Write a number, in bold if that applies."""
@@ -84,15 +84,19 @@ def number(value: float, sign: str = '', digits: int = 3) -> str:
     return f'{value:{sign}.{digits}f}' if math.isfinite(value) else '-'
 
 
-def mean_difference(cell: Cell) -> str:
-    """Write a difference, with one digit more than a mean: runs are often close."""
-    return number(cell.difference[0], '+', 4)
+def change(value: float) -> str:
+    """Write a difference, with one digit more than a value: runs are often close.
+
+    Example:
+        >>> change(0.00021)
+        '+0.0002'
+    """
+    return number(value, '+', 4)
 
 
 def limits(cell: Cell) -> str:
     """Write the interval of a difference."""
-    _, low, high = cell.difference
-    return f'[{number(low, "+", 4)}, {number(high, "+", 4)}]'
+    return f'[{", ".join(map(change, cell.difference[1:]))}]'
 
 
 def others(items: Sequence[Any], comparison: Comparison) -> list[Any]:

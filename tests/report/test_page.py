@@ -49,14 +49,14 @@ def test_one_run_alone_can_be_shown(report):
 def test_extremes_are_those_with_the_smallest_and_largest_gain(report):
     worst, best = report.locator('.extremes > div').all()
     assert [t.split()[1] for t in worst.locator('li').all_inner_texts()] == [
-        '+1.000',
-        '+2.000',
-        '+3.000',
+        '+1.0000',
+        '+2.0000',
+        '+3.0000',
     ]
     assert [t.split()[1] for t in best.locator('li').all_inner_texts()] == [
-        '+10.000',
-        '+9.000',
-        '+8.000',
+        '+10.0000',
+        '+9.0000',
+        '+8.0000',
     ]
     report.locator('[name=metric]').select_option(label='NIQE ↓')
     assert 'Δ NIQE ↓' in worst.page.locator('.extremes').inner_text()

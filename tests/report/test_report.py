@@ -1,3 +1,4 @@
+import json
 import re
 import runpy
 import shutil
@@ -76,6 +77,25 @@ def test_missing_images_leave_the_tables_and_are_named(make_report, two_runs, tm
     assert 'val.save_img: true' in message
     assert (tmp_path / 'report.html').is_file()
     assert not (tmp_path / 'grid.png').exists()
+
+
+def test_moved_test_set_is_named_and_the_restored_images_still_come(two_runs, tmp_path):
+    shutil.rmtree(tmp_path / 'gt')
+    report = write_report(two_runs, tmp_path / 'report.html')
+    assert report.missing == [
+        f'{tmp_path}/gt/00.png: is not there. Put pieces back where it was tested.'
+    ]
+    html = report.page.read_text()
+    assert 'alt="00: other"' in html
+    assert 'alt="00: ground truth"' not in html
+
+
+def test_test_sets_that_not_all_runs_have_are_left_out_and_named(two_runs, tmp_path):
+    summary = json.loads((two_runs[0] / 'summary.json').read_text())
+    summary['sets']['more'] = {'means': {}, 'files': {}}
+    (two_runs[0] / 'summary.json').write_text(json.dumps(summary))
+    page = write_report(two_runs, tmp_path / 'report.html').page
+    assert 'base: more is left out' in page.read_text()
 
 
 @pytest.mark.parametrize('arguments', [['nowhere'], [], ['nowhere', '--quality', '0']])
