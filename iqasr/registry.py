@@ -53,13 +53,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean '{matches[0]}'?" if matches else ''
 
 
+def names_in(registry: Registry) -> dict[str, Any]:
+    """List what option files may call by name.
+
+    What iqasr registers with ``suffix='iqasr'`` takes the place of BasicSR's thing of that name.
+    """
+    known = {key.removesuffix('_basicsr'): value for key, value in registry}
+    own = {key: value for key, value in known.items() if key.endswith('_iqasr')}
+    others = {key: value for key, value in known.items() if key not in own}
+    return others | {key.removesuffix('_iqasr'): value for key, value in own.items()}
+
+
 def lookup(registry: Registry, name: str) -> Any:
     """Find what is registered under a name.
 
     Raises:
         ValueError: If nothing is; the message suggests the nearest name and lists all.
     """
-    known = {key.removesuffix('_basicsr'): value for key, value in registry}
+    known = names_in(registry)
     if name not in known:
         raise ValueError(
             f"no {registry._name} is called '{name}'.{nearest(name, known)} "

@@ -1,6 +1,7 @@
 """Stage 8: metrics for validation and test."""
 
 from iqasr.metrics.base_distance import calculate_base_distance
+from iqasr.metrics.fidelity import calculate_niqe, calculate_psnr, calculate_ssim
 from iqasr.metrics.high_frequency import calculate_high_frequency
 from iqasr.metrics.lr_psnr import calculate_lr_psnr
 from iqasr.metrics.metric import IMAGES, Metric, build_metric, direction_of, needs_base

@@ -1,22 +1,13 @@
-"""NIQE, computed by basicsr from the parameters packaged with it.
-
-Source:
-    Mittal et al. (2013), Making a "completely blind" image quality analyzer, IEEE Signal
-    Processing Letters; ``basicsr.metrics.niqe``.
-"""
-
-import math
-import warnings
-from importlib import resources
+"""NIQE as a scorer."""
 
 import basicsr
 import numpy as np
 import torch
-from basicsr.metrics.metric_util import to_y_channel
-from basicsr.metrics.niqe import niqe
 from torch import Tensor
 
+from iqasr.luma import luma_of
 from iqasr.quality.base import QualityScorer
+from iqasr.quality.niqe import niqe
 from iqasr.registry import SCORER_REGISTRY
 
 
@@ -35,25 +26,7 @@ class NIQEScorer(QualityScorer):
     score_range = (-20.0, 0.0)  # without end in theory; sharp photographs score 2 to 6
     min_size = 192
 
-    def __init__(self) -> None:
-        super().__init__()
-        path = resources.files('basicsr.metrics') / 'niqe_pris_params.npz'
-        with path.open('rb') as file, np.load(file) as arrays:
-            self._pristine = {
-                name: arrays[name]
-                for name in ('mu_pris_param', 'cov_pris_param', 'gaussian_window')
-            }
-
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
-        pixels = image.mul(255).round().permute(0, 2, 3, 1).cpu().numpy()
-        return torch.tensor([self._niqe(rgb) for rgb in pixels], device=image.device)
-
-    def _niqe(self, rgb: np.ndarray) -> float:
-        """Score one ``(H, W, 3)`` RGB image in [0, 255]; NaN where there is no score."""
-        luma = to_y_channel(np.ascontiguousarray(rgb[..., ::-1]))[..., 0].round()
-        with warnings.catch_warnings(), np.errstate(all='ignore'):
-            warnings.simplefilter('ignore', RuntimeWarning)
-            try:
-                return niqe(luma, **self._pristine)
-            except np.linalg.LinAlgError:
-                return math.nan
+        pixels = image.mul(255).round().byte().flip(1).permute(0, 2, 3, 1).cpu().numpy()
+        values = [niqe(luma_of(np.ascontiguousarray(bgr)).round()) for bgr in pixels]
+        return torch.tensor(values, device=image.device)

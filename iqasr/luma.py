@@ -1,0 +1,25 @@
+"""Luma of 8-bit images, for the metrics and scorers that look at nothing else.
+
+Source:
+    ITU-R BT.601 in studio range, as in ``basicsr.metrics.metric_util.to_y_channel``.
+"""
+
+import cv2
+import numpy as np
+
+WEIGHTS_BGR = (24.966, 128.553, 65.481)
+
+
+def luma_of(image: np.ndarray) -> np.ndarray:
+    """Compute the luma, not rounded.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 BGR in [0, 255].
+
+    Returns:
+        ``(H, W)`` float32 in [16, 235].
+    """
+    levels = (np.arange(256, dtype=np.float32) / 255).astype(np.float64)
+    blue, green, red = cv2.split(cv2.LUT(image, np.outer(levels, WEIGHTS_BGR)[:, None]))
+    # BasicSR's single precision on the way decides how ties are rounded later.
+    return ((blue + green + red + 16) / 255).astype(np.float32) * np.float32(255)

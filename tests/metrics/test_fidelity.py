@@ -1,0 +1,69 @@
+"""PSNR, SSIM and NIQE against BasicSR's functions."""
+
+import math
+
+import basicsr.metrics
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from basicsr.metrics.metric_util import to_y_channel
+
+from iqasr.luma import luma_of
+from iqasr.metrics import build_metric, calculate_psnr, calculate_ssim
+
+PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[:203, 100:309, ::-1])
+
+
+def versions():
+    noise = np.random.default_rng(0).normal(0, 8, PHOTOGRAPH.shape)
+    flat = PHOTOGRAPH.copy()
+    flat[:150], flat[:, :80] = 255, (13, 77, 201)
+    return {
+        'noisy': (PHOTOGRAPH + noise).clip(0, 255).astype(np.uint8),
+        'blurred': cv2.GaussianBlur(PHOTOGRAPH, (0, 0), 2),
+        'inverted': 255 - PHOTOGRAPH,
+        'brighter': PHOTOGRAPH // 2 + 127,
+        'partly flat': flat,
+        'black': np.zeros_like(PHOTOGRAPH),
+    }
+
+
+@pytest.mark.parametrize('luma', [False, True])
+@pytest.mark.parametrize('border', [0, 4])
+@pytest.mark.parametrize('kind', ['psnr', 'ssim'])
+def test_equals_basicsr(kind, border, luma):
+    section = {'type': f'calculate_{kind}', 'crop_border': border, 'test_y_channel': luma}
+    metric = build_metric('m', section)
+    assert metric.better == 'higher'
+    for image in versions().values():
+        expected = getattr(basicsr.metrics, f'calculate_{kind}')(
+            image, PHOTOGRAPH, border, test_y_channel=luma
+        )
+        assert metric({'img': image, 'img2': PHOTOGRAPH}) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize('border', [0, 4])
+def test_niqe_equals_basicsr(border):
+    metric = build_metric('m', {'type': 'calculate_niqe', 'crop_border': border})
+    assert metric.better == 'lower'
+    for name in ('noisy', 'blurred', 'partly flat'):
+        image = versions()[name]
+        expected = basicsr.metrics.calculate_niqe(image, border)
+        assert metric({'img': image}) == pytest.approx(expected, abs=1e-6)
+
+
+def test_luma_equals_basicsr_to_the_bit():
+    assert np.array_equal(luma_of(PHOTOGRAPH), to_y_channel(PHOTOGRAPH)[..., 0])
+
+
+def test_equal_images_are_perfect():
+    assert calculate_psnr(PHOTOGRAPH, PHOTOGRAPH, 4) == math.inf
+    assert calculate_ssim(PHOTOGRAPH, PHOTOGRAPH, 4) == pytest.approx(1, abs=1e-12)
+
+
+def test_images_that_differ_in_size_or_are_too_small_are_refused():
+    with pytest.raises(ValueError, match=r'\(203, 209\) and \(203, 208\)'):
+        calculate_psnr(PHOTOGRAPH, PHOTOGRAPH[:, 1:], 4)
+    with pytest.raises(ValueError, match='11 x 11 px inside the border'):
+        calculate_ssim(PHOTOGRAPH[:18], PHOTOGRAPH[:18], 4)
