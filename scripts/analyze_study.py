@@ -1,7 +1,7 @@
 """Analyse the votes of a user study: preference rates, strengths, agreement.
 
 Usage:
-    python scripts/analyze_study.py studies/a_or_b/study.json votes/*.json -o studies/a_or_b/result
+    python scripts/analyze_study.py results/study/study.json votes/*.json -o results/study/analysis
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Make a page on which raters choose between the images of several methods, two at a time.
 
 Usage:
-    python scripts/make_study.py results/a results/b -o studies/a_or_b
+    python scripts/make_study.py results/a results/b -o results/study
 """
 
 import argparse

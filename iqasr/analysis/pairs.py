@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from iqasr.checkpoint import write_text_atomically
-from iqasr.data.candidates import CandidateSet, FileReader, Group, Reader, open_candidates
+from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.hggt import ANNOTATORS, Label
 from iqasr.data.image_files import DataError
+from iqasr.data.readers import FileReader, Reader
 
 COLUMNS = ('path_a', 'path_b', 'p_b', 'source_id')
 

@@ -57,7 +57,8 @@ def test_feeder_gives_the_same_floats(options, stores):
     feeder = Feeder(options, Process(), 0, None)
     for changes in ({}, stores):
         item = PlacedDataset(build(options, **changes), 5)[0, 0]
-        lq, gt, _ = feeder({what: item[what][None] for what in ('lq', 'gt')}, 0)
+        fed, _ = feeder({what: item[what][None] for what in ('lq', 'gt')}, 0)
+        lq, gt = fed.lq, fed.gt
         assert lq.dtype == gt.dtype == torch.float32
         if not changes:
             expected = lq, gt
