@@ -82,8 +82,8 @@ def read_ballots(paths: Sequence[Path], manifest: Manifest) -> list[Ballot]:
             longest = max(other, (path, ballot), key=lambda held: len(held[1].votes))
             kept[ballot.rater] = longest
             logger.warning(
-                '%s and %s are both of rater %s; keeping %s. '
-                'If they are two people, change `rater` in one.',
+                '%s and %s are both of rater %s; keeping %s. If they are two people, change the '
+                '`rater` in one.',
                 *(other[0], path, ballot.rater, longest[0]),
             )
     if not paths:

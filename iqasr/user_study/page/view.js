@@ -25,7 +25,7 @@ function apply() {
     image.style.width = `${(width * view.pixels) / density()}px`;
     image.style.transform = `translate(${corner[0]}px, ${corner[1]}px)`;
   }
-  at('times').textContent = view.pixels / view.fitting;
+  at('times').textContent = Math.round((10 * view.pixels) / view.fitting) / 10;
 }
 
 /** Zoom, holding still the place under the pointer or, without one, in the middle. */
