@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
@@ -108,6 +109,8 @@ def map_share(
     Groups of earlier runs are taken over where kind, candidates and images are the same.
     """
     part = part_of(path, process.rank)
+    if part.exists():  # its last line may have been cut short
+        os.truncate(part, part.read_bytes().rfind(b'\n') + 1)
     own = read_parts([part], kind)
     known = earlier | read_parts(parts_of(path), kind) | own
     share = candidates.groups[process.rank :: process.world_size]
@@ -121,16 +124,13 @@ def map_share(
 
 
 def read_parts(paths: Iterable[Path], kind: MapKind) -> Known:
-    """Read what was scored; later lines win, a last one that was cut short is removed."""
+    """Read what was scored; later lines win, a last one that was cut short is passed over."""
     known = {}
     wanted = json.loads(json.dumps(kind))
     for path in paths:
         if not path.exists():
             continue
-        content = path.read_bytes()
-        with open(path, 'rb+') as file:
-            file.truncate(content.rfind(b'\n') + 1)
-        for line in content.split(b'\n')[:-1]:
+        for line in path.read_bytes().split(b'\n')[:-1]:
             its_kind, key, names, hashes, size, quality = json.loads(line)
             if its_kind == wanted:
                 values = np.frombuffer(base64.b64decode(quality), np.float16)

@@ -81,24 +81,26 @@ def score_from_options(
     options: Mapping[str, Any],
     out: str | None = None,
     *,
-    batch: int = 8,
+    batch: int | None = None,
     cpu: bool = False,
     score: Callable[..., Path] = score_candidates,
 ) -> Path:
     """Score, in one process or as one of those that torchrun started.
 
     Args:
-        source: As in `score_candidates`, as are `out` and `batch`.
+        source: As in `score_candidates`, as is `out`.
         name: As in `scorer_named`.
         options: As in `scorer_named`.
         cpu: Leave the GPU alone.
+        batch: Most images, or crops, per call; None for what `score` does by itself.
         score: `score_candidates`, or `iqasr.map_scoring.score_map` with its crops.
     """
     scorer = scorer_named(name, options)
     launcher = 'pytorch' if 'RANK' in os.environ else 'none'
     process = join_processes(launcher, 0 if cpu else 'auto')
     try:
-        return score(source, scorer, out, batch=batch, process=process)
+        how = {} if batch is None else {'batch': batch}
+        return score(source, scorer, out, process=process, **how)
     finally:
         leave_processes()
 

@@ -22,7 +22,7 @@ from iqasr.scoring import score_candidates, score_from_options
 def main() -> None:
     """Parse the command line and score."""
     parser = argparse.ArgumentParser(description='Score candidates, or their crops.')
-    parser.add_argument('-i', '--input', required=True, help='folder of candidates or LMDB')
+    parser.add_argument('-i', '--input', required=True, help='folder of candidates or store')
     parser.add_argument('-o', '--output', help='default: in <input>, named by scorer')
     parser.add_argument('--scorer', required=True, help='niqe, or any metric of pyiqa')
     parser.add_argument('--scorer-options', nargs='*', default=[], metavar='K=V')
@@ -35,9 +35,8 @@ def main() -> None:
     try:
         options = yaml.safe_load('\n'.join(x.replace('=', ': ', 1) for x in args.scorer_options))
         score = partial(score_map, crop=args.crop, stride=args.stride)
-        how = {'score': score if args.map else score_candidates, 'cpu': args.cpu}
-        batch = (64 if args.map else 8) if args.batch is None else args.batch
-        score_from_options(args.input, args.scorer, options or {}, args.output, batch=batch, **how)
+        how = {'score': score if args.map else score_candidates, 'batch': args.batch}
+        score_from_options(args.input, args.scorer, options or {}, args.output, cpu=args.cpu, **how)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')
 

@@ -20,6 +20,8 @@ from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
 
 _BAR_AFTER_S = 2.0
+_MOST_BATCHES = 256
+"""Into which items are divided: one task each would cost more than many a check."""
 
 _T = TypeVar('_T')
 
@@ -129,10 +131,16 @@ def in_parallel(check: Callable[[_T], list[str]], items: Iterable[_T]) -> list[s
         All problems, in the order of the items.
     """
     items = list(items)
+    size = len(items) // _MOST_BATCHES + 1
+    batches = [items[first : first + size] for first in range(0, len(items), size)]
     hidden = None if os.environ.get('RANK', '0') == '0' else True
     with ThreadPoolExecutor() as pool:
         found = tqdm(
-            pool.map(check, items), 'checking', len(items), disable=hidden, delay=_BAR_AFTER_S
+            pool.map(lambda batch: [p for item in batch for p in check(item)], batches),
+            'checking',
+            len(batches),
+            disable=hidden,
+            delay=_BAR_AFTER_S,
         )
         return [problem for problems in found for problem in problems]
 

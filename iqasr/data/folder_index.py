@@ -14,8 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from iqasr.data.candidate_folders import LABELS, Row, read_folders
-from iqasr.data.image_files import is_image_name
+from iqasr.data.candidate_folders import Row, read_folders
 from iqasr.data.readers import FileReader
 
 INDEX_FILE = '.iqasr_index.json'
@@ -87,7 +86,7 @@ class IndexedReader(FileReader):
 def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> IndexedReader:
     """Find the candidates of every image, as `read_folders`; from the index if nothing changed."""
     index = os.path.join(root, INDEX_FILE)
-    folders = (root, labels or os.path.join(root, LABELS))
+    folders = (root,) if labels is None else (root, labels)
     stamp, newest_ns = _stamp(folders, [_FORMAT, *folders, allow_missing])
     settled = time.time_ns() - newest_ns > _SETTLED_NS
     try:
@@ -104,26 +103,28 @@ def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> Index
 
 
 def _stamp(folders: tuple[str, ...], options: list[Any]) -> tuple[str, int]:
-    """Hash the listings of folders; returns the newest modification time, in ns, too."""
-    digest = hashlib.blake2b(repr(options).encode(), digest_size=16)
-    newest = [0]
+    """Hash the listings of folders; returns the newest modification time, in ns, too.
+
+    Files directly in them, such as quality tables, do not matter.
+    """
+    lines = [repr(options)]
+    newest = 0
 
     def add(folder: str, depth: int) -> None:
+        nonlocal newest
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            name = entry.name
-            if name[0] == '.':
-                continue
+            found = sorted((entry.name, entry) for entry in entries if entry.name[0] != '.')
+        for name, entry in found:
             if entry.is_dir():
-                digest.update(f'/{name}\n'.encode())
-                if depth > 1:
-                    add(entry.path, depth - 1)
-            elif is_image_name(name) or name.endswith('.json'):
+                lines.append(f'/{name}')
+                if depth < _DEPTH:
+                    add(entry.path, depth + 1)
+            elif depth > 1:
                 stat = entry.stat()
-                newest[0] = max(newest[0], stat.st_mtime_ns)
-                digest.update(f'{name} {stat.st_size} {stat.st_mtime_ns}\n'.encode())
+                newest = max(newest, stat.st_mtime_ns)
+                lines.append(f'{name} {stat.st_size} {stat.st_mtime_ns}')
 
     for folder in filter(os.path.isdir, folders):
-        add(folder, _DEPTH)
-    return digest.hexdigest(), newest[0]
+        add(folder, 1)
+    digest = hashlib.blake2b('\n'.join(lines).encode(errors='surrogateescape'), digest_size=16)
+    return digest.hexdigest(), newest

@@ -98,9 +98,9 @@ class MultiGTDataset(Dataset):
             )
         self.candidates = CandidateSet(found.root, [found.groups[k] for k in kept], found.reader)
         self.num_candidates = max(len(group.files) for group in self.candidates.groups)
-        self.allowed = torch.zeros(len(kept), self.num_candidates, dtype=torch.bool)
-        for row, k in zip(self.allowed, kept, strict=True):
-            row[: len(allowed[k])] = torch.tensor(allowed[k])
+        absent = [False] * self.num_candidates
+        padded = [(allowed[k] + absent)[: self.num_candidates] for k in kept]
+        self.allowed = torch.tensor(padded)
         self.table = table
         self._read_quality(norm)
 
@@ -111,14 +111,11 @@ class MultiGTDataset(Dataset):
         those of the other places after it.
         """
         table, groups = self.table, self.candidates.groups
-        rows = [
-            torch.zeros(1, len(g.files)) if table is None else table.rows(g.key, g.names)
-            for g in groups
-        ]
-        counts = torch.tensor([len(of_group) for of_group in rows])
+        rows = [] if table is None else [table.rows(group.key, group.names) for group in groups]
+        counts = torch.tensor([len(of_group) for of_group in rows] or [1] * len(groups))
         self.first = (counts.cumsum(0) - counts).tolist()
         quality = torch.zeros(int(counts.sum()), self.num_candidates)
-        for first, of_group in zip(self.first, rows, strict=True):
+        for first, of_group in zip(self.first, rows, strict=False):
             quality[first : first + len(of_group), : of_group.shape[1]] = of_group
         quality = quality.where(self.allowed.repeat_interleave(counts, 0), -torch.inf)
         if table is not None:

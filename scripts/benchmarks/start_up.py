@@ -22,8 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from photo_sets import write_candidates
 
-from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import check_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.raw_store import create_raw_store
 from iqasr.randomness import generator_at
@@ -60,10 +58,10 @@ def starts(folder: Path, groups: int) -> list[tuple[str, str, str]]:
     rows = []
     for which, target in (('first', 'reported'), ('second', '< 2 s')):
         start = time.perf_counter(), time.process_time()
-        found = open_candidates(str(root))
-        problems = check_candidates(found)
+        data = MultiGTDataset(str(root), 64, scale=4, sampler=UniformSampler())
+        problems = data.check()
         wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
-        if problems or len(found.groups) != groups:
+        if problems or len(data) != groups:
             raise RuntimeError(f'{root}: {problems[:3]}')
         what = f'{which} start, {groups} groups of 5 with labels, all images checked'
         rows.append((what, f'{wall:.2f} s ({cpu:.2f} s CPU)', target))
