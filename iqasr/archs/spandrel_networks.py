@@ -170,8 +170,8 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
         network.load_state_dict(weights)
         return network, section
     options = {k: v for k, v in found.model.hyperparameters.items() if not callable(v)}
-    several = type(found.model).__name__ in network_classes() and arch not in network_classes()
-    name = type(found.model).__name__ if several or arch == 'PLKSR' else arch
+    cls = type(found.model)
+    name = arch if network_classes().get(arch) is cls else cls.__name__
     return prepared(found.model, found), {'type': 'spandrel', 'arch': name, **options}
 
 
@@ -199,7 +199,8 @@ def prepared(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
     )
     network.register_forward_pre_hook(copy_of_input)  # RCAN multiplies its input in place
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not is_derived(name))
+        if is_derived(name):
+            parameter.requires_grad_(False)
     return network.train()
 
 

@@ -47,6 +47,8 @@ def build_network(options: Options, which: str) -> nn.Module:
         if 'window_size' in section and not hasattr(network, 'size_requirements'):
             network.size_requirements = SizeRequirements(multiple_of=section['window_size'])
         check_network(network, options)
+    else:
+        check_discriminator(network, options)
     count = sum(parameter.numel() for parameter in network.parameters())
     name = section.get('arch', section['type'])
     logger.info('network_%s: %s, %s parameters.', which, name, f'{count:,}')
@@ -112,6 +114,20 @@ def check_network(network: nn.Module, options: Options) -> None:
                 f'datasets.train.gt_size: {name} takes inputs of {sizes_of(network)}; crops of '
                 f'{side * scale} px give it {side} px. Use a larger crop that fits.'
             )
+
+
+def check_discriminator(network: nn.Module, options: Options) -> None:
+    """Check that a discriminator for images of one size gets crops of that size.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    own, crop = getattr(network, 'input_size', None), options.datasets['train'].get('gt_size')
+    if own is not None and crop is not None and own != crop:
+        raise ValueError(
+            f'network_d: {type(network).__name__} judges images of {own} px, but '
+            f'datasets.train.gt_size is {crop}. Change one of them, or the network.'
+        )
 
 
 @torch.no_grad()

@@ -131,12 +131,7 @@ class RestorationModel:
         return log
 
     def step_generator(
-        self,
-        pairs: list[Fed],
-        log: dict,
-        update: bool,
-        iteration: int,
-        position: int,
+        self, pairs: list[Fed], log: dict, update: bool, iteration: int, position: int
     ) -> list[Tensor]:
         """Update the generator, unless the discriminator is ahead of it; return its outputs."""
         outputs = []
@@ -170,11 +165,7 @@ class RestorationModel:
         )
 
     def step_discriminator(
-        self,
-        pairs: list[Fed],
-        outputs: list[Tensor],
-        log: dict,
-        iteration: int,
+        self, pairs: list[Fed], outputs: list[Tensor], log: dict, iteration: int
     ) -> None:
         """Update the discriminator on what the generator just made."""
         for number, (fed, output) in enumerate(zip(pairs, outputs, strict=True)):

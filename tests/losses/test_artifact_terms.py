@@ -200,6 +200,12 @@ REFUSALS = {
 }
 
 
+def test_a_discriminator_for_another_size_is_refused(judged_options, train, capsys):
+    judged_options['network_d'] = {'type': 'VGGStyleDiscriminator', 'num_in_ch': 3, 'num_feat': 4}
+    assert train(judged_options) == 2
+    assert 'judges images of 128 px, but datasets.train.gt_size is 32' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('kind', REFUSALS)
 def test_terms_that_lack_something_are_refused(kind, judged_options, train, capsys):
     judged_options['train'] |= REFUSALS[kind][0]
