@@ -71,17 +71,9 @@ def export(
     output = Path(output)
     if output.suffix not in ('.pth', '.safetensors', '.onnx'):
         raise ValueError(f'{output}: write .pth, .safetensors or .onnx.')
-    factors = [1.0] * len(adapters) if adapter_weights is None else adapter_weights
-    if len(factors) != len(adapters):
-        raise ValueError(f'{len(factors)} weights for {len(adapters)} adapters; give one for each.')
-    base = parameters_in(load_file(source), key, source)
-    profiles = [(read_lora(path), factor) for path, factor in zip(adapters, factors, strict=True)]
-    results = {'': base}
-    if profiles:
-        results = {
-            f'_s{scale:g}': merge_profiles(base, [(p, scale * factor) for p, factor in profiles])
-            for scale in scales
-        }
+    results = {'': parameters_in(load_file(source), key, source)}
+    if adapters or adapter_weights:
+        results = adapted(results[''], adapters, adapter_weights, scales)
     if other is not None:
         second = parameters_in(load_file(other), key, other)
         results = {
@@ -96,6 +88,23 @@ def export(
         write_weights(weights, path, key, source, option_file)
         written.append(path)
     return written
+
+
+def adapted(
+    base: Mapping[str, Tensor],
+    adapters: Sequence[str | Path],
+    adapter_weights: Sequence[float] | None,
+    scales: Sequence[float],
+) -> dict[str, dict[str, Tensor]]:
+    """Merge adapters into weights at several scales; results by suffix. See `export`."""
+    factors = [1.0] * len(adapters) if adapter_weights is None else adapter_weights
+    if len(factors) != len(adapters):
+        raise ValueError(f'{len(factors)} weights for {len(adapters)} adapters; give one for each.')
+    profiles = [(read_lora(path), factor) for path, factor in zip(adapters, factors, strict=True)]
+    return {
+        f'_s{scale:g}': merge_profiles(base, [(p, scale * factor) for p, factor in profiles])
+        for scale in scales
+    }
 
 
 def interpolate(

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from iqasr.checkpoint import save_safetensors
+from iqasr.data.quality_table import Statistics
 
 HOW_TO_MAP = (
     'python scripts/score_candidates.py -i <data> --scorer {scorer} --map --crop {crop} -o {path}'
@@ -56,7 +57,7 @@ class MapGroup(NamedTuple):
 
 
 @dataclass(frozen=True)
-class QualityMap:
+class QualityMap(Statistics):
     """The quality that one scorer gave to the crops of the candidates of a data set."""
 
     path: str
@@ -164,17 +165,8 @@ class QualityMap:
         return f'Score what is new: {how} --stride {self.kind.stride}'
 
     @cached_property
-    def mean(self) -> float:
-        """Mean of the finite quality; NaN where there is none."""
-        return self._finite.mean().item()
-
-    @cached_property
-    def std(self) -> float:
-        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
-        return self._finite.std(correction=0).item()
-
-    @cached_property
-    def _finite(self) -> Tensor:
+    def finite(self) -> Tensor:
+        """All finite quality, float64."""
         flat = [group.quality.reshape(-1) for group in self.groups.values()]
         quality = torch.from_numpy(np.concatenate(flat).astype(np.float64))
         return quality[quality.isfinite()]

@@ -14,8 +14,24 @@ from iqasr.registry import nearest
 HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -o {path}'
 
 
+class Statistics:
+    """Mean and spread of the quality of a whole data set, given all that is finite."""
+
+    finite: Tensor
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of the finite quality; NaN where there is none."""
+        return self.finite.mean().item()
+
+    @cached_property
+    def std(self) -> float:
+        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
+        return self.finite.std(correction=0).item()
+
+
 @dataclass(frozen=True)
-class QualityTable:
+class QualityTable(Statistics):
     """The quality that one scorer gave to the candidates of a data set."""
 
     path: str
@@ -98,17 +114,8 @@ class QualityTable:
         return f'Score what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
 
     @cached_property
-    def mean(self) -> float:
-        """Mean of the finite quality; NaN where there is none."""
-        return self._finite.mean().item()
-
-    @cached_property
-    def std(self) -> float:
-        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
-        return self._finite.std(correction=0).item()
-
-    @cached_property
-    def _finite(self) -> Tensor:
+    def finite(self) -> Tensor:
+        """All finite quality, float64."""
         qualities = [row.quality for rows in self.by_key.values() for row in rows.values()]
         quality = torch.tensor(qualities, dtype=torch.float64)
         return quality[quality.isfinite()]

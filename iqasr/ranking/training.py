@@ -66,8 +66,9 @@ class RankerOptions:
     """Largest change of a pixel by the attack."""
     attack_steps: int = 4
     """With one step the network learns to hide its gradient, and is as weak as before."""
-    warmup: int = 500
-    """Iterations in which the weight of robustness rises to its full value."""
+    warmup: int = 3000
+    """Iterations in which the weight of robustness rises to its full value. Order is learnt first:
+    under strong attacks from the start, it is not learnt at all."""
     distillation: float = 1.0
     """Weight of the teacher's order, if there is a teacher."""
     seed: int = 0

@@ -30,11 +30,6 @@ SCRIPT = Path(__file__).parents[2] / 'scripts' / 'create_lmdb.py'
 
 
 @pytest.fixture
-def labelled(make_set, positive_then_negative):
-    return make_set(labels=positive_then_negative)
-
-
-@pytest.fixture
 def target(tmp_path):
     return str(tmp_path / 'x.raw')
 
