@@ -92,7 +92,11 @@ class ValOptions(Section):
     save_img: bool = False
     suffix: str | None = None
     pbar: bool = True
+    tile_px: PositiveInt | None = None
+    tile_overlap_px: int = Field(32, ge=0)
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    panel: list[str] = Field(default_factory=list)
+    panel_crop_border: int = Field(0, ge=0)
     guard: GuardOptions | None = None
 
 
@@ -139,7 +143,7 @@ class Options(Section):
     quality: QualityOptions | None = None
     degradation: dict[str, Any] | None = None
     queue_size: int = Field(0, ge=0)
-    network_g: dict[str, Any]
+    network_g: dict[str, Any] | None = None
     lora: LoRAOptions | None = None
     network_d: dict[str, Any] | None = None
     path: PathOptions = Field(default_factory=PathOptions)

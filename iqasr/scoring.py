@@ -14,7 +14,7 @@ from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.image_files import decode_rgb
 from iqasr.data.quality_rows import QualityRow, RowWriter, content_hash, read_rows, write_rows
 from iqasr.distributed import Process, join_processes, leave_processes
-from iqasr.quality import PyIQAScorer, QualityScorer
+from iqasr.quality import PyIQAScorer, QualityScorer, registered_scorer
 from iqasr.registry import SCORER_REGISTRY, build
 
 Scored: TypeAlias = dict[tuple[str, str], QualityRow]
@@ -101,10 +101,9 @@ def scorer_named(name: str, options: Mapping[str, Any]) -> QualityScorer:
         options: Arguments of the registered class; or else those of the metric in pyiqa, and
             ``weights``, its weight file.
     """
-    registered = [key.removesuffix('_basicsr') for key, _ in SCORER_REGISTRY]
-    for cls in registered:
-        if name.lower() in (cls.lower(), cls.lower().removesuffix('scorer')):
-            return build(SCORER_REGISTRY, {'type': cls, **options})
+    registered = registered_scorer(name)
+    if registered is not None:
+        return build(SCORER_REGISTRY, {'type': registered, **options})
     arguments = dict(options)
     return PyIQAScorer(name, arguments.pop('weights', None), arguments)
 

@@ -4,6 +4,7 @@ from iqasr.data import (
     candidate_folders,
     candidates,
     checks,
+    evaluation_dataset,
     hggt,
     image_files,
     lmdb_reader,

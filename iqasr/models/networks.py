@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iqasr.checkpoint import load_network
+from iqasr.models.tiling import restore_tiled
 from iqasr.options import Options
 from iqasr.registry import ARCH_REGISTRY, build
 
@@ -54,7 +55,7 @@ def check_scale(network: nn.Module, options: Options) -> None:
 
 @torch.no_grad()
 def restore(network: nn.Module, lq: Tensor, options: Options) -> Tensor:
-    """Restore images of any size with a generator, in evaluation mode.
+    """Restore images of any size with a generator, in evaluation mode; in tiles, if so asked.
 
     Args:
         network: The generator; its mode stays as it is.
@@ -66,10 +67,24 @@ def restore(network: nn.Module, lq: Tensor, options: Options) -> Tensor:
     """
     training = network.training
     network.eval()
+    window, scale, val = options.network_g.get('window_size', 1), options.scale, options.val
+    if val.tile_px is None:
+        output = restore_whole(network, lq, window, scale)
+    else:
+        output = restore_tiled(
+            lambda tile: restore_whole(network, tile, window, scale),
+            lq,
+            scale=scale,
+            tile_px=val.tile_px,
+            overlap_px=val.tile_overlap_px,
+        )
+    network.train(training)
+    return output
+
+
+def restore_whole(network: nn.Module, lq: Tensor, window: int, scale: int) -> Tensor:
+    """Restore images, padded to multiples of the window that attention works in."""
     height, width = lq.shape[-2:]
-    window = options.network_g.get('window_size', 1)
     padding = (0, -width % window, 0, -height % window)
     mode = 'reflect' if padding[1] < width and padding[3] < height else 'replicate'
-    output = network(F.pad(lq, padding, mode))
-    network.train(training)
-    return output[..., : height * options.scale, : width * options.scale]
+    return network(F.pad(lq, padding, mode))[..., : height * scale, : width * scale]
