@@ -53,8 +53,10 @@ class MetricCheck(SectionCheck):
         for name in self.options.val.panel:
             try:
                 section_of(name)
-            except (ValueError, ImportError) as error:
+            except ValueError as error:
                 self.problems.add('val.panel', str(error))
+            except ImportError:
+                continue  # it is left out, as a metric without weights is
             if name in self.options.val.metrics or self.options.val.panel.count(name) > 1:
                 self.problems.add('val.panel', f"'{name}' is measured already; name it once.")
 

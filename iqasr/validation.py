@@ -61,9 +61,8 @@ class Result:
 def image_of(tensor: Tensor) -> np.ndarray:
     """Turn :math:`(3, H, W)` RGB, uint8 or in [0, 1], into ``(H, W, 3)`` uint8 BGR in [0, 255]."""
     if tensor.dtype != torch.uint8:
-        tensor = tensor.detach().float().clamp(0, 1).mul(255).round().byte()
-    array = tensor.cpu().numpy()
-    return np.ascontiguousarray(array.transpose(1, 2, 0)[..., ::-1])
+        tensor = tensor.detach().float().clamp(0, 1).mul_(255).round_().byte()
+    return cv2.merge(tensor.flip(0).cpu().numpy())
 
 
 def evaluate(

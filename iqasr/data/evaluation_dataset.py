@@ -93,6 +93,10 @@ class EvaluationDataset(Dataset):
             entries = {
                 os.path.basename(group.key): chosen(group, sampler) for group in self.images.groups
             }
+            if len(entries) < len(self.images.groups):
+                problems.append(
+                    f'{dataroot_gt}: sets in it share names. Give the folder of one set.'
+                )
         else:
             entries = {
                 name: [os.path.join(roots[0], file)] if dataroot_gt else []

@@ -25,14 +25,10 @@ def build_metrics(val: ValOptions, device: torch.device) -> tuple[list[Metric], 
     metrics = [build_metric(name, section) for name, section in val.metrics.items()]
     missing = []
     for name in val.panel:
-        section = {
-            'type': 'QualityMetric',
-            'scorer': section_of(name),
-            'crop_border': val.panel_crop_border,
-            'device': str(device),
-        }
+        section = {'type': 'QualityMetric', 'crop_border': val.panel_crop_border}
         try:
-            metrics.append(build_metric(name, section))
+            scorer = {'scorer': section_of(name), 'device': str(device)}
+            metrics.append(build_metric(name, section | scorer))
         except (MissingWeightsError, ImportError) as error:
             logger.error('val.panel: %s is left out: %s', name, error)
             missing.append(name)
