@@ -88,10 +88,11 @@ def own_validation(folder: Path) -> Validation:
     from iqasr.options import Options
     from iqasr.validation import evaluate
 
+    # The same folders; read as 8-bit images.
     options = Options(
         name='benchmark',
         scale=SCALE,
-        datasets={'test': data_options(folder)},
+        datasets={'test': data_options(folder) | {'type': 'EvaluationDataset'}},
         network_g=NETWORK,
         val={'metrics': METRICS},
     )
