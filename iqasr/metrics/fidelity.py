@@ -14,7 +14,7 @@ import numpy as np
 
 from iqasr.luma import luma_of
 from iqasr.metrics.metric import without_border
-from iqasr.quality.niqe import niqe
+from iqasr.quality.niqe import BLOCK_PX, niqe
 from iqasr.registry import METRIC_REGISTRY
 
 WINDOW_PX, SIGMA_PX, TILE_PX = 11, 1.5, (64, 512)
@@ -96,13 +96,19 @@ def ssim_sum(x: np.ndarray, y: np.ndarray) -> float:
 
 @METRIC_REGISTRY.register(suffix='iqasr')
 def calculate_niqe(img: np.ndarray, crop_border: int) -> float:
-    """Natural image quality evaluator, lower is better; NaN for less than two blocks of 96 pixels.
+    """Natural image quality evaluator, lower is better; NaN for a constant image.
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
         crop_border: Pixels left out at each side.
+
+    Raises:
+        ValueError: If less than two blocks remain.
     """
-    return niqe(luma_of(without_border(img, crop_border)).round())
+    inner = without_border(img, crop_border)
+    if inner.shape[0] // BLOCK_PX * (inner.shape[1] // BLOCK_PX) < 2:
+        raise ValueError(f'NIQE needs two blocks of {BLOCK_PX} x {BLOCK_PX} px inside the border.')
+    return niqe(luma_of(inner).round())
 
 
 def prepared(

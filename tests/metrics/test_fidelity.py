@@ -10,7 +10,7 @@ import skimage.data
 from basicsr.metrics.metric_util import to_y_channel
 
 from iqasr.luma import luma_of
-from iqasr.metrics import build_metric, calculate_psnr, calculate_ssim
+from iqasr.metrics import build_metric, calculate_niqe, calculate_psnr, calculate_ssim
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[:203, 100:309, ::-1])
 
@@ -74,3 +74,5 @@ def test_images_that_differ_in_size_or_are_too_small_are_refused():
         calculate_psnr(PHOTOGRAPH, PHOTOGRAPH[:, 1:], 4)
     with pytest.raises(ValueError, match='11 x 11 px inside the border'):
         calculate_ssim(PHOTOGRAPH[:18], PHOTOGRAPH[:18], 4)
+    with pytest.raises(ValueError, match='two blocks of 96 x 96 px'):
+        calculate_niqe(PHOTOGRAPH[:, :195], 4)
