@@ -75,4 +75,4 @@ def test_images_that_differ_in_size_or_are_too_small_are_refused():
     with pytest.raises(ValueError, match='11 x 11 px inside the border'):
         calculate_ssim(PHOTOGRAPH[:18], PHOTOGRAPH[:18], 4)
     with pytest.raises(ValueError, match='two blocks of 96 x 96 px'):
-        calculate_niqe(PHOTOGRAPH[:, :195], 4)
+        calculate_niqe(PHOTOGRAPH[:190, :195], 4)
