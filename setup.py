@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['iqasr', 'iqasr.*']),
-    package_data={'iqasr': ['weights/*']},
+    package_data={'iqasr': ['weights/*', 'report/page.*', 'user_study/page/*']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.1',
@@ -24,18 +24,25 @@ setup(
         'pyiqa>=0.1.10',
         'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
         'opencv-python',
+        'choix',
         'filelock',
+        'jinja2',
         'lmdb',
+        'matplotlib',
         'numpy',
         'pydantic>=2',
         'pyyaml',
         'safetensors',
         'scikit-image',
         'scipy',
+        'spandrel>=0.4',
         'tensorboard',
         'tqdm',
     ],
-    extras_require={'dev': ['pytest', 'pytest-xdist', 'ruff', 'spandrel', 'peft']},
+    extras_require={
+        'dev': ['pytest', 'pytest-xdist', 'playwright', 'ruff', 'peft', 'onnx', 'onnxruntime'],
+        'export': ['onnx', 'onnxruntime'],
+    },
     entry_points={
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from iqasr.data.evaluation_dataset import EvaluationDataset
 from iqasr.data.image_files import DataError
 from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.pair_checks import check_lmdb_pairs, check_pairs
+from iqasr.data.pair_checks import check_pairs, check_store_pairs
+from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
+from iqasr.data.raw_pairs import RawPairs
+from iqasr.data.raw_reader import is_raw
 from iqasr.distributed import Process
 from iqasr.models import RestorationModel
 from iqasr.option_types import INJECTED
@@ -27,6 +30,7 @@ from iqasr.registry import (
 )
 from iqasr.sampling import GTSampler
 from iqasr.sampling.choice import GTChoice
+from iqasr.term_check import needs
 
 logger = logging.getLogger('iqasr')
 
@@ -63,7 +67,7 @@ def build_choice(options: Options, process: Process) -> GTChoice | None:
     if options.sampling is None:
         return None
     quality = options.quality
-    if quality is None or quality.table is not None:
+    if quality is None or not quality.online:
         return GTChoice(build_sampler(options))
     scorer: QualityScorer = build(SCORER_REGISTRY, quality.scorer)
     sizes = [section.get('gt_size', 0) for section in options.datasets_of('train').values()]
@@ -98,7 +102,9 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
         section['io_backend'] = dict(section['io_backend'])
         check_files(section, options.scale, phase)
         try:
-            dataset = build(DATASET_REGISTRY, section, phase=phase, scale=options.scale)
+            dataset = raw_pairs(section, options.scale, phase) or build(
+                DATASET_REGISTRY, section, phase=phase, scale=options.scale
+            )
         except (KeyError, TypeError, AssertionError) as error:
             raise DataError(
                 f'{section["type"]} cannot be built from its options: {error!r}.'
@@ -116,6 +122,18 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
     if len(dataset) == 0:
         raise DataError(f'{section.get("dataroot_gt")}: holds no images.')
     return dataset
+
+
+def raw_pairs(section: Mapping[str, Any], scale: int, phase: str) -> RawPairs | None:
+    """Build the data set of two raw stores; None where the roots are something else."""
+    roots = [section.get(key) for key in ('dataroot_gt', 'dataroot_lq')]
+    if section['type'] != 'PairedImageDataset' or not all(roots) or not is_raw(roots[0]):
+        return None
+    training = phase == 'train'
+    turns = {key: section.get(key, False) and training for key in ('use_hflip', 'use_rot')}
+    gt_size = section['gt_size'] if training else None
+    template = section.get('filename_tmpl') or '{}'
+    return RawPairs(*roots, scale=scale, gt_size=gt_size, filename_tmpl=template, **turns)
 
 
 def drop_missing_list(section: dict[str, Any]) -> None:
@@ -145,9 +163,13 @@ def injected(options: Options) -> tuple[Any, ...]:
     table = None
     if quality is not None and quality.table is not None:
         table = QualityTable.read(resolve(quality.table), quality.scorer)
-    online = quality is not None and quality.table is None
+    elif quality is not None and quality.map is not None:
+        table = QualityMap.read(resolve(quality.map), quality.scorer)
+    online = quality is not None and quality.online
     norm = 'none' if quality is None else quality.norm
-    return options.scale, build_sampler(options), table, norm, online
+    terms = options.train.terms.values() if options.train is not None else ()
+    negatives = any(needs(section, 'negative') for section in terms)
+    return options.scale, build_sampler(options), table, norm, online, negatives
 
 
 def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
@@ -168,14 +190,18 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
         )
     training = phase == 'train'
     sizes = {'exact': training, 'min_size': section.get('gt_size') or 1 if training else 1}
+    template = section.get('filename_tmpl') or '{}'
     problems = []
-    if backend == 'lmdb':
+    if any(is_raw(root) for root in roots):
+        refuse_mixed_roots(section, roots)
+        problems += check_store_pairs(*roots, scale, **sizes, filename_tmpl=template)
+        backend = 'raw'
+    elif backend == 'lmdb':
         for root in roots:
             check_lmdb(root)
         if len(roots) == 2:
-            problems += check_lmdb_pairs(*roots, scale, **sizes)
+            problems += check_store_pairs(*roots, scale, **sizes)
     elif len(roots) == 2:
-        template = section.get('filename_tmpl') or '{}'
         problems += check_pairs(
             *roots, scale, **sizes, filename_tmpl=template, allow_grey=not training
         )
@@ -185,6 +211,25 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
         problems += [problem for root in roots for problem in check_other_files(root)]
     if problems:
         raise DataError(problems)
+
+
+def refuse_mixed_roots(section: Mapping[str, Any], roots: Sequence[str]) -> None:
+    """Refuse what cannot be read from raw stores.
+
+    Raises:
+        DataError: If it is not a pair of raw stores, read as it is.
+    """
+    name = section.get('name', 'the data set')
+    if section['type'] != 'PairedImageDataset' or len(roots) != 2 or not all(map(is_raw, roots)):
+        raise DataError(
+            f'{", ".join(roots)}: a raw store serves as dataroot_gt of MultiGTDataset, or as both '
+            f'dataroots of PairedImageDataset. Give {name} two raw stores, folders or LMDBs.'
+        )
+    extra = [key for key in ('color', 'mean', 'std', 'meta_info_file') if section.get(key)]
+    if extra:
+        raise DataError(
+            f'{name}: {", ".join(extra)} cannot be used with raw stores. Remove it, or use folders.'
+        )
 
 
 def build_model(options: Options, process: Process, seed: int) -> RestorationModel:

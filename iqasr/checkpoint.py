@@ -19,6 +19,13 @@ from iqasr.paths import time_stamp
 logger = logging.getLogger('iqasr')
 
 
+OTHER_FORMS = ('params-ema', 'state_dict', 'model_state_dict', 'model', 'net')
+"""Under which names other trainers keep the weights of a network."""
+
+PREFIXES = ('module.', '_orig_mod.', 'netG.')
+"""What DataParallel, torch.compile and some trainers put before every name."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be written, read, or used for this network."""
 
@@ -52,7 +59,17 @@ def save_safetensors(
     Raises:
         CheckpointError: If the file cannot be written; what was there before stays.
     """
-    content = save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata)
+    write_bytes_atomically(
+        save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata), path
+    )
+
+
+def write_bytes_atomically(content: bytes, path: Path) -> None:
+    """Write a file so that `path` holds either its old content or all of the new one.
+
+    Raises:
+        CheckpointError: If it cannot be written; what was there before stays.
+    """
     temporary = path.with_name(f'.{path.name}.partial')
     try:
         with temporary.open('wb') as file:
@@ -107,23 +124,29 @@ def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dic
     """Find the weights in a loaded checkpoint.
 
     Args:
-        content: What the file holds: BasicSR's form (``params``, ``params_ema``) or a bare state
-            dict.
+        content: What the file holds: BasicSR's form (``params``, ``params_ema``), one of
+            `OTHER_FORMS`, or a bare state dict.
         key: The form wanted; another one is used, and said, if it is absent.
         path: For messages.
 
     Returns:
-        The state dict, without ``module.`` prefixes.
+        The state dict, without the `PREFIXES` that training wrappers put before its names.
+
+    Raises:
+        CheckpointError: If it holds no weights.
     """
-    for name in (key, 'params', 'params_ema', 'state_dict'):
+    for name in (key, 'params', 'params_ema', *OTHER_FORMS):
         if isinstance(content.get(name), Mapping):
             if name != key:
                 logger.warning("%s has no '%s'; using '%s'.", path, key, name)
             content = content[name]
             break
-    weights = {str(k).removeprefix('module.'): v for k, v in content.items()}
-    if not weights or not all(isinstance(v, Tensor) for v in weights.values()):
+    weights = {str(name): value for name, value in content.items()}
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f'{path}: holds no weights; found {list(content)[:5]}.')
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in weights):
+            weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     return weights
 
 
@@ -142,35 +165,35 @@ def load_network(
         CheckpointError: If the weights are of another network.
     """
     weights = parameters_in(load_file(path), key, path)
-    own = network.state_dict()
-    missing = sorted(own.keys() - weights.keys())
-    unexpected = sorted(weights.keys() - own.keys())
-    differing = sorted(
-        f'{k} {tuple(weights[k].shape)} for {tuple(own[k].shape)}'
-        for k in own.keys() & weights.keys()
-        if own[k].shape != weights[k].shape
-    )
-    findings = [
-        f'{len(names)} {what}, such as {", ".join(names[:3])}'
-        for names, what in (
-            (missing, 'missing'),
-            (unexpected, 'unknown'),
-            (differing, 'of another size'),
+    own, name = network.state_dict(), type(network).__name__
+    fitting = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
+    account = account_of(weights, own, len(fitting))
+    if account and strict:
+        raise CheckpointError(
+            f'{path}: these weights are of another network than {name}: {account}. Check the '
+            'options of the network, or load what fits with strict_load: false.'
         )
+    if account and not fitting:
+        raise CheckpointError(f'{path}: not one weight fits {name}: {account}.')
+    if account:
+        logger.warning('%s: %s.', path, account)
+    network.load_state_dict(own | fitting)
+
+
+def account_of(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], fitting: int) -> str:
+    """Say which weights of a file fit a network's own and which do not; empty if all do."""
+    shapes = {k: (tuple(v.shape), tuple(own[k].shape)) for k, v in weights.items() if k in own}
+    findings = {
+        'missing': sorted(own.keys() - weights.keys()),
+        'unknown': sorted(weights.keys() - own.keys()),
+        'of another size': [f'{k} {a} for {b}' for k, (a, b) in sorted(shapes.items()) if a != b],
+    }
+    listings = [
+        f'{len(names)} {what} ({", ".join(names[:5])}{", ..." if len(names) > 5 else ""})'
+        for what, names in findings.items()
         if names
     ]
-    if findings and strict:
-        raise CheckpointError(
-            f'{path}: these weights are of another network than {type(network).__name__}: '
-            f'{"; ".join(findings)}. Check the options of the network, or load what fits with '
-            'strict_load: false.'
-        )
-    fitting = {k: v for k, v in weights.items() if k in own and v.shape == own[k].shape}
-    if findings and not fitting:
-        raise CheckpointError(f'{path}: not one weight fits {type(network).__name__}.')
-    for finding in findings:
-        logger.warning('%s: %s.', path, finding)
-    network.load_state_dict(own | fitting)
+    return '; '.join([f'{fitting} of {len(own)} fit', *listings]) if listings else ''
 
 
 class CheckpointFolder:
@@ -269,9 +292,7 @@ class CheckpointFolder:
 def write_text_atomically(text: str, path: Path) -> None:
     """Write a small text file so that it is never half there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.partial')
-    temporary.write_text(text, encoding='utf-8')
-    temporary.replace(path)
+    write_bytes_atomically(text.encode(), path)
 
 
 def write_json(content: Any, path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from iqasr.metrics import IMAGES, direction_of, needs_base
 from iqasr.options import GuardOptions, Options
-from iqasr.quality import section_of
+from iqasr.quality import scorer_section
 from iqasr.registry import METRIC_REGISTRY, nearest
 from iqasr.schema import Problems
 from iqasr.section_check import SectionCheck
@@ -52,7 +52,7 @@ class MetricCheck(SectionCheck):
         """Check that there are scorers of the names in the panel."""
         for name in self.options.val.panel:
             try:
-                section_of(name)
+                scorer_section(name)
             except ValueError as error:
                 self.problems.add('val.panel', str(error))
             except ImportError:

@@ -15,6 +15,7 @@ from iqasr.option_types import (
     find_scheduler,
 )
 from iqasr.options import (
+    RECOGNISED,
     LoaderOptions,
     OptionError,
     Options,
@@ -24,7 +25,6 @@ from iqasr.options import (
     read_yaml,
 )
 from iqasr.registry import (
-    ARCH_REGISTRY,
     DATASET_REGISTRY,
     DEGRADATION_REGISTRY,
     GT_SAMPLER_REGISTRY,
@@ -35,6 +35,7 @@ from iqasr.registry import (
     takes_options,
 )
 from iqasr.schema import Problems, check_section, schema_of
+from iqasr.term_check import check_terms
 
 
 def load_options(
@@ -84,9 +85,7 @@ class OptionCheck(MetricCheck):
             names = [section.get('name', key) for key, section in sets]
             for name in sorted({name for name in names if names.count(name) > 1}):
                 self.problems.add('datasets', f"two are called '{name}'; rename one.")
-        self.generator()
-        if options.network_d is not None:
-            options.network_d = self.component('network_d', options.network_d, ARCH_REGISTRY)
+        self.networks()
         self.candidates()
         self.metrics()
         if not options.datasets_of(self.phase):
@@ -95,17 +94,23 @@ class OptionCheck(MetricCheck):
             self.training()
         self.adapters()
 
+    def networks(self) -> None:
+        """Check the networks; one that nothing is said of must have weights to tell it by.
+
+        Only restored images do without a generator.
+        """
+        options = self.options
+        needed = self.phase == 'train' or not options.is_restored
+        if options.network_g != RECOGNISED:
+            options.network_g = self.network('network_g', options.network_g)
+        elif needed and options.path.pretrain_network_g is None:
+            reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
+            self.problems.add('network_g', reason)
+        if options.network_d is not None:
+            options.network_d = self.network('network_d', options.network_d)
+
     def _is_basicsr_model(self) -> bool:
         return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}
-
-    def generator(self) -> None:
-        """Check the generator, which only restored images do without."""
-        options = self.options
-        sets = options.datasets_of(self.phase).values()
-        if options.network_g is not None:
-            options.network_g = self.component('network_g', options.network_g, ARCH_REGISTRY)
-        elif self.phase == 'train' or not all(s.get('dataroot_restored') for s in sets):
-            self.problems.add('network_g', 'is required and missing.')
 
     def training(self) -> None:
         """Check what only training needs."""
@@ -125,7 +130,7 @@ class OptionCheck(MetricCheck):
                 'train.scheduler', train.scheduler, find_scheduler, 'optimizer'
             )
         self.adversary(train)
-        self.base(train)
+        check_terms(self.options, self.problems)
         if self.options.datasets_of('val') and self.options.val.val_freq is None:
             self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
 
@@ -137,18 +142,6 @@ class OptionCheck(MetricCheck):
             self.problems.add('lora', 'is for training only; test a network in models/, merged.')
         elif self.options.path.pretrain_network_g is None:
             self.problems.add('path.pretrain_network_g', 'is required by lora: what to adapt.')
-
-    def base(self, train: TrainOptions) -> None:
-        """Check that there is a base for the terms that compare with it."""
-        terms = dict(iter(LOSS_REGISTRY))
-        for key, section in train.terms.items():
-            needs_base = getattr(terms.get(section.get('type')), 'needs_base', False)
-            if needs_base and self.options.path.pretrain_network_g is None:
-                self.problems.add(
-                    'path.pretrain_network_g',
-                    f'is required by train.{key}_opt: what to stay near. Give the weights to start '
-                    'from, or remove that term.',
-                )
 
     def adversary(self, train: TrainOptions) -> None:
         """Check that adversarial training has all its parts, or none."""
@@ -230,18 +223,21 @@ class OptionCheck(MetricCheck):
     def quality(self) -> None:
         """Check where quality comes from."""
         quality = self.options.quality
-        if quality.table is not None and isinstance(quality.scorer, dict):
+        if quality.table is not None and quality.map is not None:
+            self.problems.add('quality', 'give a table or a map, not both.')
+        if not quality.online and isinstance(quality.scorer, dict):
             self.problems.add(
-                'quality.scorer', 'with a table, give the name of one of its scorers, or nothing.'
+                'quality.scorer',
+                'with a table or map, give the name of one of its scorers, or nothing.',
             )
-        if quality.table is None:
+        if quality.online:
             if not isinstance(quality.scorer, dict):
-                self.problems.add('quality', 'give a table, or a scorer as {type: ...}.')
+                self.problems.add('quality', 'give a table, a map, or a scorer as {type: ...}.')
                 return
             quality.scorer = self.component('quality.scorer', quality.scorer, SCORER_REGISTRY)
             self.refuse_chance('quality.scorer', quality.scorer)
             if quality.norm == 'zscore_dataset':
-                self.problems.add('quality.norm', 'zscore_dataset needs a table.')
+                self.problems.add('quality.norm', 'zscore_dataset needs a table or map.')
 
 
 def schema_names(cls: type, provided: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from iqasr.registry import nearest
 MODEL_TYPES = ('RestorationModel', 'SRModel', 'SRGANModel', 'SwinIRModel')
 """What ``model_type`` may be: BasicSR's names are kept so that its files run; all are one model."""
 
-INJECTED = ('scale', 'sampler', 'table', 'norm', 'online')
+INJECTED = ('scale', 'sampler', 'table', 'norm', 'online', 'negatives')
 """Arguments that `MultiGTDataset` receives from other sections."""
 
 DATASETS = {

@@ -29,6 +29,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra='forbid')
 
 
+RECOGNISED = {'type': 'spandrel'}
+"""The section ``network_g`` of a network that is recognised from its weights."""
+
 Name = Annotated[str, Field(pattern=r'^\w[\w.+-]*$')]
 """A name that becomes part of a path."""
 
@@ -50,13 +53,20 @@ class LoaderOptions(Section):
 class QualityOptions(Section):
     """Where the quality of the candidate ground truths comes from.
 
-    With ``table``, from a file made by scripts/score_candidates.py, one number per image; without,
-    from ``scorer``, which then scores every candidate of the training crop itself.
+    From a file made by scripts/score_candidates.py: ``table``, one number per image, or ``map``,
+    one per crop; without, from ``scorer``, which then scores every candidate of the training crop
+    itself.
     """
 
     table: str | None = None
+    map: str | None = None
     scorer: str | dict[str, Any] | None = None
     norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none'
+
+    @property
+    def online(self) -> bool:
+        """Whether crops are scored while training."""
+        return self.table is None and self.map is None
 
 
 class TrainOptions(Section):
@@ -143,7 +153,7 @@ class Options(Section):
     quality: QualityOptions | None = None
     degradation: dict[str, Any] | None = None
     queue_size: int = Field(0, ge=0)
-    network_g: dict[str, Any] | None = None
+    network_g: dict[str, Any] = Field(default_factory=lambda: dict(RECOGNISED))
     lora: LoRAOptions | None = None
     network_d: dict[str, Any] | None = None
     path: PathOptions = Field(default_factory=PathOptions)
@@ -156,6 +166,13 @@ class Options(Section):
     def datasets_of(self, phase: str) -> dict[str, dict[str, Any]]:
         """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
         return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the images of all test sets are restored already, so that no network runs."""
+        return all(
+            section.get('dataroot_restored') for section in self.datasets_of('test').values()
+        )
 
     def as_yaml(self) -> str:
         """Print the resolved options, every default included, as an option file."""

@@ -1,6 +1,7 @@
 """From the command line to a trained or tested network."""
 
 import argparse
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,7 +57,10 @@ def test_command(arguments: Sequence[str] | None = None) -> int:  # noqa: PT028
         metavar='FILE',
         help='weights to test instead of path.pretrain_network_g; several have a folder each',
     )
-    return run(parser.parse_args(arguments), 'test', test)
+    parsed = parser.parse_args(arguments)
+    if parsed.checkpoints:  # Weights that tell the network, if the option file does not.
+        parsed.force_yml.append(f'path:pretrain_network_g={json.dumps(parsed.checkpoints[0])}')
+    return run(parsed, 'test', test)
 
 
 def command_parser(description: str) -> argparse.ArgumentParser:
@@ -221,8 +225,8 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     """Restore and measure every test set with every checkpoint."""
     root = base_folder(options) / 'results' / options.name
     paths = find_checkpoints(arguments.checkpoints)
-    if paths and options.network_g is None:
-        raise OptionError('--checkpoints: there is no network_g to load them into.')
+    if paths and options.is_restored:
+        raise OptionError('--checkpoints: no network runs, as all images are restored already.')
     names = folder_names(paths) if len(paths) > 1 else [None]
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
@@ -234,13 +238,14 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
         }
         metrics, missing = build_metrics(options.val, process.device)
     for path, name in zip(paths or [None], names, strict=True):
+        own = options.model_copy(deep=True)
         if path is not None:
-            options.path.pretrain_network_g = str(path)
+            own.path.pretrain_network_g = str(path)
         with refusals():
-            seed = options.manual_seed or 0
-            model = build_model(options, process, seed) if options.network_g else None
+            seed = own.manual_seed or 0
+            model = None if own.is_restored else build_model(own, process, seed)
         evaluate_sets(
-            options,
+            own,
             None if model is None else model.test,
             sets,
             metrics,

@@ -100,4 +100,7 @@ def build(registry: Registry, options: Mapping[str, Any], **extra: Any) -> Any:
     """
     arguments = {key: value for key, value in options.items() if key != 'type'} | extra
     cls = lookup(registry, options['type'])
-    return cls(dict(options) | extra) if takes_options(cls) else cls(**arguments)
+    try:
+        return cls(dict(options) | extra) if takes_options(cls) else cls(**arguments)
+    except (AssertionError, NotImplementedError) as error:
+        raise ValueError(f'{options["type"]}: {error}') from error

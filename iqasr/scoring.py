@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,10 +11,9 @@ import torch
 from tqdm import tqdm
 
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
-from iqasr.data.image_files import decode_rgb
-from iqasr.data.quality_rows import QualityRow, RowWriter, content_hash, read_rows, write_rows
+from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.distributed import Process, join_processes, leave_processes
-from iqasr.quality import PyIQAScorer, QualityScorer, registered_scorer
+from iqasr.quality import QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 
 Scored: TypeAlias = dict[tuple[str, str], QualityRow]
@@ -35,7 +34,7 @@ def score_candidates(
     scored is kept beside `out`, in ``<out>.rank<k>``, until the table is complete.
 
     Args:
-        source: Folder or LMDB, as `open_candidates` takes it.
+        source: Folder or store, as `open_candidates` takes it.
         scorer: The scorer.
         out: The table, CSV; default ``quality_<scorer>.csv`` inside `source`. Rows of other
             scorers in it are kept.
@@ -50,10 +49,7 @@ def score_candidates(
         DataError: If the data set cannot be read.
         ValueError: If the scorer needs a reference or refuses an image, or `batch` is below 1.
     """
-    if scorer.needs_reference:
-        raise ValueError(f'{scorer.name}: compares with a reference; choose a no-reference scorer.')
-    if batch < 1:
-        raise ValueError(f'batch is {batch}; use 1 or more images per call.')
+    refuse_scorer(scorer, batch)
     process = process or Process()
     table = Path(out or Path(source, f'quality_{scorer.name}.csv'))
     table.parent.mkdir(parents=True, exist_ok=True)
@@ -66,46 +62,51 @@ def score_candidates(
     return table
 
 
+def refuse_scorer(scorer: QualityScorer, batch: int) -> None:
+    """Refuse a scorer that cannot score candidates, and an empty batch.
+
+    Raises:
+        ValueError: If it needs a reference, or `batch` is below 1.
+    """
+    if scorer.needs_reference:
+        raise ValueError(f'{scorer.name}: compares with a reference; choose a no-reference scorer.')
+    if batch < 1:
+        raise ValueError(f'batch is {batch}; use 1 or more images per call.')
+
+
 def score_from_options(
     source: str,
     name: str,
     options: Mapping[str, Any],
     out: str | None = None,
     *,
-    batch: int = 8,
+    batch: int | None = None,
     cpu: bool = False,
+    score: Callable[..., Path] = score_candidates,
 ) -> Path:
-    """Score as `score_candidates`, in one process or as one of those that torchrun started.
+    """Score, in one process or as one of those that torchrun started.
 
     Args:
-        source: As in `score_candidates`, as are `out` and `batch`.
+        source: As in `score_candidates`, as is `out`.
         name: As in `scorer_named`.
         options: As in `scorer_named`.
         cpu: Leave the GPU alone.
+        batch: Most images, or crops, per call; None for what `score` does by itself.
+        score: `score_candidates`, or `iqasr.map_scoring.score_map` with its crops.
     """
     scorer = scorer_named(name, options)
     launcher = 'pytorch' if 'RANK' in os.environ else 'none'
     process = join_processes(launcher, 0 if cpu else 'auto')
     try:
-        return score_candidates(source, scorer, out, batch=batch, process=process)
+        how = {} if batch is None else {'batch': batch}
+        return score(source, scorer, out, process=process, **how)
     finally:
         leave_processes()
 
 
 def scorer_named(name: str, options: Mapping[str, Any]) -> QualityScorer:
-    """Build a scorer from a short name.
-
-    Args:
-        name: ``niqe`` for `NIQEScorer`, and so on for every registered class; or else the name of a
-            metric of pyiqa.
-        options: Arguments of the registered class; or else those of the metric in pyiqa, and
-            ``weights``, its weight file.
-    """
-    registered = registered_scorer(name)
-    if registered is not None:
-        return build(SCORER_REGISTRY, {'type': registered, **options})
-    arguments = dict(options)
-    return PyIQAScorer(name, arguments.pop('weights', None), arguments)
+    """Build a scorer from a short name; see `scorer_section`."""
+    return build(SCORER_REGISTRY, scorer_section(name, options))
 
 
 def score_share(
@@ -186,14 +187,13 @@ def score_group(
     for name, file in zip(group.names, group.files, strict=True):
         if file is None:
             continue
-        data = candidates.read(file)
-        digest = content_hash(data)
+        digest = candidates.reader.content_hash(file)
         row = known.get((group.key, name))
         if row is None or row.content_hash != digest:
             identity = (group.key, name, scorer.name, scorer.version, digest)
             row = QualityRow(*identity, math.nan, *scorer.score_range)
             stale.append(file)
-            images.append(decode_rgb(data, candidates.where(file)))
+            images.append(candidates.image(file))
         rows[file] = row
     places = [candidates.where(file) for file in stale]
     qualities = score_images(images, places, scorer, batch=batch, device=device)

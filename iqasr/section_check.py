@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from iqasr.archs.spandrel_networks import code_arguments, network_class
 from iqasr.paths import resolve
-from iqasr.registry import SCORER_REGISTRY, Registry, build, lookup
+from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, Registry, build, lookup
 from iqasr.schema import Problems, check_section
 
 
@@ -37,6 +38,19 @@ class SectionCheck:
                 for number, member in enumerate(checked['scorers'])
             ]
         return checked
+
+    def network(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
+        """Check a network; one of spandrel against the constructor of its architecture."""
+        if section.get('type') != 'spandrel' or 'arch' not in section:
+            return self.component(path, section, ARCH_REGISTRY)
+        try:
+            cls = network_class(section['arch'])
+        except ValueError as error:
+            self.problems.add(f'{path}.arch', str(error))
+            return dict(section)
+        own = {key: value for key, value in section.items() if key != 'arch'}
+        checked = check_section(self.problems, path, own, cls, code_arguments(cls))
+        return checked | {'arch': section['arch']}
 
     def scorer(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
         """Check a scorer inside another section; ``range`` may bound one that has no range."""

@@ -1,7 +1,7 @@
-"""Compare result folders of the test script: a table and a grid of pictures.
+"""Compare result folders of the test script: an HTML page, tables and a grid of pictures.
 
 Usage:
-    python scripts/make_report.py -i results/a results/b -o results/report
+    python scripts/make_report.py results/a results/b -o results/report.html
 """
 
 import argparse
@@ -10,26 +10,33 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from iqasr.checkpoint import write_text_atomically
-from iqasr.report import markdown_table, picture_grid, read_results
-from iqasr.validation import write_image
+import iqasr  # noqa: F401 - prepares the import of basicsr
+from iqasr.report import PictureSize, write_report
 
 
 def main() -> None:
-    """Parse the command line and write ``report.md`` and ``grid.png``."""
+    """Parse the command line and write the report."""
     parser = argparse.ArgumentParser(description='Compare result folders.')
-    parser.add_argument('-i', '--input', nargs='+', required=True, help='result folders')
-    parser.add_argument('-o', '--output', required=True, help='folder of the report')
+    parser.add_argument('folders', nargs='*', help='result folders')
+    parser.add_argument('-i', '--input', nargs='+', default=[], help='further result folders')
+    parser.add_argument('-o', '--output', required=True, help='page (.html), or a folder for it')
+    parser.add_argument('--baseline', help='run to compare with (default: the first)')
+    parser.add_argument('--crop_px', type=int, default=160, help='side of the crops; 0: none')
+    parser.add_argument('--whole_px', type=int, default=320, help='of the whole images; 0: none')
+    parser.add_argument('--quality', type=int, default=92, help='of JPEG; 100 embeds PNG')
     args = parser.parse_args()
+    folders = args.folders + args.input
+    if not folders:
+        parser.error('name at least one result folder')
     try:
-        results = [read_results(folder) for folder in args.input]
-        table = markdown_table(results)
-        folder = Path(args.output)
-        write_text_atomically(f'{table}\n\n![pictures](grid.png)\n', folder / 'report.md')
-        write_image(folder / 'grid.png', picture_grid(results))
+        size = PictureSize(args.crop_px, args.whole_px, args.quality)
+        report = write_report(folders, args.output, baseline=args.baseline, size=size)
     except (OSError, ValueError) as error:
-        sys.exit(f'{parser.prog}: {error}')
-    sys.stdout.write(f'{table}\n\nPictures: {folder / "grid.png"}\n')
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    sys.stdout.write(f'{report.table}\n\nPage: {report.page}\n')
+    if report.missing:
+        parser.exit(2, f'{parser.prog}: ' + '\n'.join(report.missing) + '\n')
+    sys.stdout.write(f'Pictures: {report.page.with_name("grid.png")}\n')
 
 
 if __name__ == '__main__':

@@ -15,4 +15,4 @@ test_stage bicubic 'network_g={type: Bicubic, upscale: 4}' path:pretrain_network
 for stage in original amo amo_finetune; do
   test_stage "$stage" "path:pretrain_network_g=experiments/quickstart_${stage}_x4/models/net_g_latest.pth"
 done
-python scripts/make_report.py -i results/{bicubic,original,amo,amo_finetune} -o results/report
+python scripts/make_report.py results/{bicubic,original,amo,amo_finetune} -o results/report/report.html

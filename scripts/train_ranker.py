@@ -7,6 +7,7 @@ Usage:
 import argparse
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -18,7 +19,6 @@ from iqasr.ranking import RankerOptions, train_from_folder
 
 def main() -> None:
     """Parse the command line and train; killed and started again, it goes on."""
-    defaults = RankerOptions()
     parser = argparse.ArgumentParser(description='Train a ranker on photographs.')
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-o', '--output', required=True, help='.safetensors to write')
@@ -26,9 +26,8 @@ def main() -> None:
     parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
     parser.add_argument('--teacher', help="scorer whose order is learnt too, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights of a ranker to start from (default: random)')
-    numbers = ('iterations', 'crop_px', 'lr', 'robustness', 'attack_steps', 'distillation', 'seed')
-    for name in numbers:
-        default = getattr(defaults, name)
+    numbers = asdict(RankerOptions())
+    for name, default in numbers.items():
         parser.add_argument(f'--{name}', type=type(default), default=default)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')

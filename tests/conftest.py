@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -191,3 +192,29 @@ def assert_same_weights(first: dict, second: dict) -> None:
 @pytest.fixture
 def same_weights():
     return assert_same_weights
+
+
+@pytest.fixture(scope='session')
+def browser():
+    """A headless Chromium; tests that need one are skipped where there is none."""
+    names = ('chromium', 'chromium-browser', 'google-chrome')
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = f'none of {", ".join(names)} is installed (Debian: apt-get install chromium)'
+        (pytest.fail if os.environ.get('IQASR_REQUIRE_BROWSER') == '1' else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=['--no-sandbox'])
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh page, 1280 x 900; what it says on the console as an error fails the test."""
+    page = browser.new_page(viewport={'width': 1280, 'height': 900})
+    errors = []
+    page.on('pageerror', lambda error: errors.append(str(error)))
+    page.on('console', lambda said: errors.append(said.text) if said.type == 'error' else None)
+    yield page
+    page.close()
+    assert errors == []

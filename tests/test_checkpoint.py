@@ -46,7 +46,7 @@ def test_bare_prefixed_and_safetensors_files_load(tmp_path, same_weights):
 
 def test_weights_of_another_network_are_refused_with_what_differs(saved):
     with pytest.raises(
-        CheckpointError, match=r'another network than Sequential: 3 of another size'
+        CheckpointError, match=r'another network than Sequential: 1 of 4 fit; 3 of another size'
     ):
         load_network(network(width=5), saved[0])
 

@@ -163,7 +163,7 @@ def refuse(url, *_, **__):
 @pytest.mark.parametrize(
     ('name', 'message'),
     [
-        ('musik', "val.panel: no metric is called 'musik'. Did you mean 'musiq'?"),
+        ('musik', "val.panel: no scorer is called 'musik'. Did you mean 'musiq'?"),
         ('rankr', "Did you mean 'ranker'?"),
         ('psnr', "val.panel: 'psnr' is measured already; name it once."),
     ],

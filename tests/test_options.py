@@ -125,7 +125,7 @@ CANDIDATE_REFUSALS = {
     'degradation:stage': ({'noise_rang': [1, 2]}, "Did you mean 'noise_range'?"),
     'quality': (
         {'table': 'x.csv', 'scorer': {'type': 'NIQEScorer'}},
-        'with a table, give the name',
+        'with a table or map, give the name',
     ),
 }
 

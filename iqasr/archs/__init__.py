@@ -1,3 +1,6 @@
-"""Stage 4: backbones beside those of BasicSR, which its registry holds already."""
+"""Stage 4: backbones beside those of BasicSR, which its registry holds already; discriminators."""
 
 from iqasr.archs.bicubic import Bicubic
+from iqasr.archs.patch_discriminator import PatchDiscriminator
+from iqasr.archs.rrdb_pixel_shuffle import RRDBPSNet
+from iqasr.archs.spandrel_networks import spandrel

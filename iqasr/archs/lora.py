@@ -15,14 +15,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from iqasr.archs.lora_options import LoRAOptions, adaptable_layers, select_layers
 
 
 class Adapted:
     """What an adapted layer has beside its weight and bias.
+
+    Its ``weight`` is the adapted one, for its own forward pass and for networks that merge or
+    reuse the weights of their layers themselves; that of the state dict stays the base.
 
     Attributes:
         lora_a: :math:`(r, I)`, from the I inputs of one output value.
@@ -31,32 +34,32 @@ class Adapted:
         lora_scale: The knob: 0 is the layer without adapter, 1 as it was trained.
     """
 
-    weight: nn.Parameter
     lora_a: nn.Parameter
     lora_b: nn.Parameter
     lora_alpha: float
     lora_scale: float
 
-    def adapted_weight(self, scale: float | None = None) -> Tensor:
-        """Add the correction to the weight, at the layer's own scale or another one."""
-        scale = self.lora_scale if scale is None else scale
-        return add_low_rank(self.weight, self.lora_a, self.lora_b, self.lora_alpha * scale)
+    @property
+    def base_weight(self) -> nn.Parameter:
+        """The weight without correction."""
+        return self._parameters['weight']
+
+    @property
+    def weight(self) -> Tensor:
+        """The weight with the correction, at the scale that is set."""
+        return self.adapted_weight(self.lora_scale)
+
+    def adapted_weight(self, scale: float) -> Tensor:
+        """Add the correction to the weight, at any scale."""
+        return add_low_rank(self.base_weight, self.lora_a, self.lora_b, self.lora_alpha * scale)
 
 
 class AdaptedConv2d(Adapted, nn.Conv2d):
     """A convolution with an adapter."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name torch gives it)
-        """Convolve with the adapted weight."""
-        return self._conv_forward(input, self.adapted_weight(), self.bias)
-
 
 class AdaptedLinear(Adapted, nn.Linear):
     """A linear layer with an adapter."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (the name torch gives it)
-        """Multiply by the adapted weight."""
-        return F.linear(input, self.adapted_weight(), self.bias)
 
 
 ADAPTED = {nn.Conv2d: AdaptedConv2d, nn.Linear: AdaptedLinear}
@@ -99,9 +102,8 @@ def add_lora(
     """
     if lora_layers(network):
         raise ValueError(f'{type(network).__name__} has adapters already; merge them first.')
-    ranks = select_layers(network, options)
-    network.requires_grad_(False)
-    layers = adaptable_layers(network)
+    ranks, layers = select_layers(network, options), adaptable_layers(network)
+    freeze(network)
     for name, rank in ranks.items():
         weight = layers[name].weight
         bound = weight[0].numel() ** -0.5
@@ -110,13 +112,21 @@ def add_lora(
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
+def freeze(network: nn.Module, frozen: bool = True) -> None:
+    """Keep weights from being trained and statistics of batches from being updated; or not."""
+    network.requires_grad_(not frozen)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.running_mean is not None:
+            module.track_running_stats = not frozen
+
+
 def attach(layer: nn.Module, a: Tensor, b: Tensor, alpha: float) -> None:
     """Turn a layer into an adapted one, in place."""
-    layer.__class__ = ADAPTED[type(layer)]
     layer.lora_a = nn.Parameter(a.to(layer.weight))
     layer.lora_b = nn.Parameter(b.to(layer.weight))
     layer.lora_alpha = alpha
     layer.lora_scale = 1.0
+    layer.__class__ = ADAPTED[type(layer)]
 
 
 def lora_layers(network: nn.Module) -> dict[str, Adapted]:
@@ -200,7 +210,7 @@ def merge_lora(network: nn.Module, scale: float = 1.0) -> None:
         scale: As in `merged_state`; 0 drops the adapters.
     """
     for layer in lora_layers(network).values():
-        layer.weight.copy_(layer.adapted_weight(scale))
+        layer.base_weight.copy_(layer.adapted_weight(scale))
         del layer.lora_a, layer.lora_b, layer.lora_alpha, layer.lora_scale
         layer.__class__ = PLAIN[type(layer)]
-    network.requires_grad_(True)
+    freeze(network, False)

@@ -14,10 +14,11 @@ from iqasr.archs.lora import (
     add_low_rank,
     attach,
     base_state,
+    freeze,
     lora_layers,
     merge_lora,
 )
-from iqasr.archs.lora_options import adaptable_layers
+from iqasr.archs.lora_options import adaptable_layers, is_derived
 from iqasr.checkpoint import CheckpointError, load_file, save_safetensors
 
 logger = logging.getLogger('iqasr')
@@ -100,7 +101,7 @@ def base_hash(weights: Mapping[str, Tensor]) -> str:
         SHA-256 in hexadecimal.
     """
     digest = hashlib.sha256()
-    for key in sorted(weights):
+    for key in sorted(key for key in weights if not is_derived(key)):
         value = weights[key].detach().cpu().float().contiguous()
         digest.update(f'{key} {tuple(value.shape)}\n'.encode())
         digest.update(value.numpy().tobytes())
@@ -164,7 +165,7 @@ def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> N
     profile.check_layers(weights)
     profile.check_base(base_hash(weights), strict=strict)
     merge_lora(network, scale=0)
-    network.requires_grad_(False)
     layers = adaptable_layers(network)
+    freeze(network)
     for name, (a, b) in profile.adapters.items():
         attach(layers[name], a, b, profile.alpha)

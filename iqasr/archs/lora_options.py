@@ -43,14 +43,21 @@ class LoRAOptions(BaseModel):
 def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
     """Find the layers that can be adapted, in the network's order.
 
-    Subclasses are left out, since they may use their weight in ways of their own, and so are
-    grouped convolutions, whose weight is not one matrix.
+    Left out are subclasses, since they may use their weight in ways of their own; grouped
+    convolutions, whose weight is not one matrix; and layers that do not train.
     """
     return {
         name: module
         for name, module in network.named_modules()
-        if type(module) in ADAPTABLE and getattr(module, 'groups', 1) == 1
+        if type(module) in ADAPTABLE
+        and getattr(module, 'groups', 1) == 1
+        and module.weight.requires_grad
     }
+
+
+def is_derived(key: str) -> bool:
+    """Tell weights that a network computes from others, in evaluation mode, by name (SPAN)."""
+    return '.eval_conv.' in key
 
 
 def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
@@ -70,7 +77,9 @@ def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
     network_name = type(network).__name__
     target = options.target
     if target is None:
-        target = DEFAULT_TARGETS.get(network_name, names[1:-1])
+        target = DEFAULT_TARGETS.get(network_name, [])
+        if not any(fnmatchcase(name, pattern) for name in names for pattern in target):
+            target = names[1:-1]
     if not target:
         raise ValueError(f'target: {network_name} has no layer to adapt; name layers: {names}.')
     selected = [name for name in names if any(fnmatchcase(name, p) for p in target)]

@@ -1,10 +1,12 @@
-"""Stage 1, data: an image and its candidate ground truths, from folders or LMDB."""
+"""Stage 1, data: an image and its candidate ground truths, from folders, LMDB or raw store."""
 
 from iqasr.data import (
     candidate_folders,
     candidates,
     checks,
+    crop,
     evaluation_dataset,
+    folder_index,
     hggt,
     image_files,
     lmdb_reader,
@@ -12,7 +14,13 @@ from iqasr.data import (
     loader,
     multi_gt_dataset,
     pair_checks,
+    quality_map,
     quality_rows,
     quality_table,
+    raw_pairs,
+    raw_reader,
+    raw_store,
+    readers,
     sample_dataset,
+    store_sources,
 )

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
-from iqasr.data.candidate_folders import read_folders
+import numpy as np
+
+from iqasr.data.folder_index import read_indexed
 from iqasr.data.hggt import Label
 from iqasr.data.image_files import DataError
-from iqasr.data.lmdb_reader import LmdbReader, read_index
+from iqasr.data.lmdb_reader import GROUP_FIELDS, LmdbReader, read_index
+from iqasr.data.raw_reader import is_raw, open_raw
+from iqasr.data.readers import Reader
 
 
 @dataclass(frozen=True)
@@ -20,53 +24,18 @@ class Group:
     names: tuple[str, ...]
     """What the kinds of candidates are called: ``original``, then the folders of the others."""
     files: tuple[str | None, ...]
-    """What `CandidateSet.read` takes; None where a candidate is absent."""
+    """What `CandidateSet.image` takes; None where a candidate is absent."""
     labels: tuple[Label | None, ...]
     """Merged judgements; None where nobody judged. The original's is `Label.ORIGINAL`."""
     votes: tuple[int, ...] = ()
     """How many annotators voted for each label, 0 where nobody judged."""
 
 
-class Reader(Protocol):
-    """Opens an image by the name a `Group` holds."""
-
-    def open(self, file: str) -> BinaryIO:
-        """Open one image for reading."""
-
-    def where(self, file: str) -> str:
-        """Name the image in a message."""
-
-    def sizes(self) -> Mapping[str, tuple[int, int]]:
-        """Height and width of the images that were inspected when the set was made."""
-
-    def close(self) -> None:
-        """Give back what this process holds open."""
-
-
-class FileReader:
-    """Reads image files by path."""
-
-    def open(self, file: str) -> BinaryIO:
-        """Open one image file."""
-        return open(file, 'rb')
-
-    def where(self, file: str) -> str:
-        """Name the file: its path."""
-        return file
-
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """Nothing is known of the files."""
-        return {}
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-
 class CandidateSet:
     """Groups of candidates and the way to read them; may cross processes by fork or pickle.
 
     Args:
-        root: Folder or LMDB the set was opened from.
+        root: Folder, LMDB or raw store the set was opened from.
         groups: The groups, sorted by key.
         reader: Reads the images.
     """
@@ -76,22 +45,17 @@ class CandidateSet:
         self.groups = groups
         self.reader = reader
 
-    def open(self, file: str) -> BinaryIO:
-        """Open one image, by its entry in `Group.files`."""
-        return self.reader.open(file)
+    def image(self, file: str) -> np.ndarray:
+        """Read one image, by its entry in `Group.files`: ``(H, W, 3)`` uint8 RGB.
 
-    def read(self, file: str) -> bytes:
-        """Read one image file, by its entry in `Group.files`."""
-        with self.open(file) as stream:
-            return stream.read()
+        Raises:
+            ValueError: If it cannot be read.
+        """
+        return self.reader.image(file)
 
     def where(self, file: str) -> str:
-        """Name one image in a message: its path, or LMDB and key."""
+        """Name one image in a message: its path, or store and key."""
         return self.reader.where(file)
-
-    def sizes(self) -> Mapping[str, tuple[int, int]]:
-        """List height and width of the images that were inspected when the set was made."""
-        return self.reader.sizes()
 
     def close(self) -> None:
         """Close what this process holds open; reading opens it again."""
@@ -104,8 +68,9 @@ def open_candidates(
     """Find the candidates of every image.
 
     Args:
-        root: An LMDB made by ``scripts/create_lmdb.py``, a folder that holds ``original`` and one
-            folder per kind of candidate, or one whose ``images`` (or ``images/<set>``) does.
+        root: An LMDB or raw store made by ``scripts/create_lmdb.py``, a folder that holds
+            ``original`` and one folder per kind of candidate, or one whose ``images`` (or
+            ``images/<set>``) does.
         labels: Folder of the human judgements (``A``, ``B``, ``C``, below ``<set>`` where there are
             sets); default ``<root>/labels`` where it exists.
         allow_missing: Leave candidates that are not there out, instead of refusing the set.
@@ -117,15 +82,25 @@ def open_candidates(
         DataError: If candidates or labels are missing, ambiguous or unreadable: all of them.
     """
     if not os.path.isdir(root):
-        raise DataError(f'{root}: no such folder. Give a folder of candidates or an LMDB.')
-    if is_lmdb(root):
-        if labels is not None:
-            raise DataError(f'{root}: an LMDB carries its labels; leave the folder {labels} out.')
-        return CandidateSet(
-            root, [_group_of(entry) for entry in read_index(root)], LmdbReader(root)
+        raise DataError(
+            f'{root}: no such folder. Give a folder of candidates, an LMDB or a raw store.'
         )
-    rows = read_folders(root, labels, allow_missing=allow_missing)
-    return CandidateSet(root, [Group(*row) for row in rows], FileReader())
+    if is_store(root):
+        if labels is not None:
+            raise DataError(f'{root}: a store carries its labels; leave the folder {labels} out.')
+        if is_raw(root):
+            reader, entries = open_raw(root)
+        else:
+            reader, entries = LmdbReader(root), read_index(root)
+        return CandidateSet(root, [_group_of(entry) for entry in entries], reader)
+    reader = read_indexed(root, labels, allow_missing=allow_missing)
+    entries = (dict(zip(GROUP_FIELDS, row, strict=True)) for row in reader.rows)
+    return CandidateSet(root, [_group_of(entry) for entry in entries], reader)
+
+
+def is_store(root: str) -> bool:
+    """Tell an LMDB or raw store from a folder of images."""
+    return is_lmdb(root) or is_raw(root)
 
 
 def is_lmdb(root: str) -> bool:

@@ -16,10 +16,12 @@ from iqasr.data.image_files import (
     inspect_image,
     is_image_name,
 )
-from iqasr.data.quality_rows import content_hash
+from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
 
 _BAR_AFTER_S = 2.0
+_MOST_BATCHES = 256
+"""Into which items are divided: one task each would cost more than many a check."""
 
 _T = TypeVar('_T')
 
@@ -29,31 +31,36 @@ def check_candidates(
     *,
     min_size: int = 1,
     decode: bool = False,
-    table: QualityTable | None = None,
+    table: QualityTable | QualityMap | None = None,
 ) -> list[str]:
     """Check every image of a set of candidates, several at a time.
 
     Args:
         candidates: The set.
         min_size: Least height and width, in pixels.
-        decode: Decode every image. Otherwise files are looked at by their first and last bytes,
-            and images in an LMDB not at all: they were decoded when it was made.
-        table: Quality of all candidates; every image is read, to see that it is what was scored.
+        decode: Decode every image, or compare it with its checksum. Otherwise files are looked at
+            by their first and last bytes, and images in a store not at all: they were when it was
+            made.
+        table: Quality of all candidates or their crops; every image is read, to see that it is what
+            was scored.
 
     Returns:
         The problems: images that `inspect_image` refuses, that are too small, that differ in size
         from their original, or that have changed since they were scored.
     """
-    known = {} if decode else candidates.sizes()
+    reader, found = candidates.reader, {}
 
     def size_of(file: str, problems: list[str]) -> tuple[int, int] | None:
-        with candidates.open(file) as stream:
-            return _size(stream, candidates.where(file), problems, decode=decode)
+        try:
+            return reader.inspect(file, decode=decode)
+        except ValueError as error:
+            problems.append(str(error))
+            return None
 
     def check(group: Group) -> list[str]:
         problems: list[str] = []
         files = [file for file in group.files if file is not None]
-        sizes = {file: known.get(file) or size_of(file, problems) for file in files}
+        sizes = {file: size_of(file, problems) for file in files}
         expected = sizes[group.files[0]]
         for file, size in sizes.items():
             if size is not None and expected is not None and size != expected:
@@ -68,16 +75,20 @@ def check_candidates(
             )
         if table is not None and not problems:
             problems += _changed(candidates, group, table)
+        found.update(sizes)
         return problems
 
-    return in_parallel(check, candidates.groups)
+    problems = in_parallel(check, candidates.groups)
+    if not problems:
+        reader.remember(found)
+    return problems
 
 
-def _changed(candidates: CandidateSet, group: Group, table: QualityTable) -> list[str]:
+def _changed(candidates: CandidateSet, group: Group, table: QualityTable | QualityMap) -> list[str]:
     return [
         f'{candidates.where(file)}: has changed since it was scored. {table.how_to_update}'
         for name, file in zip(group.names, group.files, strict=True)
-        if content_hash(candidates.read(file)) != table.rows[group.key][name].content_hash
+        if candidates.reader.content_hash(file) != table.content_hash(group.key, name)
     ]
 
 
@@ -120,10 +131,16 @@ def in_parallel(check: Callable[[_T], list[str]], items: Iterable[_T]) -> list[s
         All problems, in the order of the items.
     """
     items = list(items)
+    size = len(items) // _MOST_BATCHES + 1
+    batches = [items[first : first + size] for first in range(0, len(items), size)]
     hidden = None if os.environ.get('RANK', '0') == '0' else True
     with ThreadPoolExecutor() as pool:
         found = tqdm(
-            pool.map(check, items), 'checking', len(items), disable=hidden, delay=_BAR_AFTER_S
+            pool.map(lambda batch: [p for item in batch for p in check(item)], batches),
+            'checking',
+            len(batches),
+            disable=hidden,
+            delay=_BAR_AFTER_S,
         )
         return [problem for problems in found for problem in problems]
 

@@ -11,16 +11,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from iqasr.data.candidate_folders import find_sets, stems
-from iqasr.data.candidates import (
-    CandidateSet,
-    FileReader,
-    Group,
-    Reader,
-    is_lmdb,
-    open_candidates,
-)
+from iqasr.data.candidates import CandidateSet, Group, is_store, open_candidates
 from iqasr.data.checks import in_parallel, in_px
-from iqasr.data.image_files import DataError, decode_rgb, inspect_image
+from iqasr.data.image_files import DataError, inspect_image
+from iqasr.data.readers import FileReader, Reader
 from iqasr.registry import DATASET_REGISTRY
 from iqasr.sampling import GTSampler, UniformSampler
 
@@ -49,7 +43,7 @@ class EvaluationDataset(Dataset):
 
     Args:
         scale: Up-sampling factor.
-        dataroot_gt: Folder of ground truths; or candidates, folders or an LMDB, as
+        dataroot_gt: Folder of ground truths; or candidates, folders or a store, as
             `open_candidates` takes them. Without it only no-reference metrics have a value.
         dataroot_lq: Folder of the inputs.
         dataroot_restored: Folder of outputs, if the images are restored already.
@@ -87,7 +81,7 @@ class EvaluationDataset(Dataset):
         self.scale = scale
         self.images = CandidateSet(roots[0], [], FILES)
         problems: list[str] = []
-        if dataroot_gt is not None and (is_lmdb(dataroot_gt) or find_sets(dataroot_gt)):
+        if dataroot_gt is not None and (is_store(dataroot_gt) or find_sets(dataroot_gt)):
             self.images = open_candidates(dataroot_gt, dataroot_labels)
             sampler = UniformSampler(candidates=candidates)
             entries = {
@@ -220,15 +214,16 @@ def read(reader: Reader, file: str) -> Tensor:
     Raises:
         DataError: If it is broken.
     """
-    with reader.open(file) as stream:
-        try:
-            rgb = decode_rgb(stream.read(), reader.where(file))
-        except ValueError as error:
-            raise DataError(str(error)) from error
+    try:
+        rgb = reader.image(file)
+    except ValueError as error:
+        raise DataError(str(error)) from error
     return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))
 
 
 def size(reader: Reader, file: str) -> tuple[int, int]:
-    """Inspect an image; see `inspect_image`."""
-    with reader.open(file) as stream:
-        return inspect_image(stream, reader.where(file), allow_grey=True)
+    """Inspect an image; a file may be grey, a candidate may not."""
+    if reader is not FILES:
+        return reader.inspect(file)
+    with FILES.open(file) as stream:
+        return inspect_image(stream, file, allow_grey=True)

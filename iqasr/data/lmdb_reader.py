@@ -5,16 +5,17 @@ import json
 import os
 import re
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import lmdb
 
 from iqasr.data.image_files import DataError
+from iqasr.data.readers import EncodedReader
 
 DATA, META_INFO, GROUPS = 'data.mdb', 'meta_info.txt', 'groups.json'
 
-_GROUP_FIELDS = ('key', 'names', 'files', 'labels', 'votes')
+GROUP_FIELDS = ('key', 'names', 'files', 'labels', 'votes')
 _META_INFO_LINE = re.compile(r'([^.]+)\.\w+ \((\d+),(\d+)')
 
 _environments: dict[str, tuple[int, lmdb.Environment]] = {}
@@ -33,7 +34,7 @@ def environment(path: str) -> lmdb.Environment:
         return opened
 
 
-class LmdbReader:
+class LmdbReader(EncodedReader):
     """Reads images by key; opens the LMDB where it is first used, so it may cross processes.
 
     Args:
@@ -43,26 +44,33 @@ class LmdbReader:
     def __init__(self, path: str) -> None:
         self.path = path
         self.real_path = os.path.realpath(path)
+        self._sizes: dict[str, tuple[int, int]] = {}
 
-    def open(self, key: str) -> io.BytesIO:
-        """Open one image.
+    def open(self, file: str) -> io.BytesIO:
+        """Open one image by its key.
 
         Raises:
             DataError: If there is no such key.
         """
         with environment(self.real_path).begin() as transaction:
-            value = transaction.get(key.encode())
+            value = transaction.get(file.encode())
         if value is None:
-            raise DataError(f"{self.path}: the key '{key}' is missing. Create the LMDB again.")
+            raise DataError(f"{self.path}: the key '{file}' is missing. Create the LMDB again.")
         return io.BytesIO(value)
 
-    def where(self, key: str) -> str:
+    def where(self, file: str) -> str:
         """Name the image: LMDB and key."""
-        return f'{self.path}: {key}'
+        return f'{self.path}: {file}'
 
-    def sizes(self) -> dict[str, tuple[int, int]]:
-        """List height and width by key, as recorded: py-lmdb reads all of a value to give any."""
-        return read_sizes(self.path)
+    def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
+        """Decode an image, or look up its size: it was inspected when the LMDB was made."""
+        self._sizes = self._sizes or read_sizes(self.path)
+        if decode or file not in self._sizes:
+            return super().inspect(file, decode=decode)
+        return self._sizes[file]
+
+    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Keep nothing: the LMDB lists all sizes."""
 
     def close(self) -> None:
         """Close the LMDB in this process; a later `open` opens it again."""
@@ -182,7 +190,7 @@ def _read_groups(path: str) -> list[dict[str, Any]]:
     try:
         with open(os.path.join(path, GROUPS), encoding='utf-8') as file:
             groups = json.load(file)['groups']
-        return [{field: group[field] for field in _GROUP_FIELDS} for group in groups]
+        return [{field: group[field] for field in GROUP_FIELDS} for group in groups]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f'{os.path.join(path, GROUPS)}: not readable ({error}). Create the LMDB again.'

@@ -7,20 +7,28 @@ is taken up where it stopped.
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import TypeAlias
 
 import cv2
 import lmdb
 from tqdm import tqdm
 
-from iqasr.data.candidate_folders import find_sets, stems
-from iqasr.data.candidates import Group, is_lmdb, open_candidates
+from iqasr.data.candidates import Group
 from iqasr.data.image_files import DataError, decode_rgb, inspect_image
 from iqasr.data.lmdb_reader import DATA, GROUPS, META_INFO
+from iqasr.data.store_sources import (
+    Source,
+    disk_failure,
+    list_sources,
+    put_in_place,
+    refuse_full_disk,
+    refuse_target,
+    refuse_unequal,
+    write_durably,
+)
 
 COMPRESSION = 1
 """Of PNG, where images are encoded here."""
@@ -37,17 +45,6 @@ Record: TypeAlias = list[int]
 
 Loaded: TypeAlias = tuple[str, bytes, Record] | str
 """Key, PNG bytes and record of an image, or what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """An image file on its way into an LMDB."""
-
-    key: str
-    path: str
-    num_bytes: int
-    modified_ns: int
-    allow_grey: bool
 
 
 def create_lmdb(
@@ -78,56 +75,29 @@ def create_lmdb(
         FileExistsError: If the target exists and `overwrite` is off.
         OSError: If the disk is too full. What was stored is kept.
     """
-    if not target.endswith('.lmdb'):
-        raise DataError(f"{target}: the name of an LMDB ends in '.lmdb' (BasicSR asks for it).")
-    if os.path.exists(target) and not overwrite:
-        raise FileExistsError(f'{target} exists. Choose another name, or pass --overwrite.')
-    sources, groups = _plan(source, labels)
+    refuse_target(target, '.lmdb', overwrite)
+    sources, groups = list_sources(source, labels)
+    _refuse_keys(sources)
     partial = f'{target}.partial'
     os.makedirs(partial, exist_ok=True)
     try:
         records = _store(sources, partial, workers or os.cpu_count())
         _describe(partial, records, groups)
     except lmdb.Error as error:  # a full disk may show as any of several
-        free = shutil.disk_usage(partial).free
-        raise OSError(
-            f'{partial}: cannot be written ({error}); the disk has {free / 1e9:.3f} GB free. '
-            'Free space and run this again: it goes on where it stopped.'
-        ) from error
-    _put_in_place(partial, target)
+        raise disk_failure(partial, error) from error
+    put_in_place(partial, target)
     return len(sources)
 
 
-def _plan(source: str, labels: str | None) -> tuple[list[Source], list[Group]]:
-    """List the images, and the groups as the LMDB will name their files; none if flat."""
-    if not os.path.isdir(source) or is_lmdb(source):
-        raise DataError(f'{source}: not a folder of images.')
-    problems: list[str] = []
-    groups = []
-    if find_sets(source):
-        path_of = {}
-        for group in open_candidates(source, labels).groups:
-            keys = [f'{group.key}/{name}' for name in group.names]
-            path_of |= dict(zip(keys, group.files, strict=True))
-            groups.append(replace(group, files=tuple(keys)))
-    else:
-        if labels is not None:
-            problems.append(f'{source}: holds no candidates; leave the labels, {labels}, out.')
-        found = stems(source, problems)
-        path_of = {stem: os.path.join(source, file) for stem, file in found.items()}
-    problems += [
-        f"{path}: its LMDB key would be '{key}', which BasicSR cannot read. Use a shorter name of "
-        'ASCII letters without a dot.'
-        for key, path in path_of.items()
-        if not key.isascii() or '.' in key or len(key) > _LONGEST_KEY
+def _refuse_keys(sources: Sequence[Source]) -> None:
+    problems = [
+        f"{source.path}: its LMDB key would be '{source.key}', which BasicSR cannot read. Use a "
+        'shorter name of ASCII letters without a dot.'
+        for source in sources
+        if not source.key.isascii() or '.' in source.key or len(source.key) > _LONGEST_KEY
     ]
     if problems:
         raise DataError(problems)
-    stats = [(key, path_of[key], os.stat(path_of[key])) for key in sorted(path_of)]
-    return [
-        Source(key, path, stat.st_size, stat.st_mtime_ns, allow_grey=not groups)
-        for key, path, stat in stats
-    ], groups
 
 
 def _store(sources: Sequence[Source], partial: str, workers: int) -> dict[str, Record]:
@@ -136,13 +106,7 @@ def _store(sources: Sequence[Source], partial: str, workers: int) -> dict[str, R
     with lmdb.open(partial, map_size=map_size, max_dbs=1) as environment:
         records = _recorded(environment, sources)
         todo = [source for source in sources if source.key not in records]
-        needed = sum(source.num_bytes for source in todo)
-        free = shutil.disk_usage(partial).free
-        if needed > free:
-            raise OSError(
-                f'{partial}: {needed / 1e9:.2f} GB are needed at least, the disk has '
-                f'{free / 1e9:.2f} GB free. Free space, or choose a target on another disk.'
-            )
+        refuse_full_disk(partial, sum(source.num_bytes for source in todo))
         problems: list[str] = []
         with (
             tqdm(total=len(sources), initial=len(records), desc='storing', unit='image') as bar,
@@ -227,16 +191,7 @@ def _write(environment: lmdb.Environment, images: Sequence[tuple[str, bytes, Rec
 
 def _describe(partial: str, records: Mapping[str, Record], groups: Sequence[Group]) -> None:
     """Verify that the LMDB is whole, and write what stands beside the images."""
-    problems = []
-    for group in groups:
-        sizes = {file: tuple(records[file][2:4]) for file in group.files}
-        if len(set(sizes.values())) > 1:
-            shown = ', '.join(
-                f'{file} {width} x {height}' for file, (height, width) in sizes.items()
-            )
-            problems.append(f'{group.key}: its candidates differ in size: {shown}.')
-    if problems:
-        raise DataError(problems)
+    refuse_unequal(groups, {key: tuple(record[2:4]) for key, record in records.items()})
     data = os.path.join(partial, DATA)
     map_size = os.path.getsize(data) + _SPARE_BYTES
     with lmdb.open(partial, map_size=map_size, max_dbs=1) as environment:
@@ -249,28 +204,9 @@ def _describe(partial: str, records: Mapping[str, Record], groups: Sequence[Grou
     if os.path.getsize(data) < expected_bytes:  # freed pages at the end were never written
         os.truncate(data, expected_bytes)
     if groups:
-        _write_durably(partial, GROUPS, json.dumps({'groups': [asdict(group) for group in groups]}))
+        write_durably(partial, GROUPS, json.dumps({'groups': [asdict(group) for group in groups]}))
     lines = [
         f'{key}.png ({height},{width},{channels}) {COMPRESSION}\n'
         for key, (_, _, height, width, channels) in sorted(records.items())
     ]
-    _write_durably(partial, META_INFO, ''.join(lines))
-
-
-def _write_durably(folder: str, name: str, text: str) -> None:
-    with open(os.path.join(folder, name), 'w', encoding='utf-8') as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _put_in_place(partial: str, target: str) -> None:
-    old = f'{target}.old'
-    if os.path.exists(target):
-        os.replace(target, old)
-    os.replace(partial, target)
-    if hasattr(os, 'O_DIRECTORY'):
-        folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_DIRECTORY)
-        os.fsync(folder)
-        os.close(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    write_durably(partial, META_INFO, ''.join(lines))

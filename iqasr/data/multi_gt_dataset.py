@@ -1,6 +1,7 @@
 """Crops of originals with one of their candidate ground truths, or all of them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,64 +11,35 @@ from torch.utils.data import Dataset
 
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.checks import check_candidates
-from iqasr.data.image_files import DataError, decode_rgb
+from iqasr.data.crop import Crop
+from iqasr.data.hggt import ANNOTATORS, Label
+from iqasr.data.image_files import DataError
+from iqasr.data.quality_map import QualityMap, lattice
 from iqasr.data.quality_table import QualityTable
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.randomness import generator_at
 from iqasr.registry import DATASET_REGISTRY
-from iqasr.sampling.base import GTSampler, perplexity
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A square of an image, then mirrored left to right, upside down, transposed: if so drawn."""
-
-    top: int
-    left: int
-    size: int
-    hflip: bool
-    vflip: bool
-    transpose: bool
-
-    def of(self, image: np.ndarray) -> Tensor:
-        """Cut the crop out of ``(H, W, 3)``, which is reflected where the crop leaves it.
-
-        Returns:
-            A copy, :math:`(3, size, size)`.
-        """
-        rows = reflected(self.top, self.size, image.shape[0])[:: -1 if self.vflip else 1]
-        columns = reflected(self.left, self.size, image.shape[1])[:: -1 if self.hflip else 1]
-        crop = image.take(rows, axis=0).take(columns, axis=1)
-        crop = crop.transpose((2, 1, 0) if self.transpose else (2, 0, 1))
-        return torch.from_numpy(np.ascontiguousarray(crop))
-
-
-def reflected(start: int, size: int, length: int) -> np.ndarray:
-    """List positions from `start` on, reflected at the ends of [0, length), the ends once.
-
-    Example:
-        >>> reflected(-2, 8, 4).tolist()
-        [2, 1, 0, 1, 2, 3, 2, 1]
-    """
-    last = length - 1
-    return abs((np.arange(start, start + size) + last) % max(1, 2 * last) - last)
+from iqasr.sampling.base import GTSampler, draw, perplexity
 
 
 @DATASET_REGISTRY.register()
 class MultiGTDataset(Dataset):
     """Originals and their candidate ground truths, cropped and turned alike.
 
-    With a quality table, or a policy that needs none, the candidate is chosen here, and only it
-    and the original are read. Online, all candidates are read: the device scores their crops.
+    With a quality table or map, or a policy that needs none, the candidate is chosen here, and only
+    it and the original are read. Online, all candidates are read: the device scores their crops.
 
     Args:
-        dataroot_gt: Folder of candidates, or LMDB; see `iqasr.data.candidates.open_candidates`.
+        dataroot_gt: Folder of candidates, LMDB or raw store; see
+            `iqasr.data.candidates.open_candidates`.
         gt_size: Height and width of a crop of the ground truth, in pixels; a multiple of `scale`.
         scale: Up-sampling factor.
         sampler: Chooses among the candidates. Groups of which it may choose none are left out.
-        table: Quality of each candidate, by key.
+        table: Quality of each candidate; or a map of that of its crops, which are then drawn from
+            the map's lattice.
         norm: How quality is normalised, over the candidates that may be chosen.
         online: Leave the choice to the model: return all candidates.
+        negatives: Return a candidate that people judged worse, too, and one they judged better.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
         margin: The original is cropped larger by so many pixels, so that what a degradation does
             at the edges of its input stays outside the crop; a multiple of `scale`.
@@ -76,7 +48,8 @@ class MultiGTDataset(Dataset):
 
     Raises:
         DataError: If the data is incomplete, or no group is left.
-        ValueError: If a size does not fit `scale`, or the sampler lacks quality or labels.
+        ValueError: If a size does not fit `scale` or the map, or the sampler lacks quality or
+            labels.
     """
 
     def __init__(
@@ -86,9 +59,10 @@ class MultiGTDataset(Dataset):
         *,
         scale: int,
         sampler: GTSampler,
-        table: QualityTable | None = None,
+        table: QualityTable | QualityMap | None = None,
         norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none',
         online: bool = False,
+        negatives: bool = False,
         dataroot_labels: str | None = None,
         margin: int = 64,
         use_hflip: bool = True,
@@ -102,10 +76,14 @@ class MultiGTDataset(Dataset):
             raise ValueError(
                 f'{type(sampler).__name__} chooses by quality: give a table, or choose online.'
             )
+        self.map = table if isinstance(table, QualityMap) else None
+        if self.map is not None:
+            self.map.check_crop(gt_size)
         self.gt_size = gt_size
         self.scale = scale
         self.sampler = sampler
         self.online = online
+        self.negatives = negatives
         self.margin = margin
         self.use_hflip = use_hflip
         self.use_rot = use_rot
@@ -120,29 +98,35 @@ class MultiGTDataset(Dataset):
             )
         self.candidates = CandidateSet(found.root, [found.groups[k] for k in kept], found.reader)
         self.num_candidates = max(len(group.files) for group in self.candidates.groups)
-        self.allowed = torch.zeros(len(kept), self.num_candidates, dtype=torch.bool)
-        for row, k in zip(self.allowed, kept, strict=True):
-            row[: len(allowed[k])] = torch.tensor(allowed[k])
+        absent = [False] * self.num_candidates
+        padded = [(allowed[k] + absent)[: self.num_candidates] for k in kept]
+        self.allowed = torch.tensor(padded)
         self.table = table
-        self.quality = self._read_quality(norm)
-        if not online:
-            self.perplexity = perplexity(sampler.probabilities(self.quality))
+        self._read_quality(norm)
 
-    def _read_quality(self, norm: str) -> Tensor:
-        """Normalised quality of the candidates of all groups, ``-inf`` where not allowed."""
-        quality = torch.zeros(self.allowed.shape)
-        table = self.table
-        if table is None:
-            return quality.where(self.allowed, -torch.inf)
-        for row, group in zip(quality, self.candidates.groups, strict=True):
-            row[: len(group.files)] = table.row(group.key, group.names)
-        return normalise_quality(
-            quality.where(self.allowed, -torch.inf),
-            norm,
-            score_range=table.score_range,
-            mean=table.mean,
-            std=table.std,
-        )
+    def _read_quality(self, norm: str) -> None:
+        """Find quality and policy for all groups, or for all places of a map in each.
+
+        Row `first[index]` of `quality`, `cumulative` and `perplexity` belongs to a group, as do
+        those of the other places after it.
+        """
+        table, groups = self.table, self.candidates.groups
+        rows = [] if table is None else [table.rows(group.key, group.names) for group in groups]
+        counts = torch.tensor([len(of_group) for of_group in rows] or [1] * len(groups))
+        self.first = (counts.cumsum(0) - counts).tolist()
+        quality = torch.zeros(int(counts.sum()), self.num_candidates)
+        for first, of_group in zip(self.first, rows, strict=False):
+            quality[first : first + len(of_group), : of_group.shape[1]] = of_group
+        quality = quality.where(self.allowed.repeat_interleave(counts, 0), -torch.inf)
+        if table is not None:
+            quality = normalise_quality(
+                quality, norm, score_range=table.score_range, mean=table.mean, std=table.std
+            )
+        self.quality = quality
+        if not self.online:
+            probabilities = self.sampler.probabilities(quality)
+            self.cumulative = probabilities.cumsum(1)
+            self.perplexity = perplexity(probabilities)
 
     def __len__(self) -> int:
         return len(self.candidates.groups)
@@ -162,15 +146,18 @@ class MultiGTDataset(Dataset):
             with margin M; ``offset``, int64 (top, left) of the crop inside it, multiples of
             `scale`. Then ``gt``, :math:`(3, G, G)`; ``choice``, its index, int64; ``perplexity``
             of the policy; ``quality``, :math:`(K,)` normalised, ``-inf`` where not allowed. Or,
-            online, ``candidates``, :math:`(K, 3, G, G)`, zero where not allowed, and ``allowed``,
-            :math:`(K,)` bool.
+            online, ``candidates``, :math:`(K, 3, G, G)` as they lie in their images, zero where not
+            allowed; ``allowed``, :math:`(K,)` bool; ``turns``, :math:`(3,)` bool, `Crop.turns`.
+            With `negatives`, ``negative``, :math:`(8, G, G)`: a random negative
+            and a random positive, 3 channels each, and 255 times the share of the annotators who
+            said so, a channel each; zero where there is none.
 
         Raises:
             DataError: If an image is broken, too small, or not of the size of its original.
         """
         group = self.candidates.groups[index]
-        original = self._decode(group.files[0])
-        crop, top, left = self._draw_crop(original.shape, generator)
+        original = self._image(group.files[0])
+        crop, place, top, left = self._draw_crop(group, original.shape, generator)
         region = replace(
             crop, top=crop.top - top, left=crop.left - left, size=self.gt_size + self.margin
         )
@@ -182,27 +169,45 @@ class MultiGTDataset(Dataset):
             'offset': torch.tensor((left, top) if crop.transpose else (top, left)),
         }
         if self.online:
-            return item | self._all(group, original, crop, self.allowed[index])
-        quality = self.quality[index]
-        choice = self.sampler.sample(quality[None], generator)[0]
-        return item | {
-            'gt': self._crop_of(group, int(choice), original, crop),
-            'choice': choice,
-            'perplexity': self.perplexity[index],
-            'quality': quality,
-        }
+            item |= self._all(group, original, crop, self.allowed[index])
+        else:
+            row = self.first[index] + place
+            choice = draw(self.cumulative[row, None], generator)[0]
+            item |= {
+                'gt': self._crop_of(group, int(choice), original, crop),
+                'choice': choice,
+                'perplexity': self.perplexity[row],
+                'quality': self.quality[row],
+            }
+        if self.negatives:
+            item['negative'] = self._judged(group, original, crop, generator)
+        return item
+
+    def _judged(
+        self, group: Group, original: np.ndarray, crop: Crop, generator: torch.Generator
+    ) -> Tensor:
+        stack = torch.zeros(8, self.gt_size, self.gt_size, dtype=torch.uint8)
+        draws = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        for place, label in enumerate((Label.NEGATIVE, Label.POSITIVE)):
+            found = [k for k, own in enumerate(group.labels) if own is label]
+            if found:
+                choice = found[int(draws[place] * len(found))]
+                stack[3 * place : 3 * place + 3] = self._crop_of(group, choice, original, crop)
+                stack[6 + place] = group.votes[choice] * 255 // len(ANNOTATORS)
+        return stack
 
     def _all(
         self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor
     ) -> dict[str, Tensor]:
-        size = self.gt_size
+        size, upright = self.gt_size, Crop(crop.top, crop.left, crop.size)
         candidates = torch.zeros(self.num_candidates, 3, size, size, dtype=torch.uint8)
         for choice in allowed.nonzero().flatten().tolist():
-            candidates[choice] = self._crop_of(group, choice, original, crop)
-        return {'candidates': candidates, 'allowed': allowed}
+            candidates[choice] = self._crop_of(group, choice, original, upright)
+        turns = torch.tensor(crop.turns)
+        return {'candidates': candidates, 'allowed': allowed, 'turns': turns}
 
     def _crop_of(self, group: Group, choice: int, original: np.ndarray, crop: Crop) -> Tensor:
-        image = original if choice == 0 else self._decode(group.files[choice])
+        image = original if choice == 0 else self._image(group.files[choice])
         if image.shape != original.shape:
             raise DataError(
                 f'{self.candidates.where(group.files[choice])}: its size differs from that of its '
@@ -211,25 +216,49 @@ class MultiGTDataset(Dataset):
         return crop.of(image)
 
     def _draw_crop(
-        self, shape: tuple[int, ...], generator: torch.Generator
-    ) -> tuple[Crop, int, int]:
-        """Draw a crop that lies inside the image, and its place (top, left) in the region."""
+        self, group: Group, shape: tuple[int, ...], generator: torch.Generator
+    ) -> tuple[Crop, int, int, int]:
+        """Draw a crop that lies inside the image.
+
+        Returns:
+            The crop; its place in the map, 0 without one; and where it lies (top, left) in the
+            region.
+        """
         uniform = torch.rand(7, generator=generator, dtype=torch.float64).tolist()
         steps = self.margin // self.scale + 1
+        tops, lefts = self._places(group, shape)
+        row, column = int(uniform[0] * len(tops)), int(uniform[1] * len(lefts))
         crop = Crop(
-            top=int(uniform[0] * (shape[0] - self.gt_size + 1)),
-            left=int(uniform[1] * (shape[1] - self.gt_size + 1)),
+            top=tops[row],
+            left=lefts[column],
             size=self.gt_size,
             hflip=self.use_hflip and uniform[2] < 0.5,
             vflip=self.use_rot and uniform[3] < 0.5,
             transpose=self.use_rot and uniform[4] < 0.5,
         )
-        return crop, int(uniform[5] * steps) * self.scale, int(uniform[6] * steps) * self.scale
+        place = 0 if self.map is None else row * len(lefts) + column
+        return (
+            crop,
+            place,
+            int(uniform[5] * steps) * self.scale,
+            int(uniform[6] * steps) * self.scale,
+        )
 
-    def _decode(self, file: str) -> np.ndarray:
+    def _places(self, group: Group, shape: tuple[int, ...]) -> list[Sequence[int]]:
+        """List where crops may begin, from top and from left."""
+        if self.map is None:
+            return [range(side - self.gt_size + 1) for side in shape[:2]]
+        if self.map.groups[group.key].size != shape[:2]:
+            raise DataError(
+                f'{self.candidates.where(group.files[0])}: has another size than when it was '
+                f'scored. {self.map.how_to_update}'
+            )
+        return [lattice(side, self.gt_size, self.map.kind.stride) for side in shape[:2]]
+
+    def _image(self, file: str) -> np.ndarray:
         where = self.candidates.where(file)
         try:
-            image = decode_rgb(self.candidates.read(file), where)
+            image = self.candidates.image(file)
         except ValueError as error:
             raise DataError(str(error)) from error
         if min(image.shape[:2]) < self.gt_size:

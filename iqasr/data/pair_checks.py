@@ -7,6 +7,7 @@ from typing import TypeAlias
 from iqasr.data.checks import in_parallel, in_px, size_of_file
 from iqasr.data.image_files import SUFFIXES, image_names
 from iqasr.data.lmdb_reader import read_sizes
+from iqasr.data.raw_reader import is_raw, open_raw
 
 Size: TypeAlias = tuple[int, int]
 """Height and width."""
@@ -61,28 +62,43 @@ def check_pairs(
     return problems + in_parallel(check, pairs)
 
 
-def check_lmdb_pairs(
-    gt_lmdb: str, lq_lmdb: str, scale: int, *, exact: bool, min_size: int = 1
+def check_store_pairs(
+    gt_store: str,
+    lq_store: str,
+    scale: int,
+    *,
+    exact: bool,
+    filename_tmpl: str = '{}',
+    min_size: int = 1,
 ) -> list[str]:
-    """Check a paired data set of two LMDBs by the sizes they list.
+    """Check a paired data set of two LMDBs or two raw stores by the sizes they list.
 
     Args:
-        gt_lmdb: Ground truths; whole, as `check_lmdb` says, as is the other.
-        lq_lmdb: Low-quality inputs, by the same keys.
+        gt_store: Ground truths; whole, as is the other.
+        lq_store: Low-quality inputs.
         scale: As in `check_pairs`, as are the others.
         exact: Ask for exact sizes.
+        filename_tmpl: Key of an LQ made from that of its GT.
         min_size: Least height and width of a GT, in pixels.
 
     Returns:
         The problems: images without partner, or of the wrong size.
     """
-    gt_sizes, lq_sizes = read_sizes(gt_lmdb), read_sizes(lq_lmdb)
-    problems = _alone(gt_lmdb, lq_lmdb, {key: key for key in gt_sizes}, lq_sizes.keys())
-    for key in sorted(gt_sizes.keys() & lq_sizes.keys()):
-        places = os.path.join(gt_lmdb, key), os.path.join(lq_lmdb, key)
-        sizes = gt_sizes[key], lq_sizes[key]
-        problems += _check_sizes(places, *sizes, scale, exact=exact, min_size=min_size)
+    gt_sizes, lq_sizes = _sizes_in(gt_store), _sizes_in(lq_store)
+    partner = {key: filename_tmpl.format(key) for key in gt_sizes}
+    problems = _alone(gt_store, lq_store, partner, lq_sizes.keys())
+    for gt, lq in sorted(partner.items()):
+        if lq in lq_sizes:
+            places = os.path.join(gt_store, gt), os.path.join(lq_store, lq)
+            sizes = gt_sizes[gt], lq_sizes[lq]
+            problems += _check_sizes(places, *sizes, scale, exact=exact, min_size=min_size)
     return problems
+
+
+def _sizes_in(store: str) -> dict[str, Size]:
+    if not is_raw(store):
+        return read_sizes(store)
+    return {key: (image.height, image.width) for key, image in open_raw(store)[0].images.items()}
 
 
 def _alone(

@@ -14,8 +14,24 @@ from iqasr.registry import nearest
 HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -o {path}'
 
 
+class Statistics:
+    """Mean and spread of the quality of a whole data set, given all that is finite."""
+
+    finite: Tensor
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of the finite quality; NaN where there is none."""
+        return self.finite.mean().item()
+
+    @cached_property
+    def std(self) -> float:
+        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
+        return self.finite.std(correction=0).item()
+
+
 @dataclass(frozen=True)
-class QualityTable:
+class QualityTable(Statistics):
     """The quality that one scorer gave to the candidates of a data set."""
 
     path: str
@@ -23,8 +39,8 @@ class QualityTable:
     version: str
     score_range: tuple[float, float]
     """Worst and best quality to expect from the scorer."""
-    rows: dict[str, dict[str, QualityRow]]
-    """By key and candidate."""
+    by_key: dict[str, dict[str, QualityRow]]
+    """Its lines by key and candidate."""
 
     @classmethod
     def read(cls, path: str, scorer: str | None = None) -> 'QualityTable':
@@ -75,7 +91,7 @@ class QualityTable:
         Raises:
             ValueError: If these are not the candidates that were scored.
         """
-        rows = self.rows.get(key, {})
+        rows = self.by_key.get(key, {})
         if rows.keys() != set(names):
             raise ValueError(
                 f"{self.path}: was made for other data: the candidates of '{key}' are "
@@ -84,24 +100,23 @@ class QualityTable:
             )
         return torch.tensor([rows[name].quality for name in names])
 
+    def rows(self, key: str, names: Sequence[str]) -> Tensor:
+        """Look up as `row`, :math:`(1, K)`: one row for all crops of an image."""
+        return self.row(key, names)[None]
+
+    def content_hash(self, key: str, name: str) -> str:
+        """Look up the hash of the image file that was scored."""
+        return self.by_key[key][name].content_hash
+
     @property
     def how_to_update(self) -> str:
         """What to do when the data has changed."""
         return f'Score what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
 
     @cached_property
-    def mean(self) -> float:
-        """Mean of the finite quality; NaN where there is none."""
-        return self._finite.mean().item()
-
-    @cached_property
-    def std(self) -> float:
-        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
-        return self._finite.std(correction=0).item()
-
-    @cached_property
-    def _finite(self) -> Tensor:
-        qualities = [row.quality for rows in self.rows.values() for row in rows.values()]
+    def finite(self) -> Tensor:
+        """All finite quality, float64."""
+        qualities = [row.quality for rows in self.by_key.values() for row in rows.values()]
         quality = torch.tensor(qualities, dtype=torch.float64)
         return quality[quality.isfinite()]
 

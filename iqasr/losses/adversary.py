@@ -2,14 +2,37 @@
 
 Source:
     Goodfellow et al. (2014), Generative Adversarial Nets; the forms of the loss are those of
-    BasicSR's ``GANLoss``.
+    BasicSR's ``GANLoss``. Relativistic: Jolicoeur-Martineau (2018), The relativistic discriminator,
+    as in BasicSR's ``ESRGANModel``: the mean that logits are compared with has no gradient for the
+    discriminator.
 """
 
+from typing import Literal
+
 import torch
+from basicsr.losses.gan_loss import GANLoss
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from iqasr.losses.objective import Batch, Term
+from iqasr.registry import LOSS_REGISTRY
+
+
+@LOSS_REGISTRY.register()
+class RelativisticGANLoss(GANLoss):
+    """A discriminator that tells whether an image is more real than the average one of the others.
+
+    Args:
+        gan_type: Form of the loss, as of ``GANLoss``; not hinge, whose two parts cancel out.
+        loss_weight: Weight of the generator's side; the discriminator's is 1.
+    """
+
+    def __init__(
+        self,
+        gan_type: Literal['vanilla', 'lsgan', 'wgan', 'wgan_softplus'] = 'vanilla',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(gan_type, loss_weight=loss_weight)
 
 
 class AdversarialTerm(Term):
@@ -18,7 +41,7 @@ class AdversarialTerm(Term):
     Args:
         discriminator: Network from images :math:`(N, 3, H, W)` to logits. It is not part of this
             term's state.
-        loss: BasicSR's ``GANLoss``.
+        loss: BasicSR's ``GANLoss``, or `RelativisticGANLoss`.
     """
 
     def __init__(self, discriminator: nn.Module, loss: nn.Module) -> None:
@@ -30,9 +53,15 @@ class AdversarialTerm(Term):
         """Judge the output; the discriminator's own weights get no gradient."""
         discriminator = self._discriminator[0]
         discriminator.requires_grad_(False)
-        logits = discriminator(batch.output)
+        fake = discriminator(batch.output)
+        if not isinstance(self.loss, RelativisticGANLoss):
+            discriminator.requires_grad_(True)
+            return self.loss(fake, True, is_disc=False)
+        with torch.no_grad():
+            real = discriminator(batch.gt)
         discriminator.requires_grad_(True)
-        return self.loss(logits, True, is_disc=False)
+        swapped = self.loss(real - fake.mean(), False, is_disc=False)
+        return (swapped + self.loss(fake - real.mean(), True, is_disc=False)) / 2
 
 
 def discriminator_loss(
@@ -44,7 +73,7 @@ def discriminator_loss(
 
     Args:
         discriminator: Network from images to logits.
-        loss: BasicSR's ``GANLoss``.
+        loss: BasicSR's ``GANLoss``, or `RelativisticGANLoss`.
         gt: Real images, :math:`(N, 3, H, W)` in [0, 1].
         output: Restored images of the same shape, detached.
 
@@ -55,8 +84,11 @@ def discriminator_loss(
         real, fake = discriminator(gt), discriminator(output)
     else:
         real, fake = discriminator(torch.cat([gt, output])).chunk(2)
-    l_real = loss(real, True, is_disc=True)
-    l_fake = loss(fake, False, is_disc=True)
+    if isinstance(loss, RelativisticGANLoss):
+        l_real = loss(real - fake.detach().mean(), True, is_disc=True) / 2
+        l_fake = loss(fake - real.detach().mean(), False, is_disc=True) / 2
+    else:
+        l_real, l_fake = loss(real, True, is_disc=True), loss(fake, False, is_disc=True)
     log = {
         'l_d_real': l_real.detach(),
         'l_d_fake': l_fake.detach(),

@@ -39,6 +39,15 @@ class Batch:
     base: Tensor | None = None
     """What the network made of `lq` before this run began; no gradient; only if a term needs it."""
 
+    average: Tensor | None = None
+    """What the averaged network makes of `lq`; no gradient; only if a term needs it."""
+
+    negative: Tensor | None = None
+    """A version of each image that people judged worse; only if a term needs it."""
+
+    negative_map: Tensor | None = None
+    """Where it is worse, :math:`(N, 1, H, W)`; 0 for images that have no such version."""
+
 
 class Term(nn.Module, ABC):
     """One addend of the objective."""
@@ -48,6 +57,12 @@ class Term(nn.Module, ABC):
 
     needs_base: bool = False
     """Whether it looks at `Batch.base`."""
+
+    needs_average: bool = False
+    """Whether it looks at `Batch.average`."""
+
+    needs_negative: bool = False
+    """Whether it looks at `Batch.negative` and `Batch.negative_map`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,10 +116,9 @@ class Objective(nn.Module):
         if terms and all(term.calibration for term in terms.values()):
             raise ValueError('gradient_ratio: there is no term to compare with; give loss_weight.')
 
-    @property
-    def needs_base(self) -> bool:
-        """Whether any term does."""
-        return any(term.needs_base for term in self.terms.values())
+    def needs(self, what: str) -> bool:
+        """Tell whether any term looks at ``base``, ``average`` or ``negative``."""
+        return any(getattr(term, f'needs_{what}') for term in self.terms.values())
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Evaluate every term.

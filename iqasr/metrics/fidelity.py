@@ -8,6 +8,7 @@ Source:
 """
 
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -23,7 +24,11 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 @METRIC_REGISTRY.register(suffix='iqasr')
 def calculate_psnr(
-    img: np.ndarray, img2: np.ndarray, crop_border: int, test_y_channel: bool = False
+    img: np.ndarray,
+    img2: np.ndarray,
+    crop_border: int,
+    test_y_channel: bool = False,
+    input_order: Literal['HWC'] = 'HWC',
 ) -> float:
     """Peak signal-to-noise ratio in dB; infinite for equal images.
 
@@ -32,6 +37,7 @@ def calculate_psnr(
         img2: Ground truth, alike.
         crop_border: Pixels left out at each side.
         test_y_channel: Compare the luma instead of the channels.
+        input_order: Of the axes; for BasicSR's option files.
     """
     img, img2 = prepared(img, img2, crop_border, test_y_channel)
     error = cv2.norm(img, img2, cv2.NORM_L2SQR) / img.size
@@ -40,7 +46,11 @@ def calculate_psnr(
 
 @METRIC_REGISTRY.register(suffix='iqasr')
 def calculate_ssim(
-    img: np.ndarray, img2: np.ndarray, crop_border: int, test_y_channel: bool = False
+    img: np.ndarray,
+    img2: np.ndarray,
+    crop_border: int,
+    test_y_channel: bool = False,
+    input_order: Literal['HWC'] = 'HWC',
 ) -> float:
     """Structural similarity, at most 1; the mean over the channels.
 
@@ -49,6 +59,7 @@ def calculate_ssim(
         img2: Ground truth, alike.
         crop_border: Pixels left out at each side.
         test_y_channel: Compare the luma instead of the channels.
+        input_order: Of the axes; for BasicSR's option files.
 
     Raises:
         ValueError: If less than 11 pixels remain each way.
@@ -95,12 +106,19 @@ def ssim_sum(x: np.ndarray, y: np.ndarray) -> float:
 
 
 @METRIC_REGISTRY.register(suffix='iqasr')
-def calculate_niqe(img: np.ndarray, crop_border: int) -> float:
+def calculate_niqe(
+    img: np.ndarray,
+    crop_border: int,
+    input_order: Literal['HWC'] = 'HWC',
+    convert_to: Literal['y'] = 'y',
+) -> float:
     """Natural image quality evaluator, lower is better; NaN for a constant image.
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
         crop_border: Pixels left out at each side.
+        input_order: Of the axes; for BasicSR's option files.
+        convert_to: What is looked at, the luma; likewise.
 
     Raises:
         ValueError: If less than two blocks remain.

@@ -6,7 +6,7 @@ import torch
 
 from iqasr.metrics.metric import Metric, build_metric
 from iqasr.options import ValOptions
-from iqasr.quality import MissingWeightsError, section_of
+from iqasr.quality import MissingWeightsError, scorer_section
 
 logger = logging.getLogger('iqasr')
 
@@ -27,7 +27,7 @@ def build_metrics(val: ValOptions, device: torch.device) -> tuple[list[Metric], 
     for name in val.panel:
         section = {'type': 'QualityMetric', 'crop_border': val.panel_crop_border}
         try:
-            scorer = {'scorer': section_of(name), 'device': str(device)}
+            scorer = {'scorer': scorer_section(name), 'device': str(device)}
             metrics.append(build_metric(name, section | scorer))
         except (MissingWeightsError, ImportError) as error:
             logger.error('val.panel: %s is left out: %s', name, error)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,12 +10,24 @@ from torch import Tensor
 
 from iqasr.degradation import Degradation, PairPool, from_uint8
 from iqasr.distributed import Process
+from iqasr.losses import negative_map
 from iqasr.options import Options
 from iqasr.randomness import generator_at
 from iqasr.registry import DEGRADATION_REGISTRY, build
 from iqasr.sampling.choice import GTChoice
+from iqasr.term_check import needs
 
 logger = logging.getLogger('iqasr')
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A batch on the device; its fields are those of `iqasr.losses.Batch`."""
+
+    lq: Tensor
+    gt: Tensor
+    negative: Tensor | None = None
+    negative_map: Tensor | None = None
 
 
 class Feeder:
@@ -40,7 +53,7 @@ class Feeder:
             self.degradation = build(DEGRADATION_REGISTRY, options.degradation, scale=options.scale)
             self.pool = PairPool(options.queue_size) if options.queue_size else None
 
-    def __call__(self, data: Mapping[str, Any], place: int) -> tuple[Tensor, Tensor, dict]:
+    def __call__(self, data: Mapping[str, Any], place: int) -> tuple[Fed, dict[str, Tensor]]:
         """Feed one batch.
 
         Args:
@@ -48,27 +61,41 @@ class Feeder:
             place: Position of the batch in the training stream.
 
         Returns:
-            ``lq`` and ``gt``, :math:`(N, 3, H, W)` RGB in [0, 1], and values to log.
+            The batch, images RGB in [0, 1], and values to log.
         """
         device, scale = self.process.device, self.options.scale
         if self.degradation is None:
             lq, gt = (data[key].to(device, non_blocking=True) for key in ('lq', 'gt'))
-            return lq, gt, {}
+            return Fed(*(from_uint8(i) if i.dtype == torch.uint8 else i for i in (lq, gt))), {}
         generator = generator_at(self.seed, 'degrade', place, self.process.rank)
         gt, log = self.choice(data, generator, device)
         original = from_uint8(data['original'].to(device, non_blocking=True))
         degraded = self.degradation(original, generator)
         lq = crop_at(degraded, data['offset'] // scale, gt.shape[-1] // scale)
         gt = from_uint8(gt)
+        if 'negative' in data:
+            judged = from_uint8(data['negative'].to(device, non_blocking=True))
+            own = crop_at(original, data['offset'], gt.shape[-1])
+            gt = torch.cat([gt, own, judged], 1)
         if self.pool is not None:
             lq, gt = self.pool.exchange(lq, gt, generator)
-        return lq, gt, log
+        return self.with_negatives(lq, gt), log
+
+    def with_negatives(self, lq: Tensor, stack: Tensor) -> Fed:
+        """Take a ground truth apart that carries its negative along; see `MultiGTDataset`."""
+        if stack.shape[1] == 3:
+            return Fed(lq, stack)
+        gt, original, negative, positive, agreement = stack.split((3, 3, 3, 3, 2), 1)
+        where = negative_map(original, negative, positive, agreement[:, :1], agreement[:, 1:])
+        return Fed(lq, gt, negative, where)
 
     def agreement(self) -> list[int]:
         """What a pool must agree on to be continued: its size, batch, crop, processes."""
         data = self.options.datasets['train']
         sizes = [self.options.queue_size, data.get('batch_size_per_gpu', 1), data.get('gt_size', 0)]
-        return [*sizes, self.process.world_size]
+        terms = self.options.train.terms.values()
+        negatives = [True] if any(needs(section, 'negative') for section in terms) else []
+        return [*sizes, self.process.world_size, *negatives]
 
     def state_dict(self) -> dict[str, Any]:
         """The pair pools of all processes."""

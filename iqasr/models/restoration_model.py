@@ -18,7 +18,7 @@ from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discrimi
 from iqasr.metrics import needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.base_network import BaseNetwork
-from iqasr.models.feeder import Feeder
+from iqasr.models.feeder import Fed, Feeder
 from iqasr.models.networks import build_network, restore
 from iqasr.models.optimisation import Optimisation
 from iqasr.options import Options
@@ -79,7 +79,7 @@ class RestorationModel:
         self.objective = Objective(terms).to(self.device)
         compared = any(needs_base(section) for section in options.val.metrics.values())
         # Adapters cost no copy, so that a base is always there with them.
-        if self.objective.needs_base or options.lora is not None or compared:
+        if self.objective.needs('base') or options.lora is not None or compared:
             self.base = BaseNetwork(self.net_g, options)
         self.feed = Feeder(options, self.process, self.seed, choice)
         self.optimisation = {'g': Optimisation(self.net_g, train.optim_g, train)}
@@ -119,8 +119,8 @@ class RestorationModel:
         torch.manual_seed(seed_of(self.seed, 'network', position, self.process.rank))
         pairs, log = [], {}
         for number, data in enumerate(batches):
-            lq, gt, chosen = self.feed(data, position + number)
-            pairs.append((lq, gt))
+            fed, chosen = self.feed(data, position + number)
+            pairs.append(fed)
             add_to(log, chosen, len(batches))
         update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
         outputs = self.step_generator(pairs, log, update_g, iteration, position)
@@ -131,24 +131,18 @@ class RestorationModel:
         return log
 
     def step_generator(
-        self,
-        pairs: list[tuple[Tensor, Tensor]],
-        log: dict,
-        update: bool,
-        iteration: int,
-        position: int,
+        self, pairs: list[Fed], log: dict, update: bool, iteration: int, position: int
     ) -> list[Tensor]:
         """Update the generator, unless the discriminator is ahead of it; return its outputs."""
         outputs = []
-        for number, (lq, gt) in enumerate(pairs):
+        for number, fed in enumerate(pairs):
             with self.synchronise(self.train_g, last=number == len(pairs) - 1):
                 with torch.set_grad_enabled(update):
-                    output = self.train_g(lq)
+                    output = self.train_g(fed.lq)
                 if update:
-                    place = (self.seed, 'objective', position + number, self.process.rank)
-                    base = self.base_output(lq) if self.objective.needs_base else None
-                    batch = Batch(lq, gt, output, generator_at(*place), iteration, base)
-                    loss, terms = self.objective(batch)
+                    loss, terms = self.objective(
+                        self.batch_of(fed, output, iteration, position + number)
+                    )
                     (loss / len(pairs)).backward()
                     self.note(log, terms, loss, len(pairs))
             outputs.append(output.detach())
@@ -157,17 +151,26 @@ class RestorationModel:
             self.update_ema()
         return outputs
 
+    @torch.no_grad()
+    def batch_of(self, fed: Fed, output: Tensor, iteration: int, place: int) -> Batch:
+        """Gather what the terms look at."""
+        needs = self.objective.needs
+        return Batch(
+            **vars(fed),
+            output=output,
+            generator=generator_at(self.seed, 'objective', place, self.process.rank),
+            iteration=iteration,
+            base=self.base_output(fed.lq) if needs('base') else None,
+            average=self.net_g_ema(fed.lq) if needs('average') else None,
+        )
+
     def step_discriminator(
-        self,
-        pairs: list[tuple[Tensor, Tensor]],
-        outputs: list[Tensor],
-        log: dict,
-        iteration: int,
+        self, pairs: list[Fed], outputs: list[Tensor], log: dict, iteration: int
     ) -> None:
         """Update the discriminator on what the generator just made."""
-        for number, ((_, gt), output) in enumerate(zip(pairs, outputs, strict=True)):
+        for number, (fed, output) in enumerate(zip(pairs, outputs, strict=True)):
             with self.synchronise(self.train_d, last=number == len(pairs) - 1):
-                loss, values = discriminator_loss(self.train_d, self.gan_loss, gt, output)
+                loss, values = discriminator_loss(self.train_d, self.gan_loss, fed.gt, output)
                 (loss / len(pairs)).backward()
             self.note(log, values, loss, len(pairs))
         self.step('d', log, iteration)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from iqasr.data.photographs import detailed_places
+from iqasr.report.pictures import versions_of
 from iqasr.report.results import Results, common_sets
 
 LABEL_HEIGHT = 22
@@ -32,22 +33,14 @@ def picture_grid(
     """
     rows = []
     for dataset in common_sets(results):
-        for name, files in results[0].sets[dataset]['files'].items():
-            gt = read(files['gt'])
-            images = [read(r.sets[dataset]['files'][name]['output']) for r in results]
-            for y, x in detailed_places(gt, crop_px, per_image):
-                crops = [image[y : y + crop_px, x : x + crop_px] for image in (*images, gt)]
+        for name in results[0].sets[dataset]['files']:
+            versions = versions_of(results, dataset, name)
+            columns = [versions[v] for v in range(len(results) + 1) if v in versions]
+            for y, x in detailed_places(columns[-1], crop_px, per_image):
+                crops = [image[y : y + crop_px, x : x + crop_px] for image in columns]
                 rows.append(np.hstack([enlarge(fill(c, crop_px), zoom) for c in crops]))
     labels = [r.name for r in results] + ['ground truth']
     return np.vstack([label_line(labels, crop_px * zoom), *rows])
-
-
-def read(path: str) -> np.ndarray:
-    """Read an image as uint8 BGR."""
-    image = cv2.imread(path)
-    if image is None:
-        raise OSError(f'{path}: there is no such image; test with val.save_img: true.')
-    return image
 
 
 def fill(image: np.ndarray, size: int) -> np.ndarray:

@@ -1,12 +1,21 @@
 """Result folders, as the test script leaves them."""
 
+import collections
+import csv
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iqasr.data.image_files import DataError
+from iqasr.paths import resolve
+
+RELATIVE_TOLERANCE = 1e-6
+"""Between a mean in the summary and that of the CSV file, which are the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,63 @@ class Results:
     sets: dict[str, dict[str, Any]]
     """By test set: ``means`` by metric, and ``files`` by image (``lq``, ``gt``, ``output``)."""
 
+    folder: Path = Path()
+
+    def file(self, dataset: str, image: str, what: str) -> Path | None:
+        """Find a file of an image, also if the result folder has been moved.
+
+        Args:
+            dataset: Test set.
+            image: Name of the image.
+            what: ``lq``, ``gt`` or ``output``.
+
+        Returns:
+            A file that is there; None if there is none.
+        """
+        named = self.sets[dataset]['files'][image].get(what)
+        if named is None:
+            return None
+        moved = self.folder / 'visualization' / dataset / Path(named).name
+        places = (resolve(named), moved) if what == 'output' else (resolve(named),)
+        return next((place for place in places if place.is_file()), None)
+
+    def values(self, dataset: str) -> dict[str, dict[str, float]]:
+        """Read the values of a test set: by image and metric.
+
+        Raises:
+            DataError: If the CSV file is missing, broken, or contradicts the summary.
+        """
+        path = self.folder / f'{dataset}.csv'
+        try:
+            with path.open(encoding='utf-8', newline='') as file:
+                rows = list(csv.DictReader(file))
+            values = {row.pop('name'): {m: float(v) for m, v in row.items()} for row in rows}
+        except FileNotFoundError as error:
+            raise DataError(f'{path}: there is no such file. Test again.') from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f'{path}: is no table of iqasr/test.py ({error}).') from error
+        problems = contradictions(values, self.sets[dataset])
+        if problems:
+            raise DataError(
+                [f'{path} contradicts summary.json: {p}. Test again.' for p in problems]
+            )
+        return values
+
+
+def contradictions(values: dict[str, dict[str, float]], summary: dict[str, Any]) -> list[str]:
+    """List what a CSV file says and the summary beside it does not."""
+    differing = sorted(values.keys() ^ summary['files'].keys())
+    if differing:
+        return [f'image {n} is {"not " * (n in values)}in the summary' for n in differing]
+    problems = []
+    for metric, stated in summary['means'].items():
+        column = np.array([row.get(metric, math.nan) for row in values.values()])
+        mean = float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
+        same = math.isclose(mean, stated, rel_tol=RELATIVE_TOLERANCE)
+        if not same and not (math.isnan(mean) and math.isnan(stated)):
+            problems.append(f'the mean of {metric} is {mean:.6g}, in the summary {stated:.6g}')
+    return problems
+
 
 def read_results(folder: str | Path) -> Results:
     """Read the summary in a result folder.
@@ -31,9 +97,22 @@ def read_results(folder: str | Path) -> Results:
     if not path.is_file():
         raise DataError(f'{path}: there is no such file. Run iqasr/test.py first.')
     try:
-        return Results(**json.loads(path.read_text(encoding='utf-8')))
-    except (json.JSONDecodeError, TypeError) as error:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        name, better, sets = (content[key] for key in ('name', 'better', 'sets'))
+        return Results(str(name), dict(better), dict(sets), Path(folder))
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f'{path}: is no summary of iqasr/test.py ({error}).') from error
+
+
+def read_all(folders: Sequence[str | Path]) -> list[Results]:
+    """Read several result folders; those of the same name are told apart by their folders.
+
+    Raises:
+        DataError: If one cannot be read.
+    """
+    results = [read_results(folder) for folder in folders]
+    count = collections.Counter(r.name for r in results)
+    return [replace(r, name=f'{r.name} ({r.folder})') if count[r.name] > 1 else r for r in results]
 
 
 def common_sets(results: Sequence[Results]) -> list[str]:

@@ -4,7 +4,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,12 @@ from iqasr.checkpoint import write_text_atomically
 from iqasr.data.sample_dataset import make_sample_dataset
 from iqasr.paths import project_root
 from iqasr.quality import RankerScorer
-from iqasr.randomness import seed_of
+from iqasr.report.bootstrap import interval
 from iqasr.report.grid import picture_grid
 from iqasr.report.results import read_results
 from iqasr.report.table import ARROWS
 from iqasr.scoring import score_candidates
 from iqasr.validation import write_image
-
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,25 @@ VARIANTS = (
     Variant('sma'),
     Variant('amo'),
     Variant('amo_finetune', 'amo', (100,)),
-    Variant('amo_finetune_full', 'amo', (100,)),
+    Variant('amo_finetune_full', 'amo', (25, 50, 100)),
 )
+
+COMPARISONS = (
+    ('uniform', 'original'),
+    ('sma', 'uniform'),
+    ('amo', 'uniform'),
+    ('amo', 'original'),
+    ('amo_finetune', 'amo'),
+    ('amo_finetune_full', 'amo'),
+)
+"""Pairs of variants whose differences are shown."""
+
+ARTIFACTS = (
+    'val:metrics:high_frequency={type: calculate_high_frequency, crop_border: 4}',
+    'val:metrics:worst_tile={type: WorstTile, scorer: {type: RankerScorer}, tile_px: 64, '
+    'crop_border: 4}',
+)
+"""Metrics of every test beside those of its option file: they show local and fine artifacts."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,8 @@ class Study:
             f'path:root={self.root}',
             'logger:use_tb_logger=false',
             'logger:keep_checkpoints=1',
+            f'logger:save_checkpoint_freq={min(variant.checkpoints, default=100)}',
+            'val={val_freq: 1000000, metrics: {}}',
             f'datasets:train:dataroot_gt={self.data / "train"}',
             f'datasets:val:dataroot_gt={self.data / "val/gt"}',
             f'datasets:val:dataroot_lq={self.data / "val/lq_x4"}',
@@ -161,38 +178,17 @@ def command(script: str, option_file: str, overrides: Sequence[str], *flags: str
         raise RuntimeError(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
 
 
-def interval(values: np.ndarray, *place: int | str) -> tuple[float, float, float]:
-    """Mean with its 95 % bootstrap interval over seeds and photographs, both resampled.
-
-    Args:
-        values: Seeds x photographs; NaN where there is no value.
-        place: Place of the draws, see `iqasr.randomness`.
-
-    Returns:
-        Mean, lower and upper end.
-    """
-    draw = np.random.default_rng(seed_of('interval', *place))
-    seeds, images = values.shape
-    rows = draw.integers(seeds, size=(RESAMPLES, seeds, 1))
-    columns = draw.integers(images, size=(RESAMPLES, 1, images))
-    resampled = values[rows, columns]
-    known = np.isfinite(resampled).sum((1, 2))
-    means = np.nansum(resampled, (1, 2))[known > 0] / known[known > 0]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(np.nanmean(values)), float(low), float(high)
-
-
 def study_tables(
     values: Mapping[str, Mapping[str, np.ndarray]],
     directions: Mapping[str, str],
-    references: Mapping[str, str],
+    comparisons: Iterable[tuple[str, str]],
 ) -> str:
     """Compare variants: means, and differences to a reference, paired by seed and photograph.
 
     Args:
         values: By variant and metric, seeds x photographs.
         directions: By metric, ``higher`` or ``lower``.
-        references: By variant, what it is compared with.
+        comparisons: Pairs of a variant and what it is compared with.
 
     Returns:
         Two Markdown tables; differences whose interval excludes 0 are bold.
@@ -206,7 +202,7 @@ def study_tables(
             f'| {name} | ' + ' | '.join(f'{a:.3f} [{b:.3f}, {c:.3f}]' for a, b, c in cells) + ' |'
         )
     gains = [f'| difference {head}', rule]
-    for name, reference in references.items():
+    for name, reference in comparisons:
         cells = []
         for metric in directions:
             mean, low, high = interval(values[name][metric] - values[reference][metric], metric)
@@ -214,6 +210,15 @@ def study_tables(
             cells.append(f'{mark}{mean:+.3f}{mark} [{low:+.3f}, {high:+.3f}]')
         gains.append(f'| {name} - {reference} | ' + ' | '.join(cells) + ' |')
     return '\n'.join([*means, '', *gains])
+
+
+def at_equal_gain(values: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, str]:
+    """Find the checkpoints of full fine-tuning and of adapters whose scores are nearest."""
+    found = {name: value['ranker'].mean() for name, value in values.items()}
+    full = [name for name in found if name.startswith('amo_finetune_full')]
+    adapters = [n for n in found if n.startswith('amo_finetune') and n not in full]
+    pairs = ((name, reference) for name in full for reference in adapters)
+    return min(pairs, key=lambda pair: abs(found[pair[0]] - found[pair[1]]))
 
 
 def study_from_folders(
@@ -251,13 +256,13 @@ def study_from_folders(
     score_candidates(str(root / 'data/train'), RankerScorer())
     judge = f"{{type: RankerScorer, weights: '{held_out}'}}" if held_out else ''
     section = f'{{type: QualityMetric, scorer: {judge}, crop_border: 4}}'
-    overrides = [f'val:metrics:other_ranker={section}'] if held_out else []
+    overrides = [*ARTIFACTS, *([f'val:metrics:other_ranker={section}'] if held_out else [])]
     study = Study(root, root / 'data', root / 'data/val', seeds, overrides)
     study.run(processes)
     names = [name for v in VARIANTS for name in (*(f'{v.name}@{i}' for i in v.checkpoints), v.name)]
-    references = {name: 'uniform' for name in names if name not in ('original', 'uniform')}
     values = {name: study.values(name) for name in names}
-    text = study_tables(values, study.directions(), references) + '\n'
+    comparisons = (*COMPARISONS, at_equal_gain(values))
+    text = study_tables(values, study.directions(), comparisons) + '\n'
     write_text_atomically(text, root / 'study.md')
     shown = [read_results(root / 'results' / run_name(v.name, seeds[0])) for v in VARIANTS]
     write_image(root / 'study.png', picture_grid(shown, per_image=1))

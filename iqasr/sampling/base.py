@@ -138,11 +138,23 @@ class GTSampler(ABC):
         Returns:
             Indices, :math:`(N,)` int64, on the device of `quality`. The host does not wait for it.
         """
-        cumulative = self.probabilities(quality).cumsum(1)
-        # At most 1 - 2**-24: the product stays below the total, whatever the sum was rounded to.
-        uniform = torch.rand(len(quality), 1, generator=generator)
-        threshold = uniform.to(quality.device, non_blocking=True) * cumulative[:, -1:]
-        return (cumulative <= threshold).sum(1)
+        return draw(self.probabilities(quality).cumsum(1), generator)
+
+
+def draw(cumulative: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw one candidate per row.
+
+    Args:
+        cumulative: Cumulative sums of the probabilities, :math:`(N, K)`.
+        generator: As in `GTSampler.sample`.
+
+    Returns:
+        As `GTSampler.sample`.
+    """
+    # At most 1 - 2**-24: the product stays below the total, whatever the sum was rounded to.
+    uniform = torch.rand(len(cumulative), 1, generator=generator)
+    threshold = uniform.to(cumulative.device, non_blocking=True) * cumulative[:, -1:]
+    return (cumulative <= threshold).sum(1)
 
 
 def perplexity(probabilities: Tensor) -> Tensor:

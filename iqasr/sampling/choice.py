@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.data.crop import turned
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.sampling.base import GTSampler, perplexity
 
@@ -14,7 +15,8 @@ class GTChoice:
     """Finds the chosen ground truth in a batch, scoring the candidates first when that is asked.
 
     With quality known beforehand the worker has chosen already and read only what it chose. Online,
-    the batch holds the same crop of every candidate; they are scored in one call, then sampled.
+    the batch holds the same crop of every candidate; they are scored in one call, as they lie in
+    their images, then sampled; what was chosen is turned as drawn.
 
     Args:
         sampler: The policy.
@@ -52,7 +54,9 @@ class GTChoice:
             probabilities = self.sampler.probabilities(quality)
             choice = self.sampler.sample(quality, generator)
             spread = perplexity(probabilities)
-            gt = candidates[torch.arange(len(choice), device=device), choice]
+            chosen = candidates[torch.arange(len(choice), device=device), choice]
+            turns = data['turns'].tolist()
+            gt = torch.stack([turned(c, *t) for c, t in zip(chosen, turns, strict=True)])
         log = choice_log(choice, spread, count=quality.shape[1])
         if self.sampler.needs_quality:
             log |= quality_log(quality, choice)

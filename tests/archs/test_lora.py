@@ -1,7 +1,4 @@
 import copy
-import runpy
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,13 +19,11 @@ from iqasr.archs.lora import (
 from iqasr.archs.lora_files import base_hash, load_lora, read_lora, save_lora
 from iqasr.archs.lora_merge import merge_profiles
 from iqasr.archs.lora_options import LoRAOptions, select_layers
-from iqasr.checkpoint import CheckpointError, load_network
+from iqasr.checkpoint import CheckpointError
 from iqasr.randomness import generator_at
 from iqasr.registry import ARCH_REGISTRY, lookup
 
 RRDBNet, SwinIR, MSRResNet = (lookup(ARCH_REGISTRY, n) for n in ('RRDBNet', 'SwinIR', 'MSRResNet'))
-
-SCRIPT = Path(__file__).parents[2] / 'scripts' / 'merge_lora.py'
 
 
 def rrdb(num_block=1, num_feat=16, num_grow_ch=32):
@@ -357,48 +352,3 @@ def test_profiles_add_up(tmp_path):
     for key, value in weights.items():
         expected = value + corrections[0][key] + corrections[1][key]
         assert torch.allclose(merged[key], expected, atol=1e-6)
-
-
-@pytest.fixture
-def merge(tmp_path, monkeypatch):
-    """Run the script on ``base.pth`` and ``a.safetensors``."""
-
-    def run(*arguments):
-        files = ['-b', tmp_path / 'base.pth', '-i', tmp_path / 'a.safetensors']
-        monkeypatch.setattr(sys, 'argv', ['merge_lora.py', *map(str, (*files, *arguments))])
-        runpy.run_path(str(SCRIPT), run_name='__main__')
-
-    return run
-
-
-@pytest.mark.parametrize('suffix', ['pth', 'safetensors'])
-@pytest.mark.parametrize('name', ['RRDBNet', 'SwinIR'])
-def test_the_script_writes_what_stock_basicsr_and_spandrel_load(name, suffix, lq, tmp_path, merge):
-    spandrel = pytest.importorskip('spandrel')
-    network = NETWORKS[name]().eval()
-    torch.save({'params': network.state_dict()}, tmp_path / 'base.pth')
-    save_lora(tuned(network), tmp_path / 'a.safetensors')
-    merge('-o', tmp_path / f'out.{suffix}', '--scale', '0.5', '1')
-    for scale in (0.5, 1):
-        path = tmp_path / f'out_s{scale}.{suffix}'
-        plain = NETWORKS[name]().eval()
-        load_network(plain, path, key='params_ema')
-        set_lora_scale(network, scale)
-        found = spandrel.ModelLoader().load_from_file(path)
-        assert found.architecture.id == {'RRDBNet': 'ESRGAN'}.get(name, name)
-        with torch.no_grad():
-            assert (plain(lq) - network(lq)).abs().max() <= 1e-5
-            assert (found(lq) - network(lq).clamp(0, 1)).abs().max() <= 1e-5
-
-
-def test_the_script_refuses_another_base(tmp_path, merge):
-    torch.save({'params': rrdb().state_dict()}, tmp_path / 'base.pth')
-    save_lora(tuned(rrdb()), tmp_path / 'a.safetensors')
-    with pytest.raises(SystemExit, match='was trained on base weights'):
-        merge('-o', tmp_path / 'out.pth')
-    assert not list(tmp_path.glob('out*'))
-
-
-def test_the_script_wants_a_weight_for_each_adapter(merge, tmp_path):
-    with pytest.raises(SystemExit, match='2 weights for 1 adapters; give one for each'):
-        merge('-o', tmp_path / 'out.pth', '--weights', '1', '0.5')

@@ -59,3 +59,9 @@ def positive_then_negative():
         (Label.SIMILAR, Label.POSITIVE),
         (Label.NEGATIVE, Label.SIMILAR),
     ]
+
+
+@pytest.fixture
+def labelled(make_set, positive_then_negative):
+    """A set of which people judged the candidates."""
+    return make_set(labels=positive_then_negative)

@@ -73,7 +73,7 @@ def test_read_returns_the_file(make_set):
     candidates = open_candidates(make_set())
     file = candidates.groups[1].files[2]
     with open(file, 'rb') as stream:
-        assert candidates.read(file) == stream.read()
+        assert candidates.reader.read(file) == stream.read()
 
 
 def test_set_survives_pickling(make_set):
@@ -81,7 +81,7 @@ def test_set_survives_pickling(make_set):
     copy = pickle.loads(pickle.dumps(candidates))
     assert copy.groups == candidates.groups
     file = candidates.groups[0].files[0]
-    assert copy.read(file) == candidates.read(file)
+    assert copy.reader.read(file) == candidates.reader.read(file)
 
 
 def test_missing_candidates_are_all_named(make_set):

@@ -19,7 +19,7 @@ import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from PIL import Image
 
-from iqasr.data import lmdb_store
+from iqasr.data import lmdb_store, store_sources
 from iqasr.data.candidates import open_candidates
 from iqasr.data.hggt import Label
 from iqasr.data.image_files import DataError, decode_rgb
@@ -27,11 +27,6 @@ from iqasr.data.lmdb_reader import LmdbReader
 from iqasr.data.lmdb_store import create_lmdb
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'create_lmdb.py'
-
-
-@pytest.fixture
-def labelled(make_set, positive_then_negative):
-    return make_set(labels=positive_then_negative)
 
 
 @pytest.fixture
@@ -45,7 +40,7 @@ def assert_same(folder, made):
     for ours, theirs in zip(first.groups, second.groups, strict=True):
         assert replace(ours, files=()) == replace(theirs, files=())
         for file, key in zip(ours.files, theirs.files, strict=True):
-            assert first.read(file) == second.read(key)
+            assert first.reader.read(file) == second.reader.read(key)
     second.close()
 
 
@@ -255,7 +250,7 @@ def test_bad_sources_and_targets_are_refused(labelled, target, tmp_path):
 
 def test_too_little_space_is_said_before_writing(labelled, target, monkeypatch):
     usage = collections.namedtuple('usage', 'free')
-    monkeypatch.setattr(lmdb_store.shutil, 'disk_usage', lambda path: usage(free=1000))
+    monkeypatch.setattr(store_sources.shutil, 'disk_usage', lambda path: usage(free=1000))
     with pytest.raises(OSError, match=r'are needed at least, the disk has 0\.00 GB free'):
         create_lmdb(labelled, target)
     monkeypatch.undo()
@@ -315,7 +310,7 @@ def test_labels_beside_an_lmdb_are_refused(labelled, target):
 
 
 def read_first(candidates):
-    return candidates.read(candidates.groups[0].files[0])
+    return candidates.reader.read(candidates.groups[0].files[0])
 
 
 @pytest.mark.parametrize('method', ['fork', 'spawn'])
@@ -324,7 +319,7 @@ def test_processes_read_what_their_parent_opened(labelled, target, method):
     candidates = open_candidates(target)
     expected = read_first(candidates)
     with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply(candidates.read, candidates.groups[0].files[:1]) == expected
+        assert pool.apply(candidates.reader.read, candidates.groups[0].files[:1]) == expected
     assert read_first(candidates) == expected
 
 

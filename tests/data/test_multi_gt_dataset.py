@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, default_collate
 
+from iqasr.data.crop import turned
 from iqasr.data.hggt import Label
 from iqasr.data.image_files import DataError, decode_rgb
 from iqasr.data.lmdb_store import create_lmdb
@@ -39,7 +40,7 @@ def table(qualities, score_range=(0.0, 10.0)):
 def images_of(made, index):
     """All candidates of a group, decoded: (K, 3, H, W)."""
     files = made.candidates.groups[index].files
-    images = [decode_rgb(made.candidates.read(file), file) for file in files]
+    images = [decode_rgb(made.candidates.reader.read(file), file) for file in files]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
@@ -93,6 +94,7 @@ def test_candidates_are_cropped_and_turned_like_the_original(make_set):
     images = images_of(made, 1)
     for number in range(20):
         item = made.draw(1, generator_at('item', number))
+        item['candidates'] = turned(item['candidates'], *item['turns'].tolist())
         stacked = item['candidates'].flatten(0, 1)
         assert torch.equal(item['candidates'][0], crop_at_offset(item))
         assert stacked.numpy().tobytes() in windows(images.flatten(0, 1), SIZE)
@@ -160,8 +162,8 @@ def test_workers_do_not_change_the_items(make_set, tmp_path):
 def test_only_original_and_choice_are_read(make_set, monkeypatch):
     made = dataset(make_set(variants=('01', '02', '03', '04')))
     reads = []
-    read = made.candidates.read
-    monkeypatch.setattr(made.candidates, 'read', lambda file: reads.append(file) or read(file))
+    read = made.candidates.image
+    monkeypatch.setattr(made.candidates, 'image', lambda file: reads.append(file) or read(file))
     choices = set()
     for number in range(40):
         reads.clear()
@@ -276,9 +278,9 @@ def test_decoding_check_finds_images_that_changed_since_they_were_scored(make_se
     made = dataset(root, ArgmaxSampler(), table=table({key: [1, 2, 3] for key in 'abc'}))
     for group in made.candidates.groups:
         for name, file in zip(group.names, group.files, strict=True):
-            row = made.table.rows[group.key][name]
-            digest = content_hash(made.candidates.read(file))
-            made.table.rows[group.key][name] = row._replace(content_hash=digest)
+            row = made.table.by_key[group.key][name]
+            digest = content_hash(made.candidates.reader.read(file))
+            made.table.by_key[group.key][name] = row._replace(content_hash=digest)
     assert made.check(decode=True) == []
     changed = os.path.join(root, '02', 'b_02.png')
     cv2.imwrite(changed, make_picture(77))

@@ -141,5 +141,5 @@ def test_missing_vgg_is_named(monkeypatch):
 
 def test_objective_tells_whether_the_base_is_needed():
     pixel, anchor = build_term({'type': 'L1Loss'}), build_term({'type': 'BaseDistanceLoss'})
-    assert Objective({'pixel': pixel, 'base': anchor}).needs_base
-    assert not Objective({'pixel': pixel, 'lr': LRConsistencyLoss()}).needs_base
+    assert Objective({'pixel': pixel, 'base': anchor}).needs('base')
+    assert not Objective({'pixel': pixel, 'lr': LRConsistencyLoss()}).needs('base')

@@ -11,6 +11,8 @@ from basicsr.metrics.metric_util import to_y_channel
 
 from iqasr.luma import luma_of
 from iqasr.metrics import build_metric, calculate_niqe, calculate_psnr, calculate_ssim
+from iqasr.option_check import load_options
+from iqasr.options import OptionError
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[:203, 100:309, ::-1])
 
@@ -76,3 +78,19 @@ def test_images_that_differ_in_size_or_are_too_small_are_refused():
         calculate_ssim(PHOTOGRAPH[:18], PHOTOGRAPH[:18], 4)
     with pytest.raises(ValueError, match='two blocks of 96 x 96 px'):
         calculate_niqe(PHOTOGRAPH[:190, :195], 4)
+
+
+def test_arguments_of_stock_option_files_are_taken(paired_options, write_options):
+    metrics = paired_options['val']['metrics']
+    metrics['psnr']['input_order'] = 'HWC'
+    metrics['niqe'] = {
+        'type': 'calculate_niqe',
+        'crop_border': 4,
+        'input_order': 'HWC',
+        'convert_to': 'y',
+    }
+    checked = load_options(write_options(paired_options)).val.metrics
+    assert build_metric('niqe', checked['niqe']).better == 'lower'
+    metrics['psnr']['input_order'] = 'CHW'
+    with pytest.raises(OptionError, match='input_order'):
+        load_options(write_options(paired_options))

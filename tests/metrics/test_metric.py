@@ -7,7 +7,6 @@ from skimage.metrics import peak_signal_noise_ratio
 from iqasr.distributed import Process
 from iqasr.metrics import Metric, build_metric
 from iqasr.quality import NIQEScorer
-from iqasr.report import Results, markdown_table
 from iqasr.validation import Best, Result, evaluate, image_of, side_by_side
 
 
@@ -108,20 +107,6 @@ def test_metric_without_direction_has_no_best():
     best, metric = Best(), Metric('m', float, None)
     line = best.update(Result('set', [{'name': 'a', 'm': 1.0}]), [metric], 1)
     assert (best.records, line) == ({}, 'set @ 1: m 1.0000')
-
-
-def test_metric_without_direction_has_no_winner_in_the_report():
-    better = {'psnr': 'higher', 'detail': None}
-    results = [
-        Results(name, better, {'s': {'means': {'psnr': value, 'detail': value}}})
-        for name, value in (('a', 1.0), ('b', 2.0))
-    ]
-    assert markdown_table(results).splitlines() == [
-        '| s | PSNR ↑ | DETAIL |',
-        '|---|---|---|',
-        '| a | 1.000 | 1.000 |',
-        '| b | **2.000** | 2.000 |',
-    ]
 
 
 def test_metric_gets_the_images_it_names():

@@ -119,11 +119,11 @@ def test_the_original_is_degraded_and_the_choice_is_the_target(candidate_options
         'perplexity': torch.ones(2),
         'quality': torch.zeros(2, 3),
     }
-    lq, gt, log = model.feed(data, 0)
+    fed, log = model.feed(data, 0)
     whole = model.feed.degradation(data['original'].float() / 255, torch.Generator())
-    assert torch.equal(lq[0], whole[0, :, 0:8, 2:10])
-    assert torch.equal(lq[1], whole[1, :, 8:16, 5:13])
-    assert torch.equal(gt, data['gt'].float() / 255)
+    assert torch.equal(fed.lq[0], whole[0, :, 0:8, 2:10])
+    assert torch.equal(fed.lq[1], whole[1, :, 8:16, 5:13])
+    assert torch.equal(fed.gt, data['gt'].float() / 255)
     assert [log[f'choice_{k}'].item() for k in range(3)] == [0, 0.5, 0.5]
 
 

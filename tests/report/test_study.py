@@ -4,37 +4,31 @@ import numpy as np
 import pytest
 
 from iqasr.report import study as module
-from iqasr.report.study import VARIANTS, Study, interval, run_name, study_tables
-
-
-def test_interval_of_equal_values_has_no_width():
-    assert interval(np.full((3, 5), 2.0)) == (2.0, 2.0, 2.0)
-
-
-def test_interval_covers_the_mean_in_about_95_of_100_cases():
-    draw = np.random.default_rng(0)
-    covered = 0
-    for trial in range(60):
-        _, low, high = interval(draw.normal(1.0, 1.0, (1, 40)), trial)
-        covered += low <= 1.0 <= high
-    assert covered >= 52
-
-
-def test_interval_leaves_missing_values_out():
-    mean, low, high = interval(np.array([[1.0, np.nan, 3.0]]))
-    assert mean == 2.0
-    assert 1.0 <= low < high <= 3.0
+from iqasr.report.study import VARIANTS, Study, at_equal_gain, run_name, study_tables
 
 
 def test_tables_pair_seeds_and_photographs_and_mark_what_is_certain():
     base = np.array([[1.0, 5.0, 9.0], [2.0, 6.0, 10.0]])
     values = {'uniform': {'psnr': base}, 'amo': {'psnr': base + 0.5}, 'sma': {'psnr': base}}
-    text = study_tables(values, {'psnr': 'higher'}, {'amo': 'uniform', 'sma': 'uniform'})
+    text = study_tables(values, {'psnr': 'higher'}, [('amo', 'uniform'), ('sma', 'uniform')])
     lines = text.splitlines()
     assert lines[0] == '| variant | psnr ↑ |'
     assert lines[2].startswith('| uniform | 5.500 [')
     assert '| amo - uniform | **+0.500** [+0.500, +0.500] |' in lines
     assert '| sma - uniform | +0.000 [+0.000, +0.000] |' in lines
+
+
+def test_adapters_are_compared_with_the_checkpoint_of_equal_score():
+    scores = {
+        'amo': 0.3,
+        'amo_finetune@100': 0.45,
+        'amo_finetune': 0.5,
+        'amo_finetune_full@25': 0.38,
+        'amo_finetune_full@50': 0.52,
+        'amo_finetune_full': 0.8,
+    }
+    values = {name: {'ranker': np.full((2, 3), score)} for name, score in scores.items()}
+    assert at_equal_gain(values) == ('amo_finetune_full@50', 'amo_finetune')
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
+from iqasr.data.crop import turned
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.quality_table import QualityTable
 from iqasr.quality.base import QualityScorer
@@ -65,7 +66,8 @@ def test_argmax_on_the_crop_is_what_scoring_by_hand_chooses(candidates):
     for item in range(10):
         crops = batch['candidates'][item]
         by_hand = max(range(3), key=lambda k: float(scorer(crops[k : k + 1].float() / 255)))
-        assert torch.equal(gt[item], crops[by_hand])
+        turns = batch['turns'][item].tolist()
+        assert torch.equal(gt[item], turned(crops[by_hand], *turns))
         shares[by_hand] += 0.1
     assert [log[f'choice_{k}'].item() for k in range(3)] == pytest.approx(shares.tolist())
     assert log['quality_chosen'] > log['quality_mean']

@@ -1,0 +1,173 @@
+"""Do scorers agree with people?  Accuracy, and accuracy by how clear the case is.
+
+Source:
+    Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
+    accuracy on people's preferences. That equal scores count one half is our choice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
+from iqasr.analysis.pairs import Pair
+from iqasr.data.image_files import DataError
+
+BINS = 6
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What people and scorers say of the same pairs, n of them, M scorers."""
+
+    names: tuple[str, ...]
+    """Of the scorers."""
+    sources: np.ndarray
+    """Source of each pair, (n,)."""
+    p_b: np.ndarray
+    """Share of people who prefer b, (n,) in [0, 1]."""
+    weight: np.ndarray
+    """Weight of each pair, (n,)."""
+    quality: np.ndarray
+    """Quality of a and of b, (n, 2, M), higher is better; NaN where a scorer gave none."""
+
+    @classmethod
+    def of(cls, pairs: Sequence[Pair], quality: Mapping[str, Mapping[str, float]]) -> 'Comparisons':
+        """Look scores up.
+
+        Args:
+            pairs: The pairs.
+            quality: By scorer and path, higher is better.
+        """
+        columns = [
+            [[of_path[pair.path_a], of_path[pair.path_b]] for pair in pairs]
+            for of_path in quality.values()
+        ]
+        return cls(
+            tuple(quality),
+            np.array([pair.source_id for pair in pairs]),
+            np.array([pair.p_b for pair in pairs]),
+            np.array([pair.weight for pair in pairs]),
+            np.moveaxis(np.array(columns, dtype=np.float64), 0, -1),
+        )
+
+    def select(self, rows: np.ndarray) -> 'Comparisons':
+        """Keep some of the pairs, by index or mask."""
+        kept = (self.sources[rows], self.p_b[rows], self.weight[rows], self.quality[rows])
+        return Comparisons(self.names, *kept)
+
+    def only(self, names: Sequence[str]) -> 'Comparisons':
+        """Keep some of the scorers."""
+        columns = [self.names.index(name) for name in names]
+        quality = self.quality[..., columns]
+        return Comparisons(tuple(names), self.sources, self.p_b, self.weight, quality)
+
+    def scaled(self) -> 'Comparisons':
+        """Measure the quality of every scorer in units of its `spread`."""
+        return self.with_quality(self.quality / self.spread)
+
+    def with_quality(self, quality: np.ndarray) -> 'Comparisons':
+        """Replace the quality, (n, 2, M)."""
+        return Comparisons(self.names, self.sources, self.p_b, self.weight, quality)
+
+    def decided(self, least_margin: float = 0.0) -> 'Comparisons':
+        """Keep the pairs of which people prefer one.
+
+        Args:
+            least_margin: Least \\|p_b - 0.5\\|, in [0, 0.5].
+
+        Raises:
+            DataError: If pairs of fewer than two sources are left.
+        """
+        margin = np.abs(self.p_b - 0.5)
+        kept = self.select((margin > 0) & (margin >= least_margin - 1e-9))
+        if len(np.unique(kept.sources)) < 2:
+            raise DataError(
+                f'of {len(self.p_b)} pairs only {len(kept.p_b)}, of fewer than two sources, have '
+                f'a winner by a margin of {least_margin:g}. Give more pairs, or a lower margin.'
+            )
+        return kept
+
+    @property
+    def difference(self) -> np.ndarray:
+        """Quality of b minus quality of a, (n, M); 0 where one of them has none."""
+        return np.nan_to_num(self.quality[:, 1] - self.quality[:, 0], nan=0.0)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Half the span of the middle 68 % of the quality of each scorer, (M,); 1 where it is 0.
+
+        The standard deviation of normal values; unlike it, not ruled by the few images on which a
+        scorer such as NIQE runs away.
+        """
+        low, high = np.nanquantile(self.quality, [0.16, 0.84], axis=(0, 1))
+        return np.where(high > low, (high - low) / 2, 1.0)
+
+    def correct(self, difference: np.ndarray) -> np.ndarray:
+        """Compare differences of quality, (n,) or (n, M), with what people prefer.
+
+        Returns:
+            1 right, 0 wrong, 0.5 where the difference is 0; of the same shape.
+        """
+        preferred = np.sign(self.p_b - 0.5).reshape(-1, *[1] * (difference.ndim - 1))
+        return (1 + np.sign(difference) * preferred) / 2
+
+
+def accuracy(
+    comparisons: Comparisons, difference: np.ndarray, bootstrap: SourceBootstrap
+) -> list[Estimate]:
+    """Estimate how often scorers prefer what people prefer.
+
+    Args:
+        comparisons: Decided pairs.
+        difference: Quality of b minus quality of a, (n, M).
+        bootstrap: Of the sources of these pairs.
+    """
+    return [
+        bootstrap.estimate(column)
+        for column in resampled_accuracy(comparisons, difference, bootstrap).T
+    ]
+
+
+def resampled_accuracy(
+    comparisons: Comparisons, difference: np.ndarray, bootstrap: SourceBootstrap
+) -> np.ndarray:
+    """Accuracy on the data, row 0, and on every resample, (R + 1, M); see `accuracy`."""
+    weight = comparisons.weight[:, None]
+    right = bootstrap.sums(weight * comparisons.correct(difference))
+    return ratio(right, bootstrap.sums(weight))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Accuracy of one scorer by how clear the case is."""
+
+    scorer: str
+    clearness: list[float]
+    """Median of each bin."""
+    accuracy: list[Estimate]
+
+
+def reliability(
+    comparisons: Comparisons, clearness: np.ndarray, bootstrap: SourceBootstrap
+) -> list[Reliability]:
+    """Estimate accuracy in bins of about as many pairs each.
+
+    Args:
+        comparisons: Decided pairs.
+        clearness: How clear each pair is, (n,) to people or (n, M) to each scorer.
+        bootstrap: Of the sources of these pairs.
+    """
+    columns = np.broadcast_to(clearness.reshape(len(clearness), -1), comparisons.difference.shape)
+    correct = comparisons.correct(comparisons.difference)
+    found = []
+    for name, clear, right in zip(comparisons.names, columns.T, correct.T, strict=True):
+        inner = np.unique(np.quantile(clear, np.linspace(0, 1, BINS + 1)[1:-1]))
+        member = np.searchsorted(inner, clear, side='left')[:, None] == np.arange(len(inner) + 1)
+        member = member[:, member.any(0)]
+        weight = member * comparisons.weight[:, None]
+        shares = ratio(bootstrap.sums(weight * right[:, None]), bootstrap.sums(weight))
+        medians = [float(np.median(clear[rows])) for rows in member.T]
+        found.append(Reliability(name, medians, [bootstrap.estimate(s) for s in shares.T]))
+    return found

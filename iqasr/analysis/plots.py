@@ -1,0 +1,83 @@
+"""Pictures of an analysis: heat maps and reliability."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqasr.analysis.agreement import Reliability
+from iqasr.analysis.complementarity import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 150
+
+
+def write_heat_map(path: Path, table: Table, names: Sequence[str], title: str, rows: str) -> None:
+    """Draw a share for every two scorers.
+
+    Args:
+        path: PNG file.
+        table: By row and column, in [0, 1]; the diagonal stays empty.
+        names: Of the scorers.
+        title: What is shown.
+        rows: What the rows are called.
+    """
+    from matplotlib.figure import Figure
+
+    values = np.array([[cell.value for cell in row] for row in table])
+    side = 1.6 + 0.75 * len(names)
+    figure = Figure(figsize=(side + 1.2, side), layout='constrained')
+    axes = figure.subplots()
+    image = axes.imshow(values, vmin=0, vmax=1, cmap='viridis')
+    for (i, j), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = 'black' if value > 0.6 else 'white'
+            axes.text(j, i, f'{value:.2f}', ha='center', va='center', color=colour)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha='right')
+    axes.set_yticks(range(len(names)), names)
+    axes.set(title=title, ylabel=rows, xlabel='other scorer')
+    figure.colorbar(image, ax=axes, shrink=0.8)
+    save(figure, path)
+
+
+def write_reliability(path: Path, panels: Mapping[str, Sequence[Reliability]]) -> None:
+    """Draw accuracy by how clear a case is, with intervals.
+
+    Args:
+        path: PNG file.
+        panels: Curves by what their x axis means.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.0 * len(panels), 4.2), layout='constrained')
+    for axes, (meaning, curves) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for curve in curves:
+            value, low, high = np.array(curve.accuracy).T
+            bars = np.maximum([value - low, high - value], 0)
+            axes.errorbar(
+                curve.clearness,
+                value,
+                bars,
+                marker='o',
+                markersize=4,
+                capsize=2,
+                label=curve.scorer,
+            )
+        if max(max(curve.clearness) for curve in curves) > 1:  # differences, no shares of people
+            axes.set_xscale('symlog', linthresh=0.1)
+        axes.axhline(0.5, color='grey', linestyle=':', label='chance')
+        axes.set(xlabel=meaning, ylabel='accuracy', title='Accuracy where the case is clear')
+        axes.legend(fontsize='small')
+    save(figure, path)
+
+
+def save(figure: 'Figure', path: Path) -> None:
+    """Save a picture so that it is never half there."""
+    temporary = path.with_name(f'.{path.name}.partial')
+    figure.savefig(temporary, format='png', dpi=DOTS_PER_INCH)
+    temporary.replace(path)

@@ -1,0 +1,70 @@
+"""Cutting a square out of an image, and turning it."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of an image, then mirrored left to right, upside down, transposed: if so drawn."""
+
+    top: int
+    left: int
+    size: int
+    hflip: bool = False
+    vflip: bool = False
+    transpose: bool = False
+
+    def of(self, image: np.ndarray) -> Tensor:
+        """Cut the crop out of ``(H, W, 3)``, which is reflected where the crop leaves it.
+
+        Nothing is touched of the image but what the crop shows.
+
+        Returns:
+            A copy, :math:`(3, size, size)`.
+        """
+        rows, above, below = _span(self.top, self.size, image.shape[0])
+        columns, left, right = _span(self.left, self.size, image.shape[1])
+        planes = image[rows, columns].transpose(2, 0, 1)
+        if above or below or left or right:
+            edges = (above, below, left, right, cv2.BORDER_REFLECT_101)
+            wider = [cv2.copyMakeBorder(np.ascontiguousarray(p), *edges) for p in planes]
+            top, left = max(0, self.top) - rows.start, max(0, self.left) - columns.start
+            planes = np.stack(wider)[:, top : top + self.size, left : left + self.size]
+        return turned(torch.from_numpy(np.ascontiguousarray(planes)), *self.turns)
+
+    @property
+    def turns(self) -> tuple[bool, bool, bool]:
+        """Whether it is mirrored left to right, upside down, and transposed."""
+        return self.hflip, self.vflip, self.transpose
+
+
+def turned(crop: Tensor, hflip: bool, vflip: bool, transpose: bool) -> Tensor:
+    """Mirror a crop, :math:`(3, size, size)`, left to right, upside down, then transpose it."""
+    mirrored = [axis for axis, drawn in ((-2, vflip), (-1, hflip)) if drawn]
+    crop = crop.flip(mirrored) if mirrored else crop
+    return crop.transpose(-2, -1).contiguous() if transpose else crop
+
+
+def reflected(start: int, size: int, length: int) -> np.ndarray:
+    """List positions from `start` on, reflected at the ends of [0, length), the ends once.
+
+    Example:
+        >>> reflected(-2, 8, 4).tolist()
+        [2, 1, 0, 1, 2, 3, 2, 1]
+    """
+    last = length - 1
+    return abs((np.arange(start, start + size) + last) % max(1, 2 * last) - last)
+
+
+def _span(start: int, size: int, length: int) -> tuple[slice, int, int]:
+    """Find the part of [0, length) that is shown, and how far it is left before and behind."""
+    if start >= 0 and start + size <= length:
+        return slice(start, start + size), 0, 0
+    shown = reflected(start, size, length)
+    part = slice(int(shown.min()), int(shown.max()) + 1)
+    return part, max(0, -start), max(0, start + size - length)

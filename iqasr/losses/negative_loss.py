@@ -1,0 +1,76 @@
+"""The negative term of HGGT: away from versions of an image that people judged worse.
+
+Source:
+    Chen et al. (2023), Human Guided Ground-truth Generation for Realistic Image Super-resolution,
+    section 4; details from https://github.com/ChrisDud0257/HGGT. Deviation: a batch without a
+    negative gives 0 with a gradient of 0, so that all processes of a run exchange the same.
+    Implementation: written here.
+"""
+
+from basicsr.losses.loss_util import get_local_weights
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from iqasr.losses.objective import Batch, Term
+from iqasr.registry import LOSS_REGISTRY
+
+
+def disagreement(original: Tensor, candidate: Tensor, agreement: Tensor) -> Tensor:
+    r"""Tell where a candidate changes the texture of its original.
+
+    Args:
+        original: :math:`(N, 3, H, W)` in [0, 1].
+        candidate: Of the same shape.
+        agreement: :math:`a`, share of the annotators, in [0, 1]; broadcast to the images.
+
+    Returns:
+        :math:`a \cdot \mathrm{var}_{3 \times 3}(\sum_c |o - k|)^{3/4}`, :math:`(N, 1, H, W)`.
+    """
+    residual = (original - candidate).abs().sum(1, keepdim=True)
+    return agreement * get_local_weights(residual, 3) ** 0.75
+
+
+def negative_map(
+    original: Tensor,
+    negative: Tensor,
+    positive: Tensor,
+    negative_agreement: Tensor,
+    positive_agreement: Tensor,
+) -> Tensor:
+    """Tell where a negative is worse than its original: where it differs more than a positive does.
+
+    Args:
+        original: :math:`(N, 3, H, W)` in [0, 1].
+        negative: A candidate judged worse.
+        positive: A candidate judged better; anything, with agreement 0, if there is none.
+        negative_agreement: Share of the annotators who said so; 0 where there is no negative.
+        positive_agreement: The same for the positive.
+
+    Returns:
+        :math:`(N, 1, H, W)`, at least 0.
+    """
+    worse = disagreement(original, negative, negative_agreement)
+    better = disagreement(original, positive, positive_agreement)
+    return worse.masked_fill(better >= worse, 0)
+
+
+@LOSS_REGISTRY.register()
+class NegativeLoss(Term):
+    """Minus the distance of the output to a negative, weighted by `negative_map`.
+
+    It has no lower bound: too large a weight drives the output away without end.
+
+    Args:
+        loss_weight: Weight; 0 only logs. HGGT's is for a map that is small nearly everywhere.
+    """
+
+    needs_negative = True
+
+    def __init__(self, *, loss_weight: NonNegativeFloat = 300.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compare the output with the negatives; samples without one count as 0."""
+        distance = (batch.negative_map * (batch.output - batch.negative)).abs()
+        return -self.loss_weight * distance.mean()

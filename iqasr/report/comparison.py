@@ -1,0 +1,150 @@
+"""Runs compared on a test set, image by image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from iqasr.data.image_files import DataError
+from iqasr.registry import nearest
+from iqasr.report.bootstrap import interval
+from iqasr.report.results import Results, common_sets
+
+FEW_IMAGES = 20
+"""Below this number, bootstrap intervals come out too narrow to be believed."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a run reached in one metric."""
+
+    mean: float
+    best: bool
+    difference: tuple[float, float, float] | None
+    """To the baseline, with the ends of its interval; None for the baseline itself."""
+
+    verdict: str
+    """``better``, ``worse`` or ``different`` if the interval excludes 0, otherwise empty."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The values of all runs on one test set.
+
+    Args:
+        dataset: Name of the test set.
+        runs: Their names.
+        images: Their names.
+        better: Direction of each metric.
+        values: Runs x metrics x images; NaN where there is no value.
+        baseline: Index of the run that the others are compared with.
+    """
+
+    dataset: str
+    runs: list[str]
+    images: list[str]
+    better: dict[str, str | None]
+    values: np.ndarray
+    baseline: int = 0
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """Runs x metrics, over the images that have a value."""
+        known = np.isfinite(self.values)
+        total = np.where(known, self.values, 0).sum(2)
+        return np.where(known.any(2), total / np.maximum(known.sum(2), 1), np.nan)
+
+    @cached_property
+    def differences(self) -> np.ndarray:
+        """Runs x metrics x images, to the baseline."""
+        return self.values - self.values[self.baseline]
+
+    @cached_property
+    def cells(self) -> list[list[Cell]]:
+        """One row per run, one cell per metric."""
+        return [
+            [self.cell(run, column) for column in range(len(self.better))]
+            for run in range(len(self.runs))
+        ]
+
+    def cell(self, run: int, column: int) -> Cell:
+        """Summarise a run in one metric."""
+        metric, better = list(self.better.items())[column]
+        mean, rivals = float(self.means[run, column]), self.means[:, column]
+        extreme = {'higher': np.fmax, 'lower': np.fmin}.get(better)
+        best = extreme is not None and mean == extreme.reduce(rivals)
+        if run == self.baseline:
+            return Cell(mean, best, None, '')
+        difference = interval(self.differences[run, column][None], self.dataset, metric)
+        return Cell(mean, best, difference, verdict(difference, better))
+
+
+def verdict(difference: tuple[float, float, float], better: str | None) -> str:
+    """Say what an interval proves."""
+    mean, low, high = difference
+    if not (low > 0 or high < 0):
+        return ''
+    if better is None:
+        return 'different'
+    return 'better' if (mean > 0) == (better == 'higher') else 'worse'
+
+
+def compare(results: Sequence[Results], baseline: str | None = None) -> list[Comparison]:
+    """Compare runs on every test set that they have in common.
+
+    Args:
+        results: Result folders.
+        baseline: Name of the run that the others are compared with; None for the first.
+
+    Raises:
+        DataError: If there is no such run, the images of a test set are not the same, or the runs
+            disagree about the direction of a metric.
+    """
+    names = [r.name for r in results]
+    if baseline is not None and baseline not in names:
+        raise DataError(
+            f'baseline {baseline}: is not among the runs {", ".join(names)}.'
+            f'{nearest(baseline, names)}'
+        )
+    better = directions(results)
+    index = 0 if baseline is None else names.index(baseline)
+    return [compare_on(results, dataset, better, index) for dataset in common_sets(results)]
+
+
+def compare_on(
+    results: Sequence[Results], dataset: str, better: dict[str, str | None], baseline: int
+) -> Comparison:
+    """Compare runs on one test set."""
+    tables = [r.values(dataset) for r in results]
+    images = list(tables[0])
+    problems = [
+        f'{r.folder}: {dataset} has {"" if image in table else "no "}image {image}, unlike '
+        f'{results[0].folder}. Compare runs on the same test set.'
+        for r, table in zip(results, tables, strict=True)
+        for image in sorted(table.keys() ^ tables[0].keys())
+    ]
+    if problems:
+        raise DataError(problems)
+    used = {m: d for m, d in better.items() if any(m in r.sets[dataset]['means'] for r in results)}
+    values = np.array(
+        [[[t[image].get(m, np.nan) for image in images] for m in used] for t in tables]
+    )
+    return Comparison(dataset, [r.name for r in results], images, used, values, baseline)
+
+
+def directions(results: Sequence[Results]) -> dict[str, str | None]:
+    """Collect the metrics of all runs, and check that they mean the same.
+
+    Raises:
+        DataError: If a metric is better when higher in one run, and not in another.
+    """
+    better: dict[str, str | None] = {}
+    for r in results:
+        for metric, direction in r.better.items():
+            if better.setdefault(metric, direction) != direction:
+                raise DataError(
+                    f'{r.folder}: {metric} is better when {direction}, in {results[0].folder} '
+                    f'{better[metric]}. Test again with the same metrics.'
+                )
+    return better

@@ -1,0 +1,103 @@
+"""Where a result comes from: the options of its test, and the training behind its weights."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from iqasr.options import read_yaml
+from iqasr.paths import resolve
+from iqasr.report.results import Results
+
+MOST_POINTS = 200
+"""Points of a training curve that are kept, evenly spread."""
+
+Curve = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known about how a result came to be."""
+
+    test: dict[str, str] = field(default_factory=dict)
+    """Options of the test: dotted name to value, as text."""
+
+    training: dict[str, str] = field(default_factory=dict)
+    """Options of the training, likewise."""
+
+    curves: dict[str, Curve] = field(default_factory=dict)
+    """By TensorBoard tag, iterations and values."""
+
+
+def origin_of(results: Results) -> Origin:
+    """Look for the options and training curves of a result; what is not there is left out.
+
+    The training is found by the weights that were tested, ``experiments/<run>/models/<file>``.
+
+    Raises:
+        OptionError: If an option file is broken.
+    """
+    path = results.folder / 'options.yml'
+    if not path.is_file():
+        return Origin()
+    content = read_yaml(path)
+    weights = (content.get('path') or {}).get('pretrain_network_g')
+    models = resolve(weights).parent if weights else Path()
+    if models.name != 'models':
+        return Origin(flattened(content))
+    run = models.parent
+    newest = max(run.glob('*.yml'), key=lambda file: file.stat().st_mtime, default=None)
+    training = flattened(read_yaml(newest)) if newest else {}
+    return Origin(flattened(content), training, curves_in(run.parents[1] / 'tb_logger' / run.name))
+
+
+def flattened(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
+    """Turn nested options into dotted names with values as text.
+
+    Example:
+        >>> flattened({'train': {'ema_decay': 0.9, 'betas': [0.9, 0.99]}})
+        {'train.ema_decay': '0.9', 'train.betas': '[0.9, 0.99]'}
+    """
+    flat = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f'{prefix}{key}.')
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            flat[f'{prefix}{key}'] = text
+    return flat
+
+
+def differing_options(origins: Sequence[Origin]) -> dict[str, list[str]]:
+    """List the options in which runs differ: by name, the value of each run or an empty text.
+
+    Runs whose options are not known are no difference, nor are the names of runs.
+    """
+    found = {}
+    for kind in ('test', 'training'):
+        options = [getattr(origin, kind) for origin in origins]
+        known = [given for given in options if given]
+        for name in dict.fromkeys(name for given in known for name in given if name != 'name'):
+            if len({given.get(name) for given in known}) > 1:
+                found[f'{kind}: {name}'] = [given.get(name, '') for given in options]
+    return found
+
+
+def curves_in(folder: Path) -> dict[str, Curve]:
+    """Read the scalars of a TensorBoard folder, thinned to `MOST_POINTS`."""
+    if not folder.is_dir():
+        return {}
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={'scalars': 0}).Reload()
+    tags = sorted(events.Tags()['scalars'], key=lambda tag: (not tag.startswith('losses/'), tag))
+    return {tag: thinned(events.Scalars(tag)) for tag in tags}
+
+
+def thinned(events: Sequence[Any]) -> Curve:
+    """Keep at most `MOST_POINTS` finite values, the last among them."""
+    finite = [(event.step, event.value) for event in events if math.isfinite(event.value)]
+    stride = math.ceil(len(finite) / MOST_POINTS) or 1
+    return finite[::-1][::stride][::-1]

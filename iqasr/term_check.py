@@ -1,0 +1,31 @@
+"""Check that an option file has what its terms compare with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from iqasr.options import Options
+from iqasr.registry import LOSS_REGISTRY
+from iqasr.schema import Problems
+
+
+def needs(section: Mapping[str, Any], what: str) -> bool:
+    """Tell whether a term, by its section, looks at ``base``, ``average`` or ``negative``."""
+    return getattr(dict(iter(LOSS_REGISTRY)).get(section.get('type')), f'needs_{what}', False)
+
+
+def check_terms(options: Options, problems: Problems) -> None:
+    """Note what is missing: weights to stay near, an averaged network, judged candidates."""
+    multi_gt = options.datasets.get('train', {}).get('type') == 'MultiGTDataset'
+    for key, section in options.train.terms.items():
+        name = f'train.{key}_opt'
+        if needs(section, 'base') and options.path.pretrain_network_g is None:
+            problems.add(
+                'path.pretrain_network_g',
+                f'is required by {name}: what to stay near. Give the weights to start from, or '
+                'remove that term.',
+            )
+        if needs(section, 'average') and not options.train.ema_decay:
+            reason = f'is required by {name}, which compares with the averaged network: 0.999.'
+            problems.add('train.ema_decay', reason)
+        if needs(section, 'negative') and not multi_gt:
+            problems.add(name, 'needs a training set of type MultiGTDataset, with labels.')

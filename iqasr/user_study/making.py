@@ -1,0 +1,231 @@
+"""Making a study: crops, a page that holds them, and the manifest that says what they are."""
+
+import base64
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import jinja2
+import numpy as np
+from tqdm import tqdm
+
+from iqasr.checkpoint import write_text_atomically
+from iqasr.data.image_files import DataError
+from iqasr.data.photographs import detailed_places
+from iqasr.data.quality_rows import content_hash
+from iqasr.user_study.manifest import Catch, Item, Manifest, key_of, read_manifest, serving_order
+from iqasr.user_study.methods import Method, read_image, read_methods
+
+CATCH_BLUR_PX = 4.0
+"""Standard deviation of the blur that nobody who looks can prefer."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """How raters are asked.
+
+    Args:
+        crop_px: Side of the crops, in pixels; the most detailed place of each image.
+        images: Images to use, spread over all; None for all of them.
+        per_rater: Pairs that a rater sees; further raters go on where the one before ended.
+        catch: Further pairs with a known answer, an image against itself blurred.
+        repeats: Pairs that are asked again with sides exchanged.
+        min_seconds: Time before an answer is taken.
+        show_reference: Let raters look at the ground truth.
+        question: What they are asked.
+
+    Raises:
+        ValueError: If a number is too small.
+    """
+
+    crop_px: int = 320
+    images: int | None = None
+    per_rater: int = 30
+    catch: int = 3
+    repeats: int = 3
+    min_seconds: float = 1.0
+    show_reference: bool = False
+    question: str = 'Which image looks better?'
+
+    def __post_init__(self) -> None:
+        least = {'crop_px': 16, 'images': 1, 'per_rater': 1, 'catch': 0, 'repeats': 0}
+        problems = [
+            f'{name}: must be at least {bound}, not {getattr(self, name)}.'
+            for name, bound in (least | {'min_seconds': 0}).items()
+            if getattr(self, name) is not None and getattr(self, name) < bound
+        ]
+        if problems:
+            raise ValueError('\n'.join(problems))
+
+
+def make_study(
+    folders: Sequence[str], target: str, design: Design, references: str | None = None
+) -> Manifest:
+    """Write a study: ``study.html`` for the raters, ``study.json`` and ``crops`` for the organiser.
+
+    The same input makes the same study, so that votes stay valid.
+
+    Args:
+        folders: See `read_methods`.
+        target: Folder of the study.
+        design: How raters are asked.
+        references: Folder of ground truths, for what comes without.
+
+    Returns:
+        What was written as ``study.json``.
+
+    Raises:
+        DataError: If the images do not belong together, ground truths are missing though they are
+            to be shown, or `target` holds another study.
+    """
+    methods = read_methods(folders, references)
+    sources = list(methods[0].images)
+    count = min(design.images or len(sources), len(sources))
+    sources = [sources[i * len(sources) // count] for i in range(count)]
+    if design.show_reference:
+        check_references(methods[0], sources)
+    caught = [
+        (sources[number % len(sources)], methods[number % len(methods)].name)
+        for number in range(design.catch)
+    ]
+    files: dict[str, bytes] = {}
+    for source in tqdm(sources, 'cutting', disable=None):
+        files |= cut(methods, source, design, {name for where, name in caught if where == source})
+    manifest = assemble([method.name for method in methods], sources, caught, files, design)
+    root = Path(target)
+    if (root / 'study.json').exists():
+        held = read_manifest(root / 'study.json').study
+        if held != manifest.study:
+            raise DataError(f'{target}: holds study {held} already. Choose another folder.')
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    write_text_atomically(page_of(manifest, files, design), root / 'study.html')
+    write_text_atomically(manifest.model_dump_json(indent=2) + '\n', root / 'study.json')
+    return manifest
+
+
+def check_references(method: Method, sources: Sequence[str]) -> None:
+    """Make sure that there is a ground truth for every source."""
+    missing = [source for source in sources if source not in method.references]
+    if missing:
+        raise DataError(
+            f'{", ".join(missing[:5])}: no ground truth for {len(missing)} of {len(sources)} '
+            'images. Name a folder that has them, or show none.'
+        )
+
+
+def cut(
+    methods: Sequence[Method], source: str, design: Design, caught: Collection[str]
+) -> dict[str, bytes]:
+    """Cut the same square out of a source's images.
+
+    Returns:
+        PNG by name of the file: crops of all methods, blurred those of `caught`, the ground truth.
+    """
+    images = {method.name: read_image(method.images[source]) for method in methods}
+    path = methods[0].references.get(source)
+    reference = None if path is None else read_image(path)
+    # Without a ground truth, the mean: no method may choose the place that suits it.
+    guide = np.mean(list(images.values()), 0).astype(np.uint8) if reference is None else reference
+    [(top, left)] = detailed_places(guide, design.crop_px, 1)
+    square = np.s_[top : top + design.crop_px, left : left + design.crop_px]
+    files = {}
+    for name, image in images.items():
+        crop = image[square]
+        files[crop_name(name, source)] = png(crop)
+        if name in caught:
+            files[blurred_name(name, source)] = png(cv2.GaussianBlur(crop, (0, 0), CATCH_BLUR_PX))
+    if reference is not None and design.show_reference:
+        files[reference_name(source)] = png(reference[square])
+    return files
+
+
+def crop_name(method: str, source: str) -> str:
+    """Name the file of a crop."""
+    return f'crops/{method}/{source}.png'
+
+
+def blurred_name(method: str, source: str) -> str:
+    """Name the file of a blurred crop."""
+    return f'blurred/{method}/{source}.png'
+
+
+def reference_name(source: str) -> str:
+    """Name the file of a crop of a ground truth."""
+    return f'references/{source}.png'
+
+
+def png(image: np.ndarray) -> bytes:
+    """Encode an image (uint8 RGB), without loss."""
+    return cv2.imencode('.png', image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+
+
+def assemble(
+    methods: Sequence[str],
+    sources: Sequence[str],
+    caught: Sequence[tuple[str, str]],
+    files: Mapping[str, bytes],
+    design: Design,
+) -> Manifest:
+    """Give every question a key that does not tell what it is."""
+    hashes = (f'{name} {content_hash(data)}' for name, data in files.items())
+    study = key_of(repr(design), *methods, *hashes)
+    items = {
+        key_of(study, source, a, b): Item(
+            source=source,
+            a=a,
+            b=b,
+            image_a=crop_name(a, source),
+            image_b=crop_name(b, source),
+            reference=reference_name(source) if design.show_reference else None,
+        )
+        for source, (a, b) in serving_order(methods, sources)
+    }
+    catch = {}
+    for number, (source, method) in enumerate(caught):
+        key = key_of(study, 'catch', number)
+        images = [crop_name(method, source), blurred_name(method, source)]
+        is_first = int(key, 16) % 2 == 0
+        catch[key] = Catch(
+            source=source,
+            image_a=images[not is_first],
+            image_b=images[is_first],
+            reference=reference_name(source) if design.show_reference else None,
+            answer='a' if is_first else 'b',
+        )
+    return Manifest(study=study, methods=list(methods), items=items, catch=catch)
+
+
+def page_of(manifest: Manifest, files: Mapping[str, bytes], design: Design) -> str:
+    """Make the page: one file that asks for nothing else."""
+    keys: dict[str, str] = {}
+
+    def key_of_image(name: str | None) -> str | None:
+        return name and keys.setdefault(name, key_of(manifest.study, 'image', name))
+
+    trials = [
+        {
+            'key': key,
+            'a': key_of_image(trial.image_a),
+            'b': key_of_image(trial.image_b),
+            'reference': key_of_image(trial.reference),
+            'group': int(key in manifest.catch),
+        }
+        for key, trial in (manifest.items | manifest.catch).items()
+    ]
+    content = {
+        'study': manifest.study,
+        'question': design.question,
+        'perRater': min(design.per_rater, len(manifest.items)),
+        'repeats': design.repeats,
+        'minSeconds': design.min_seconds,
+        'trials': trials,
+        'images': {keys[name]: base64.b64encode(files[name]).decode() for name in sorted(keys)},
+    }
+    templates = jinja2.FileSystemLoader(Path(__file__).with_name('page'))
+    environment = jinja2.Environment(
+        loader=templates, autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template('study.html').render(content=content)

@@ -1,0 +1,42 @@
+"""Analyse how scorers agree with people, where they err together, and what combines well.
+
+Usage:
+    python scripts/analyze_metrics.py -i pairs.csv --scorers ranker niqe piqe -o results/analysis
+    torchrun --nproc_per_node=8 scripts/analyze_metrics.py -i datasets/HGGT/Train --scorers musiq
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import iqasr  # noqa: F401 - prepares the import of basicsr
+from iqasr.analysis import analyse_from_options
+
+
+def main() -> None:
+    """Parse the command line, score, and write the analysis; 1 if scorers were left out."""
+    parser = argparse.ArgumentParser(description='Analyse how scorers agree with people.')
+    parser.add_argument('-i', '--input', required=True, help='CSV of pairs, or labelled candidates')
+    parser.add_argument('-o', '--output', default='results/analysis', help='folder of results')
+    parser.add_argument('--scorers', required=True, nargs='+', help='names, or sections in YAML')
+    parser.add_argument('--margin', type=float, default=0, help='least |p_b - 0.5| that counts')
+    parser.add_argument('--resamples', type=int, default=2000, help='of the bootstrap')
+    parser.add_argument('--batch', type=int, default=8, help='most images per call')
+    parser.add_argument('--cpu', action='store_true', help='leave the GPU alone')
+    args = parser.parse_args()
+    try:
+        choices = {'least_margin': args.margin, 'resamples': args.resamples}
+        machine = {'batch': args.batch, 'cpu': args.cpu}
+        report, left_out = analyse_from_options(
+            args.input, args.scorers, args.output, **choices, **machine
+        )
+    except (OSError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    sys.stdout.write(report)
+    sys.exit(1 if left_out else 0)
+
+
+if __name__ == '__main__':
+    main()

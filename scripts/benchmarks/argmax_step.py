@@ -1,0 +1,105 @@
+"""Compare training iterations that choose uniformly, by a map, and by scoring online, as a table.
+
+Usage:
+    OMP_NUM_THREADS=1 python scripts/benchmarks/argmax_step.py --rounds 15 --json argmax_step.json
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from photo_sets import write_candidates
+from ratios import alternate, cost, report
+
+from iqasr.data.raw_store import create_raw_store
+from iqasr.distributed import Process
+from iqasr.map_scoring import score_map
+from iqasr.option_check import load_options
+from iqasr.quality import RankerScorer
+from iqasr.training_run import TrainingRun
+
+OPTIONS = Path(__file__).resolve().parents[2] / 'options/train/quickstart_amo_x4.yml'
+ONLINE = {
+    'ranker': {'type': 'RankerScorer'},
+    'musiq': {'type': 'PyIQAScorer', 'metric': 'musiq', 'options': {'pretrained': False}},
+}
+"""Scorers; with random weights MUSIQ is as slow as with its own."""
+
+
+def iteration(
+    stack: ExitStack, folder: Path, name: str, sections: dict[str, Any], data: dict[str, Any]
+) -> Callable[[], Any]:
+    """Prepare a training like the quickstart's AMO; returns one iteration, data included."""
+    options = load_options(OPTIONS, (f'name={name}',))
+    options.datasets['train'] |= data
+    del options.datasets['val']
+    for section, value in sections.items():
+        setattr(options, section, value)
+    run = TrainingRun(options, Process(), folder / name)
+    stream = stack.enter_context(run.stream())
+
+    def iterate() -> None:
+        run.iteration += 1
+        run.model.optimize_parameters(next(stream), run.iteration, run.position)
+        run.position += run.samples_per_iteration()
+
+    return iterate
+
+
+def main() -> None:
+    """Parse the command line, make the data in a temporary folder, and compare."""
+    parser = argparse.ArgumentParser(description='Time the choice among candidates.')
+    parser.add_argument('--groups', type=int, default=10, help='groups of five candidates')
+    parser.add_argument('--crop', type=int, default=128)
+    parser.add_argument('--stride', type=int, default=192)
+    parser.add_argument('--batch', type=int, default=8)
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--slow_rounds', type=int, default=2, help='rounds with MUSIQ')
+    parser.add_argument('--json', help='file for the figures')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        folder = Path(temporary)
+        write_candidates(folder / 'set', args.groups, 512)
+        create_raw_store(str(folder / 'set'), str(folder / 'set.raw'))
+        made = score_map(
+            str(folder / 'set.raw'), RankerScorer(), crop=args.crop, stride=args.stride
+        )
+        data = {
+            'dataroot_gt': str(folder / 'set.raw'),
+            'gt_size': args.crop,
+            'batch_size_per_gpu': args.batch,
+            'num_worker_per_gpu': 0,
+        }
+        quality = load_options(OPTIONS).quality
+        kinds = {
+            'uniform': {'sampling': {'type': 'UniformSampler'}, 'quality': None},
+            'map': {'quality': quality.model_copy(update={'map': str(made), 'scorer': None})},
+        }
+        for name, scorer in ONLINE.items():
+            kinds[name] = {'quality': quality.model_copy(update={'scorer': scorer})}
+        works = {
+            name: (iteration(stack, folder, name, sections, data), 1)
+            for name, sections in kinds.items()
+        }
+        musiq = works.pop('musiq')
+        seconds = alternate(works, args.rounds)
+        slow = alternate({'map': works['map'], 'musiq': musiq}, args.slow_rounds)
+    rows = [
+        cost('iteration: uniform / argmax by map', seconds['uniform'], seconds['map'], 1.03),
+        cost('iteration: argmax by map / online, ranker', seconds['map'], seconds['ranker'], None),
+        cost('iteration: argmax by map / online, MUSIQ', slow['map'], slow['musiq'], None),
+    ]
+    report(rows, args.json, **vars(args))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,62 @@
+"""Times that are compared: measured in one run, alternating, medians; a table and a JSON file.
+
+Times are CPU time of the process, so that what else the machine does counts little.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+HEADER = '| what | plain | fast | ratio | target |\n|---|---:|---:|---:|---:|\n'
+
+
+def alternate(works: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, float]:
+    """Measure several pieces of work in turn.
+
+    Args:
+        works: By name: a piece of work, and how often it is done per round.
+        rounds: Number of rounds that count; one before warms up.
+
+    Returns:
+        The median CPU time of one piece, in seconds.
+    """
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(rounds + 1):
+        for name in list(works) if number % 2 else list(works)[::-1]:
+            work, count = works[name]
+            start = time.process_time()
+            for _ in range(count):
+                work()
+            if number:
+                times[name].append((time.process_time() - start) / count)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def speed_up(what: str, plain_s: float, fast_s: float, target: float) -> dict[str, Any]:
+    """Compare two times; the ratio says how many times faster."""
+    return {'what': what, 'plain': plain_s, 'fast': fast_s, 'ratio': plain_s / fast_s,
+            'target': f'>= {target:g} x'}  # fmt: skip
+
+
+def cost(what: str, plain_s: float, other_s: float, target: float | None) -> dict[str, Any]:
+    """Compare two times; the ratio says how many times slower the second is."""
+    limit = 'reported' if target is None else f'<= {target:g} x'
+    return {'what': what, 'plain': plain_s, 'fast': other_s, 'ratio': other_s / plain_s,
+            'target': limit}  # fmt: skip
+
+
+def report(rows: Sequence[dict[str, Any]], out: str | None, **settings: Any) -> None:
+    """Print the rows as a Markdown table, and write them as JSON where a file is named."""
+    sys.stdout.write(HEADER)
+    for row in rows:
+        values = (f'{1e3 * row[key]:.3f} ms' for key in ('plain', 'fast'))
+        cells = [row['what'], *values, f'{row["ratio"]:.2f} x', row['target']]
+        sys.stdout.write('| ' + ' | '.join(cells) + ' |\n')
+    if out is not None:
+        content = {'load_average': os.getloadavg(), 'settings': settings, 'rows': list(rows)}
+        Path(out).write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')

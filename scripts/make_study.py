@@ -1,0 +1,44 @@
+"""Make a page on which raters choose between the images of several methods, two at a time.
+
+Usage:
+    python scripts/make_study.py results/a results/b -o results/study
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from iqasr.user_study import Design, make_study
+
+
+def main() -> None:
+    """Parse the command line and write ``study.html``, ``study.json`` and ``crops``."""
+    parser = argparse.ArgumentParser(description='Make a two-alternative user study.')
+    add = parser.add_argument
+    add('methods', nargs='+', help='result folders of iqasr/test.py, or folders of images')
+    add('-o', '--output', required=True, help='folder of the study')
+    add('--gt', help='folder of ground truths, where the methods come without')
+    add('--crop_px', type=int, default=320, help='side of the crops')
+    add('--images', type=int, help='images to use (default: all)')
+    add('--per_rater', type=int, default=30, help='pairs that a rater sees')
+    add('--catch', type=int, default=3, help='further pairs with a known answer')
+    add('--repeats', type=int, default=3, help='pairs asked again with sides exchanged')
+    add('--min_seconds', type=float, default=1.0, help='time before an answer is taken')
+    add('--show_reference', action='store_true', help='let raters look at the ground truth')
+    add('--question', default=Design.question)
+    args = vars(parser.parse_args())
+    folders, target, gt = args.pop('methods'), args.pop('output'), args.pop('gt')
+    try:
+        manifest = make_study(folders, target, Design(**args), gt)
+    except (OSError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    sys.stdout.write(
+        f'Study {manifest.study}: {len(manifest.items)} pairs of {len(manifest.methods)} methods.\n'
+        f'Give {target}/study.html to the raters, and keep the rest of {target} for the analysis.\n'
+    )
+
+
+if __name__ == '__main__':
+    main()

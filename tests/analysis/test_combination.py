@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+import torch
+import yaml
+from analysis.planted import PLANTED, Planted
+
+from iqasr.analysis import Judge, SourceBootstrap
+from iqasr.analysis.combination import combinations, cross_fitted, greedy, logistic, shares_of
+from iqasr.analysis.fragment import ensemble_section, option_fragment
+from iqasr.losses.quality_loss import QualityLoss
+from iqasr.option_check import load_options
+from iqasr.paths import project_root
+from iqasr.registry import LOSS_REGISTRY, SCORER_REGISTRY, build
+
+
+@pytest.fixture(scope='module')
+def many():
+    return PLANTED.draw(2000, 4, np.random.default_rng(0)).scaled()
+
+
+def planted(accuracy, overlap):
+    both = np.array([[1 - accuracy[0], overlap], [overlap, 1 - accuracy[1]]])
+    return Planted(np.array(accuracy), both).draw(2000, 4, np.random.default_rng(0)).scaled()
+
+
+def test_logistic_finds_the_best_direction(many):
+    best = np.linalg.solve(PLANTED.between, PLANTED.with_people) * many.difference.std(0)
+    np.testing.assert_allclose(logistic(many), best / best.sum(), atol=0.02)
+
+
+def test_scorer_that_would_enter_with_the_wrong_sign_does_not():
+    assert logistic(planted((0.8, 0.7), 0.19)).tolist() == [1, 0]
+
+
+def test_greedy_takes_what_helps_and_no_more():
+    assert greedy(planted((0.75, 0.74), 0.065)).tolist() == [0.5, 0.5]
+    assert greedy(planted((0.8, 0.7), 0.19)).tolist() == [1, 0]
+
+
+def test_weights_come_from_other_sources(many):
+    few = many.select(np.arange(400))
+    seen = []
+
+    def remember(comparisons):
+        seen.append(set(comparisons.sources.tolist()))
+        return np.array([1.0, 0, 0])
+
+    assert cross_fitted(few, remember).tolist() == few.difference[:, 0].tolist()
+    every = set(few.sources.tolist())
+    assert [len(every - rest) for rest in seen] == [20] * 5
+    assert set().union(*(every - rest for rest in seen)) == every
+
+
+def test_combination_of_noise_gains_nothing():
+    few = PLANTED.draw(80, 4, np.random.default_rng(1))
+    noise = np.random.default_rng(2).standard_normal(few.quality.shape)
+    few = few.with_quality(np.where([True, False, False], few.quality, noise))
+    found = {c.name: c for c in combinations(few, SourceBootstrap(few.sources, 200), ['B', 'C'])}
+    assert found['best scorer'].gain == (0, 0, 0)
+    assert found['mean of z-scores'].gain.high < 0
+    assert found['regression, with gradient'].accuracy.value == pytest.approx(0.5, abs=0.1)
+    assert set(found['regression, with gradient'].weights) <= {'B', 'C'}
+
+
+def test_negligible_weights_are_left_out():
+    shares = shares_of(('A', 'B', 'C'), np.array([0.6, 0.005, 0.395]))
+    assert shares == pytest.approx({'A': 0.6 / 0.995, 'C': 0.395 / 0.995})
+
+
+@pytest.fixture
+def fitted(many):
+    """Comparisons of ranker, niqe and piqe as if they had the planted answers, and the judges."""
+    sections = [
+        {'type': 'RankerScorer'},
+        {'type': 'NIQEScorer'},
+        {'type': 'PyIQAScorer', 'metric': 'piqe'},
+    ]
+    traits = [(True, False), (False, True), (False, True)]
+    names = ('ranker', 'niqe', 'piqe')
+    judges = [
+        Judge(name, section, *trait, {})
+        for name, section, trait in zip(names, sections, traits, strict=True)
+    ]
+    quality = many.quality * [0.1, 2, 20] + [0.5, -6, -50]
+    return type(many)(names, many.sources, many.p_b, many.weight, quality), judges
+
+
+def test_fragment_passes_the_option_check_and_builds(fitted, write_options):
+    fragment = yaml.safe_load(option_fragment(*fitted))
+    file = project_root() / 'options/train/quickstart_amo_finetune_x4.yml'
+    whole = yaml.safe_load(file.read_text())
+    whole['quality'] |= fragment['quality']
+    whole['train'] |= fragment['train']
+    options = load_options(write_options(whole))
+    scorer = build(SCORER_REGISTRY, options.quality.scorer)
+    assert [member.name for member in scorer.members] == ['ranker', 'niqe', 'piqe']
+    assert scorer(torch.rand(1, 3, 192, 192)).isfinite().all()
+    term = build(LOSS_REGISTRY, options.train.terms['quality'])
+    assert isinstance(term, QualityLoss)
+    assert [member.name for member in term.scorer.members] == ['ranker']
+
+
+def test_ensemble_orders_pairs_as_the_regression_does(fitted):
+    comparisons, judges = fitted
+    section = ensemble_section(comparisons, judges)
+    fused = 0
+    for weight, member in zip(section['weights'], section['scorers'], strict=True):
+        name = member.get('metric', member['type'])
+        column = {'RankerScorer': 0, 'NIQEScorer': 1, 'piqe': 2}[name]
+        published = comparisons.quality[..., column] * (-1 if column else 1)
+        worst, best = member['range']
+        fused = fused + weight * (published - worst) / (best - worst)
+    direct = comparisons.scaled().difference @ logistic(comparisons.scaled())
+    assert np.corrcoef(fused[:, 1] - fused[:, 0], direct)[0, 1] == pytest.approx(1, abs=1e-3)
+    assert fused.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_panel_without_gradients_makes_no_term(fitted):
+    comparisons, judges = fitted
+    text = option_fragment(comparisons.only(['niqe', 'piqe']), judges[1:])
+    assert list(yaml.safe_load(text)) == ['quality']

@@ -1,0 +1,68 @@
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+from iqasr.data.image_files import DataError
+from iqasr.report import PictureSize, picture_grid, read_all
+from iqasr.report.pictures import data_uri, most_different_place, versions_of, views
+
+
+def decoded(uri):
+    data = base64.b64decode(uri.split(',')[1])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_versions_are_runs_then_ground_truth_then_input(two_runs, photographs):
+    versions = versions_of(read_all(two_runs), 'pieces', '03')
+    assert list(versions) == [0, 1, 2, 3]
+    assert (versions[1][60:80, 10:30] == 255).all()
+    np.testing.assert_array_equal(versions[2], photographs[3][..., ::-1])
+    np.testing.assert_array_equal(
+        versions[3][:4, :4], np.broadcast_to(versions[3][0, 0], (4, 4, 3))
+    )
+
+
+def test_crop_lies_where_the_runs_differ(two_runs):
+    versions = versions_of(read_all(two_runs), 'pieces', '00')
+    assert most_different_place([versions[0], versions[1]], 20) == (60, 10)
+    first, second, whole = views(versions, 2, PictureSize(crop_px=20, whole_px=48, quality=100))
+    assert first.label == 'most different: 20 x 20 px at (10, 60)'
+    np.testing.assert_array_equal(decoded(first.pictures[1]), 255)
+    assert second.label.startswith('most detailed')
+    assert whole.label == 'whole: 96 x 96 px, reduced 2.0 times'
+    assert decoded(whole.pictures[3]).shape == (48, 48, 3)
+
+
+def test_image_smaller_than_a_crop_is_shown_as_it_is(two_runs):
+    versions = versions_of(read_all(two_runs), 'pieces', '00')
+    (view,) = views(versions, 2, PictureSize(crop_px=500, whole_px=0, quality=100))
+    assert decoded(view.pictures[2]).shape == (96, 96, 3)
+
+
+def test_jpeg_keeps_within_a_few_grey_levels(photographs):
+    image = np.ascontiguousarray(photographs[0][..., ::-1])
+    error = np.abs(decoded(data_uri(image, 92)).astype(float) - image)
+    assert 0 < error.mean() < 2.5
+
+
+@pytest.mark.parametrize('what', ['output', 'gt'])
+def test_other_sizes_are_refused_by_name(two_runs, what):
+    results = read_all(two_runs)
+    path = results[1].file('pieces', '03', what)
+    cv2.imwrite(str(path), cv2.imread(str(path))[:90])
+    with pytest.raises(DataError, match='03') as refusal:
+        versions_of(results, 'pieces', '03')
+    assert '96 x 9' in str(refusal.value)
+
+
+@pytest.mark.parametrize('size', [{'quality': 0}, {'quality': 101}, {'crop_px': -1}])
+def test_sizes_out_of_range_are_refused(size):
+    with pytest.raises(ValueError, match='must be'):
+        PictureSize(**size)
+
+
+def test_grid_has_a_column_per_version(two_runs):
+    grid = picture_grid(read_all(two_runs), crop_px=48, zoom=1, per_image=2)
+    assert grid.shape == (22 + 10 * 2 * 48, 3 * 48, 3)

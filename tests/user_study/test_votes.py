@@ -1,0 +1,87 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from iqasr.data.image_files import DataError
+from iqasr.user_study import comparisons, read_ballots, read_manifest
+
+
+@pytest.fixture
+def write_votes(study, tmp_path):
+    """Write a file of votes and return its path; the first questions are answered by 'a'."""
+
+    def write(name, rater='r1', study_id=study.study, count=3, **further):
+        votes = [
+            {'trial': key, 'choice': 'a', 'side': 'left', 'seconds': 1.5, 'repeat': False}
+            for key in list(study.items)[:count]
+        ]
+        content = {'study': study_id, 'rater': rater, 'started': 'now', 'votes': votes} | further
+        path = tmp_path / f'{name}.json'
+        path.write_text(json.dumps(content))
+        return path
+
+    return write
+
+
+def problems_of(paths, study):
+    with pytest.raises(DataError) as refused:
+        read_ballots(paths, study)
+    return refused.value.problems
+
+
+def test_everything_wrong_with_the_files_is_named_at_once(study, write_votes, tmp_path):
+    key = next(iter(study.items))
+    vote = {'trial': key, 'choice': 'a', 'side': 'left', 'seconds': 1}
+    (tmp_path / 'cut.json').write_text('{"study": "')
+    paths = [
+        write_votes('good'),
+        write_votes('other', study_id='0123'),
+        tmp_path / 'cut.json',
+        tmp_path / 'absent.json',
+        write_votes('neither', 'r2', votes=[vote | {'choice': 'c'}, vote | {'seconds': -1}]),
+        write_votes('unknown', 'r3', votes=[vote | {'trial': 'ff'}]),
+        write_votes('twice', 'r4', votes=[vote, vote]),
+        write_votes('more', 'r5', mood='good'),
+    ]
+    problems = [p.removeprefix(f'{tmp_path}/') for p in problems_of(paths, study)]
+    expected = [
+        f'other.json: votes of study 0123, but this is study {study.study}.',
+        'cut.json: cannot be read as JSON',
+        'absent.json: there is no such file.',
+        "neither.json: votes.0.choice: Input should be 'a' or 'b'",
+        'neither.json: votes.1.seconds: Input should be greater than or equal to 0',
+        'unknown.json: ff: no question of this study.',
+        f'twice.json: {key}: answered twice.',
+        'more.json: mood: Extra inputs are not permitted',
+    ]
+    assert len(problems) == len(expected)
+    for problem, start in zip(problems, expected, strict=True):
+        assert problem.startswith(start)
+
+
+def test_of_two_files_of_a_rater_the_longer_is_kept_and_both_named(study, write_votes, caplog):
+    paths = [write_votes('short', count=1), write_votes('long', count=3), write_votes('r2', 'r2')]
+    with caplog.at_level(logging.WARNING, 'iqasr'):
+        ballots = read_ballots(paths, study)
+    assert [(ballot.rater, len(ballot.votes)) for ballot in ballots] == [('r1', 3), ('r2', 3)]
+    assert f'{paths[0]} and {paths[1]} are both of rater r1; keeping {paths[1]}' in caplog.text
+
+
+def test_comparisons_name_the_crops_that_people_saw(study, write_votes, tmp_path):
+    ballots = read_ballots([write_votes('r1')], study)
+    found = comparisons(study, tmp_path, ballots)
+    assert [c.choice for c in found] == ['a', 'a', 'a']
+    assert all(Path(path).is_file() for c in found for path in (c.path_a, c.path_b))
+    item = study.items[ballots[0].votes[0].trial]
+    assert found[0].source_id == item.source
+    assert found[0].path_a == str(tmp_path / 'crops' / item.a / f'{item.source}.png')
+
+
+def test_manifest_that_is_none_is_refused(tmp_path):
+    with pytest.raises(DataError, match='there is no such file'):
+        read_manifest(tmp_path / 'study.json')
+    (tmp_path / 'study.json').write_text('{"study": "x"}')
+    with pytest.raises(DataError, match=r'study.json: methods: Field required'):
+        read_manifest(tmp_path / 'study.json')
