@@ -124,6 +124,25 @@ def test_several_checkpoints_have_a_folder_each(options, run, tmp_path):
     assert alone['sets']['Test-100']['means']['psnr'] == means[1]
 
 
+def test_checkpoints_of_different_networks_are_recognised(options, run, tmp_path):
+    del options['network_g']
+    for blocks in (1, 2):
+        section = {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3, 'num_feat': 8}
+        network = build(ARCH_REGISTRY, section | {'num_block': blocks})
+        torch.save({'params': network.state_dict()}, tmp_path / f'rrdb_{blocks}.pth')
+    assert run(options, '--checkpoints', str(tmp_path / 'rrdb_*.pth')) == 0
+    for blocks in (1, 2):
+        written = load_options(tmp_path / f'results/tiny/rrdb_{blocks}/options.yml', phase='test')
+        assert written.network_g['num_block'] == blocks
+
+
+def test_checkpoints_of_restored_images_are_refused(options, run, labelled_set, capsys):
+    section = {'name': 'a', 'type': 'EvaluationDataset'}
+    options['datasets']['test'] = section | {'dataroot_restored': str(labelled_set / 'images/01')}
+    assert run(options, '--checkpoints', 'nowhere.pth') == 2
+    assert '--checkpoints' in capsys.readouterr().err
+
+
 def test_checkpoint_that_is_not_there_is_named(options, run, capsys):
     assert run(options, '--checkpoints', 'nowhere/net_g_*.pth') == 2
     assert '--checkpoints nowhere/net_g_*.pth: there is no such file.' in capsys.readouterr().err
