@@ -20,6 +20,9 @@ def luma_of(image: np.ndarray) -> np.ndarray:
         ``(H, W)`` float32 in [16, 235].
     """
     levels = (np.arange(256, dtype=np.float32) / 255).astype(np.float64)
-    blue, green, red = cv2.split(cv2.LUT(image, np.outer(levels, WEIGHTS_BGR)[:, None]))
+    blue, green, red = (
+        cv2.LUT(channel, levels * weight)
+        for channel, weight in zip(cv2.split(image), WEIGHTS_BGR, strict=True)
+    )
     # BasicSR's single precision on the way decides how ties are rounded later.
     return ((blue + green + red + 16) / 255).astype(np.float32) * np.float32(255)

@@ -102,7 +102,11 @@ class ValOptions(Section):
     save_img: bool = False
     suffix: str | None = None
     pbar: bool = True
+    tile_px: PositiveInt | None = None
+    tile_overlap_px: int = Field(32, ge=0)
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    panel: list[str] = Field(default_factory=list)
+    panel_crop_border: int = Field(0, ge=0)
     guard: GuardOptions | None = None
 
 
@@ -162,6 +166,13 @@ class Options(Section):
     def datasets_of(self, phase: str) -> dict[str, dict[str, Any]]:
         """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
         return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the images of all test sets are restored already, so that no network runs."""
+        return all(
+            section.get('dataroot_restored') for section in self.datasets_of('test').values()
+        )
 
     def as_yaml(self) -> str:
         """Print the resolved options, every default included, as an option file."""

@@ -13,9 +13,8 @@ from tqdm import tqdm
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.distributed import Process, join_processes, leave_processes
-from iqasr.quality import QualityScorer
-from iqasr.quality.pyiqa_scorer import import_pyiqa
-from iqasr.registry import SCORER_REGISTRY, build, nearest
+from iqasr.quality import QualityScorer, scorer_section
+from iqasr.registry import SCORER_REGISTRY, build
 
 Scored: TypeAlias = dict[tuple[str, str], QualityRow]
 """Rows of one scorer and version by key and candidate."""
@@ -108,35 +107,6 @@ def score_from_options(
 def scorer_named(name: str, options: Mapping[str, Any]) -> QualityScorer:
     """Build a scorer from a short name; see `scorer_section`."""
     return build(SCORER_REGISTRY, scorer_section(name, options))
-
-
-def scorer_section(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the section of an option file for a scorer with a short name.
-
-    Args:
-        name: ``niqe`` for `NIQEScorer`, and so on for every registered class; or else the name of a
-            metric of pyiqa.
-        options: Arguments of the registered class; or else those of the metric in pyiqa, and
-            ``weights``, its weight file.
-
-    Raises:
-        ValueError: If there is no scorer of that name; the message suggests the nearest.
-    """
-    classes = {}
-    for key, _ in SCORER_REGISTRY:
-        cls = key.removesuffix('_basicsr')
-        classes |= {cls.lower(): cls, cls.lower().removesuffix('scorer'): cls}
-    if name.lower() in classes:
-        return {'type': classes[name.lower()], **options}
-    metrics = import_pyiqa().list_models()
-    if name not in metrics:
-        raise ValueError(
-            f"no scorer is called '{name}'.{nearest(name, [*classes, *metrics])} There are: "
-            f'{", ".join(sorted(set(classes.values())))}, and those of `pyiqa.list_models()`.'
-        )
-    own = dict(options)
-    weights = {'weights': own.pop('weights')} if 'weights' in own else {}
-    return {'type': 'PyIQAScorer', 'metric': name, **weights, **({'options': own} if own else {})}
 
 
 def score_share(

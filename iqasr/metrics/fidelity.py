@@ -18,7 +18,7 @@ from iqasr.metrics.metric import without_border
 from iqasr.quality.niqe import BLOCK_PX, niqe
 from iqasr.registry import METRIC_REGISTRY
 
-WINDOW_PX, SIGMA_PX, STRIP_PX = 11, 1.5, 64
+WINDOW_PX, SIGMA_PX, TILE_PX = 11, 1.5, (64, 512)
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -69,12 +69,16 @@ def calculate_ssim(
     margin = WINDOW_PX - 1
     if min(height, width) <= margin:
         raise ValueError(f'SSIM needs {WINDOW_PX} x {WINDOW_PX} px inside the border.')
-    # In strips, so that what is computed of one stays in the processor's cache.
-    strips = [slice(top, top + STRIP_PX + margin) for top in range(0, height - margin, STRIP_PX)]
+    # In tiles, so that what is computed of one stays in the processor's cache.
+    rows, columns = (
+        [slice(start, start + tile + margin) for start in range(0, side - margin, tile)]
+        for side, tile in zip((height, width), TILE_PX, strict=True)
+    )
     total = sum(
-        ssim_sum(img[rows, :, channel], img2[rows, :, channel])
+        ssim_sum(img[row, column, channel], img2[row, column, channel])
         for channel in range(channels)
-        for rows in strips
+        for row in rows
+        for column in columns
     )
     return total / ((height - margin) * (width - margin) * channels)
 

@@ -10,6 +10,7 @@ import fnmatch
 import io
 import logging
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,9 @@ NO_GRADIENT = (
 
 MIN_SIZE = {'niqe*': 192, 'ilniqe': 192, 'unique': 128, 'dbcnn': 64, 'liqe*': 224, 'maclip': 224}
 """Least height and width in pixels, where more than 32."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""Networks of pyiqa keep hooks and caches, so that only one thread may be in one."""
 
 
 @SCORER_REGISTRY.register()
@@ -88,7 +92,8 @@ class PyIQAScorer(QualityScorer):
         if image.device != self._device:
             self._network.to(image.device)
             self._device = image.device
-        score = self._network(*(x for x in (image, reference) if x is not None))
+        with ONE_AT_A_TIME:
+            score = self._network(*(x for x in (image, reference) if x is not None))
         return score[0] if isinstance(score, tuple) else score
 
 

@@ -59,6 +59,13 @@ def test_luma_equals_basicsr_to_the_bit():
     assert np.array_equal(luma_of(PHOTOGRAPH), to_y_channel(PHOTOGRAPH)[..., 0])
 
 
+def test_large_image_in_several_tiles_equals_basicsr():
+    image = np.random.default_rng(0).integers(0, 256, (150, 600, 3), dtype=np.uint8)
+    other = cv2.GaussianBlur(image, (0, 0), 1)
+    expected = basicsr.metrics.calculate_ssim(image, other, 0)
+    assert calculate_ssim(image, other, 0) == pytest.approx(expected, abs=1e-9)
+
+
 def test_equal_images_are_perfect():
     assert calculate_psnr(PHOTOGRAPH, PHOTOGRAPH, 4) == math.inf
     assert calculate_ssim(PHOTOGRAPH, PHOTOGRAPH, 4) == pytest.approx(1, abs=1e-12)
