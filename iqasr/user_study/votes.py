@@ -13,6 +13,9 @@ from iqasr.user_study.manifest import Choice, Item, Manifest, Record, read_recor
 
 logger = logging.getLogger('iqasr')
 
+LEAST_CAUGHT = 0.7
+"""Share of catch trials that a rater must answer rightly to count."""
+
 
 class Vote(Record):
     """One answer."""
