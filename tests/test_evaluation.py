@@ -103,6 +103,15 @@ def test_restored_images_measure_as_when_they_were_made(options, run, tmp_path):
     assert files['output'] == str(folder / 'visualization/Test-100/00_a-0_tiny.png')
 
 
+def test_restored_images_of_another_test_set_are_refused(options, run, labelled_set, capsys):
+    section = options['datasets']['test']
+    section |= {'dataroot_restored': str(labelled_set / 'images/01')}
+    assert run(options) == 2
+    said = capsys.readouterr().err
+    assert "00_a-0.*: missing, the output of '00_a-0'" in said
+    assert '00_a-0_01.png: the test set has no image of this name' in said
+
+
 def test_several_checkpoints_have_a_folder_each(options, run, tmp_path):
     for number in (9, 10):
         torch.manual_seed(number)

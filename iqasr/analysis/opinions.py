@@ -5,7 +5,6 @@ Source:
     phase II: the coefficients, and the logistic curve before PLCC. Written here.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,10 +38,10 @@ class Opinion(NamedTuple):
 
 def holds_opinions(path: str) -> bool:
     """Tell a CSV file of opinions from one of pairs, by its first line."""
-    if not Path(path).is_file() or Path(path).suffix.lower() != '.csv':
+    if not Path(path).is_file():
         return False
-    with open(path, encoding='utf-8-sig', newline='') as file:
-        return 'mos' in next(csv.reader(file), [])
+    with open(path, encoding='utf-8-sig', errors='replace') as file:
+        return 'mos' in file.readline().replace('"', '').strip().split(',')
 
 
 def read_opinions(path: str) -> list[Opinion]:
