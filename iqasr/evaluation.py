@@ -13,7 +13,7 @@ from iqasr.checkpoint import write_json, write_text_atomically
 from iqasr.distributed import Process
 from iqasr.metrics import Metric
 from iqasr.options import OptionError, Options
-from iqasr.paths import resolve
+from iqasr.paths import natural_order, resolve
 from iqasr.validation import evaluate
 
 logger = logging.getLogger('iqasr')
@@ -35,7 +35,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         path = resolve(pattern)
         matches = [path] if path.is_file() else map(Path, glob.glob(str(path)))
-        matches = sorted(matches, key=lambda match: (len(match.name), match.name))
+        matches = sorted(matches, key=natural_order)
         if not matches:
             raise OptionError(f'--checkpoints {pattern}: there is no such file.')
         found |= dict.fromkeys(matches)

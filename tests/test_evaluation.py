@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import basicsr.metrics
 import cv2
@@ -14,6 +15,8 @@ from iqasr.option_check import load_options
 from iqasr.options import OptionError
 from iqasr.pipeline import test_command as command
 from iqasr.registry import ARCH_REGISTRY, build
+from iqasr.report import read_all, write_report
+from iqasr.report.origin import differing_options, origin_of
 
 
 @pytest.fixture
@@ -100,6 +103,15 @@ def test_restored_images_measure_as_when_they_were_made(options, run, tmp_path):
     assert files['output'] == str(folder / 'visualization/Test-100/00_a-0_tiny.png')
 
 
+def test_restored_images_of_another_test_set_are_refused(options, run, labelled_set, capsys):
+    section = options['datasets']['test']
+    section |= {'dataroot_restored': str(labelled_set / 'images/01')}
+    assert run(options) == 2
+    said = capsys.readouterr().err
+    assert "00_a-0.*: missing, the output of '00_a-0'" in said
+    assert '00_a-0_01.png: the test set has no image of this name' in said
+
+
 def test_several_checkpoints_have_a_folder_each(options, run, tmp_path):
     for number in (9, 10):
         torch.manual_seed(number)
@@ -122,6 +134,29 @@ def test_several_checkpoints_have_a_folder_each(options, run, tmp_path):
     assert run(options) == 0
     alone = json.loads((root / 'summary.json').read_text())
     assert alone['sets']['Test-100']['means']['psnr'] == means[1]
+
+
+def test_report_of_a_run_compares_its_checkpoints(options, run, tmp_path):
+    models = tmp_path / 'experiments/tiny/models'
+    models.mkdir(parents=True)
+    (models.parent / 'tiny.yml').write_text('name: tiny\nscale: 4')
+    for number in (9, 10):
+        weights = build(ARCH_REGISTRY, options['network_g']).state_dict()
+        torch.save({'params': weights}, models / f'net_g_{number}.pth')
+    run(options, '--checkpoints', str(models / 'net_g_*.pth'))
+    report = write_report([tmp_path / 'results/tiny'], tmp_path / 'report.html')
+    rows = [line.split('|')[1].strip() for line in report.table.splitlines()[2:4]]
+    assert rows == ['tiny/net_g_9', 'tiny/net_g_10']
+    assert report.missing == []
+    results = read_all([tmp_path / 'results/tiny'])
+    origins = [origin_of(result) for result in results]
+    assert origins[0].training == {'name': 'tiny', 'scale': '4'}
+    differing = differing_options(origins)
+    assert list(differing) == ['test: path.pretrain_network_g']
+    assert [Path(value).name for value in differing['test: path.pretrain_network_g']] == [
+        'net_g_9.pth',
+        'net_g_10.pth',
+    ]
 
 
 def test_checkpoints_of_different_networks_are_recognised(options, run, tmp_path):

@@ -92,17 +92,21 @@ def ssim_sum(x: np.ndarray, y: np.ndarray) -> float:
     """
 
     def smooth(image: np.ndarray) -> np.ndarray:
-        # Single precision would do for photographs, not for flat areas.
         blurred = cv2.GaussianBlur(image, (WINDOW_PX, WINDOW_PX), SIGMA_PX)
         return without_border(blurred, WINDOW_PX // 2)
 
-    s, d = np.add(x, y, dtype=np.float64), np.subtract(x, y, dtype=np.float64)
-    mean_s, mean_d = np.square(smooth(s)), np.square(smooth(d))
-    variance_s = smooth(np.square(s, out=s)) - mean_s
-    variance_d = smooth(np.square(d, out=d)) - mean_d
+    # Single precision would do for all of a photograph, but an error of the variance of d tells in
+    # flat areas. That of s counts by how much d varies; it is small after centring.
+    s, d = np.add(x, y, dtype=np.float32), np.subtract(x, y, dtype=np.float64)
+    centre = s.mean().round()
+    s -= centre
+    mean_s, mean_d = smooth(s), np.square(smooth(d))
+    variance_s = smooth(np.square(s, out=s)) - np.square(mean_s)
+    variance_d = (smooth(np.square(d, out=d)) - mean_d).astype(np.float32)
+    mean_s, mean_d = np.square(mean_s + centre), mean_d.astype(np.float32)
     ssim = (mean_s - mean_d + 2 * C1) * (variance_s - variance_d + 2 * C2)
     ssim /= (mean_s + mean_d + 2 * C1) * (variance_s + variance_d + 2 * C2)
-    return float(ssim.sum())
+    return float(ssim.sum(dtype=np.float64))
 
 
 @METRIC_REGISTRY.register(suffix='iqasr')
