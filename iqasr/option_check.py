@@ -1,10 +1,12 @@
 """Check the sections of an option file against what they would build, before anything is built."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from iqasr.dialects import adopt
 from iqasr.metrics import IMAGES, direction_of, needs_base
 from iqasr.option_types import (
     BACKENDS,
@@ -36,9 +38,11 @@ from iqasr.registry import (
     nearest,
     takes_options,
 )
-from iqasr.schema import Problems, check_section, schema_of
+from iqasr.schema import Problems, check_section, schema_names
 from iqasr.section_check import SectionCheck
 from iqasr.term_check import check_terms
+
+logger = logging.getLogger('iqasr')
 
 
 def load_options(
@@ -59,6 +63,12 @@ def load_options(
     """
     content = read_yaml(path)
     apply_overrides(content, overrides)
+    try:
+        content, account = adopt(content)
+    except OptionError as error:
+        raise OptionError(f'{path}: {error}') from None
+    for warning in account.warnings:
+        logger.warning('%s', warning)
     problems = Problems()
     options = parse(content, problems)
     if options is not None:
@@ -67,6 +77,7 @@ def load_options(
         count = len(problems.entries)
         listing = '\n'.join(f'  {entry}' for entry in problems.entries)
         raise OptionError(f'{path}: {count} problem{"s" * (count > 1)}\n{listing}')
+    options.record(account.became, account.warnings)
     return options
 
 
@@ -284,8 +295,3 @@ class OptionCheck(SectionCheck):
             self.problems.add(f'{place}.alarm', reason)
         if self.phase == 'train' and not self.options.datasets_of('val'):
             self.problems.add(place, 'needs a data set to validate on: datasets.val.')
-
-
-def schema_names(cls: type, provided: tuple[str, ...]) -> list[str]:
-    """List the options a class takes."""
-    return [field.alias for field in schema_of(cls, provided).model_fields.values()]

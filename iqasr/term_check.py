@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iqasr.options import Options
-from iqasr.registry import LOSS_REGISTRY
+from iqasr.registry import LOSS_REGISTRY, nearest
 from iqasr.schema import Problems
 
 
@@ -13,8 +13,22 @@ def needs(section: Mapping[str, Any], what: str) -> bool:
     return getattr(dict(iter(LOSS_REGISTRY)).get(section.get('type')), f'needs_{what}', False)
 
 
+def check_sharpening(options: Options, problems: Problems) -> None:
+    """Note what is sharpened, but is not there."""
+    known = ['original', *options.train.terms]
+    for name in options.sharpen:
+        if name not in known:
+            hint = nearest(name, known) or f' There are: {", ".join(known)}.'
+            problems.add('sharpen', f"no term is called '{name}'.{hint}")
+    alone = options.sampling is not None and options.sampling.get('candidates') == 'original'
+    if 'original' in options.sharpen and not alone:
+        reason = 'original needs sampling.candidates: original, which it is the ground truth of.'
+        problems.add('sharpen', reason)
+
+
 def check_terms(options: Options, problems: Problems) -> None:
     """Note what is missing: weights to stay near, an averaged network, judged candidates."""
+    check_sharpening(options, problems)
     multi_gt = options.datasets.get('train', {}).get('type') == 'MultiGTDataset'
     for key, section in options.train.terms.items():
         name = f'train.{key}_opt'
