@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iqasr.dialects import adopt
+from iqasr.dialects import FAMILIES, OURS, adopt
 from iqasr.metrics import IMAGES, direction_of, needs_base
 from iqasr.option_types import (
     BACKENDS,
     DATASETS,
     INJECTED,
-    MODEL_TYPES,
     find_optimizer,
     find_scheduler,
 )
@@ -33,7 +32,6 @@ from iqasr.registry import (
     GT_SAMPLER_REGISTRY,
     LOSS_REGISTRY,
     METRIC_REGISTRY,
-    MODEL_REGISTRY,
     SCORER_REGISTRY,
     nearest,
     takes_options,
@@ -92,11 +90,10 @@ class OptionCheck(SectionCheck):
     def run(self) -> None:
         """Check every section; values are converted in place."""
         options = self.options
-        if options.model_type not in MODEL_TYPES:
-            known = f'There are: {", ".join(MODEL_TYPES)}.'
-            hint = nearest(options.model_type, MODEL_TYPES) or ' ' + known
-            family = 'is not run by iqasr' if self._is_basicsr_model() else 'is unknown'
-            self.problems.add('model_type', f"'{options.model_type}' {family}.{hint}")
+        if options.model_type != OURS:
+            known = [OURS, *FAMILIES]
+            hint = nearest(options.model_type, known) or f' There are: {", ".join(known)}.'
+            self.problems.add('model_type', f"'{options.model_type}' is unknown.{hint}")
         for key, section in options.datasets.items():
             options.datasets[key] = self.dataset(key, section)
         for phase in ('val', 'test'):
@@ -126,9 +123,6 @@ class OptionCheck(SectionCheck):
             self.problems.add('network_g', reason)
         if options.network_d is not None:
             options.network_d = self.network('network_d', options.network_d)
-
-    def _is_basicsr_model(self) -> bool:
-        return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}
 
     def training(self) -> None:
         """Check what only training needs."""

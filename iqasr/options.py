@@ -165,9 +165,9 @@ class Options(Section):
         """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
         return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
 
-    def record(self, became: list[str], left_out: list[str]) -> None:
+    def record(self, became: list[str], warnings: list[str]) -> None:
         """Keep what became of the option file of another tool, to be printed with the options."""
-        self._origin = [*became, *(f'left out: {warning}' for warning in left_out)]
+        self._origin = [*became, *(f'warning: {text}' for text in warnings)]
 
     def as_yaml(self) -> str:
         """Print the resolved options, every default included, as an option file.

@@ -7,6 +7,9 @@ from iqasr.options import Options
 from iqasr.registry import LOSS_REGISTRY, nearest
 from iqasr.schema import Problems
 
+USM_RADIUS_PX = 25
+"""How far the unsharp mask looks each way."""
+
 
 def needs(section: Mapping[str, Any], what: str) -> bool:
     """Tell whether a term, by its section, looks at ``base``, ``average`` or ``negative``."""
@@ -20,6 +23,10 @@ def check_sharpening(options: Options, problems: Problems) -> None:
         if name not in known:
             hint = nearest(name, known) or f' There are: {", ".join(known)}.'
             problems.add('sharpen', f"no term is called '{name}'.{hint}")
+    side = options.datasets.get('train', {}).get('gt_size')
+    if options.sharpen and isinstance(side, int) and side <= USM_RADIUS_PX:
+        reason = f'is {side}; `sharpen` needs more than {USM_RADIUS_PX} px.'
+        problems.add('datasets.train.gt_size', reason)
     alone = options.sampling is not None and options.sampling.get('candidates') == 'original'
     if 'original' in options.sharpen and not alone:
         reason = 'original needs sampling.candidates: original, which it is the ground truth of.'

@@ -2,3 +2,4 @@
 
 from iqasr.dialects.account import Account
 from iqasr.dialects.adoption import adopt
+from iqasr.dialects.families import FAMILIES, OURS

@@ -15,8 +15,8 @@ class Account:
     """What is left out or contradicts itself, with the reason."""
 
     def note(self, path: str, was: Any, now: str) -> None:
-        """Note that an option, ``was``, is called or expressed otherwise now."""
-        self.became.append(f'{path}: {was} -> {now}')
+        """Note what an option became; ``was`` is its value, or None if that stays."""
+        self.became.append(f'{path} -> {now}' if was is None else f'{path}: {was} -> {now}')
 
     def warn(self, path: str, reason: str) -> None:
         """Note what does not count, and why."""

@@ -115,7 +115,7 @@ class Adoption:
                     self.account.warn(f'{path}.{old}', f'left out, since {new} is given, too.')
                     del section[old]
                     continue
-                self.account.note(f'{path}.{old}', old, new)
+                self.account.note(f'{path}.{old}', None, new)
                 section[new] = section.pop(old)
 
     def ignore(self) -> None:
@@ -133,7 +133,8 @@ class Adoption:
             section = self.content.get(path)
             known = NETWORKS.get(section.get('type')) if isinstance(section, dict) else None
             if known is not None:
-                self.account.note(f'{path}.type', section['type'], str(known))
+                now = ', '.join(f'{key}: {value}' for key, value in known.items())
+                self.account.note(f'{path}.type', section['type'], now)
                 section |= known
 
     def terms(self) -> None:
