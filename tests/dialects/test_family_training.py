@@ -68,7 +68,8 @@ def test_luma_networks_train_on_luma(pairs, basicsr, run, tmp_path):
         'train': {'optim_g': {'type': 'Adam', 'lr': 1e-3}, 'pixel_opt': {'type': 'L1Loss'}},
     }
     metric = {'type': 'calculate_psnr', 'crop_border': 4, 'test_y_channel': True}
-    options['val'] = {'val_freq': 2, 'metrics': {'psnr': metric}}
+    options['val'] = {'val_freq': 2, 'save_img': True, 'metrics': {'psnr': metric}}
+    options['logger']['use_tb_logger'] = True
     for section in options['datasets'].values():
         section['color'] = 'y'
     assert run(options, 2) == 0
