@@ -11,7 +11,7 @@ from iqasr.data.evaluation_dataset import EvaluationDataset
 from iqasr.data.image_files import DataError
 from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.pair_checks import check_pairs, check_store_pairs
+from iqasr.data.pair_checks import check_listed_pairs, check_pairs, check_store_pairs
 from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
 from iqasr.data.raw_pairs import RawPairs
@@ -202,15 +202,24 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
         if len(roots) == 2:
             problems += check_store_pairs(*roots, scale, **sizes)
     elif len(roots) == 2:
-        problems += check_pairs(
-            *roots, scale, **sizes, filename_tmpl=template, allow_grey=not training
-        )
+        problems += check_folders(section, roots, scale, sizes)
     else:
         problems += [p for r in roots for p in check_image_folder(r, allow_grey=not training)]
     if backend == 'disk' and not listing_of(section):
         problems += [problem for root in roots for problem in check_other_files(root)]
     if problems:
         raise DataError(problems)
+
+
+def check_folders(
+    section: Mapping[str, Any], roots: Sequence[str], scale: int, sizes: Mapping[str, Any]
+) -> list[str]:
+    """Check two folders that are paired by a list or by the names in them."""
+    if section.get('meta_info'):
+        return check_listed_pairs(*roots, section['meta_info'], scale, **sizes)
+    template = section.get('filename_tmpl') or '{}'
+    allow_grey = not sizes['exact']
+    return check_pairs(*roots, scale, **sizes, filename_tmpl=template, allow_grey=allow_grey)
 
 
 def refuse_mixed_roots(section: Mapping[str, Any], roots: Sequence[str]) -> None:

@@ -1,16 +1,17 @@
 """Check the sections of an option file against what they would build, before anything is built."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from iqasr.dialects import FAMILIES, OURS, adopt
 from iqasr.metric_check import MetricCheck
 from iqasr.option_types import (
     BACKENDS,
     DATASETS,
     INJECTED,
-    MODEL_TYPES,
     find_optimizer,
     find_scheduler,
 )
@@ -29,13 +30,14 @@ from iqasr.registry import (
     DEGRADATION_REGISTRY,
     GT_SAMPLER_REGISTRY,
     LOSS_REGISTRY,
-    MODEL_REGISTRY,
     SCORER_REGISTRY,
     nearest,
     takes_options,
 )
-from iqasr.schema import Problems, check_section, schema_of
+from iqasr.schema import Problems, check_section, schema_names
 from iqasr.term_check import check_terms
+
+logger = logging.getLogger('iqasr')
 
 
 def load_options(
@@ -56,6 +58,12 @@ def load_options(
     """
     content = read_yaml(path)
     apply_overrides(content, overrides)
+    try:
+        content, account = adopt(content)
+    except OptionError as error:
+        raise OptionError(f'{path}: {error}') from None
+    for warning in account.warnings:
+        logger.warning('%s', warning)
     problems = Problems()
     options = parse(content, problems)
     if options is not None:
@@ -64,6 +72,7 @@ def load_options(
         count = len(problems.entries)
         listing = '\n'.join(f'  {entry}' for entry in problems.entries)
         raise OptionError(f'{path}: {count} problem{"s" * (count > 1)}\n{listing}')
+    options.record(account.became, account.warnings)
     return options
 
 
@@ -73,11 +82,10 @@ class OptionCheck(MetricCheck):
     def run(self) -> None:
         """Check every section; values are converted in place."""
         options = self.options
-        if options.model_type not in MODEL_TYPES:
-            known = f'There are: {", ".join(MODEL_TYPES)}.'
-            hint = nearest(options.model_type, MODEL_TYPES) or ' ' + known
-            family = 'is not run by iqasr' if self._is_basicsr_model() else 'is unknown'
-            self.problems.add('model_type', f"'{options.model_type}' {family}.{hint}")
+        if options.model_type != OURS:
+            known = [OURS, *FAMILIES]
+            hint = nearest(options.model_type, known) or f' There are: {", ".join(known)}.'
+            self.problems.add('model_type', f"'{options.model_type}' is unknown.{hint}")
         for key, section in options.datasets.items():
             options.datasets[key] = self.dataset(key, section)
         for phase in ('val', 'test'):
@@ -108,9 +116,6 @@ class OptionCheck(MetricCheck):
             self.problems.add('network_g', reason)
         if options.network_d is not None:
             options.network_d = self.network('network_d', options.network_d)
-
-    def _is_basicsr_model(self) -> bool:
-        return self.options.model_type in {k.removesuffix('_basicsr') for k, _ in MODEL_REGISTRY}
 
     def training(self) -> None:
         """Check what only training needs."""
@@ -238,8 +243,3 @@ class OptionCheck(MetricCheck):
             self.refuse_chance('quality.scorer', quality.scorer)
             if quality.norm == 'zscore_dataset':
                 self.problems.add('quality.norm', 'zscore_dataset needs a table or map.')
-
-
-def schema_names(cls: type, provided: tuple[str, ...]) -> list[str]:
-    """List the options a class takes."""
-    return [field.alias for field in schema_of(cls, provided).model_fields.values()]

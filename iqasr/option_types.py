@@ -9,9 +9,6 @@ from basicsr.models import lr_scheduler as basicsr_schedulers
 
 from iqasr.registry import nearest
 
-MODEL_TYPES = ('RestorationModel', 'SRModel', 'SRGANModel', 'SwinIRModel')
-"""What ``model_type`` may be: BasicSR's names are kept so that its files run; all are one model."""
-
 INJECTED = ('scale', 'sampler', 'table', 'norm', 'online', 'negatives')
 """Arguments that `MultiGTDataset` receives from other sections."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
 
 from iqasr.archs.lora_options import LoRAOptions
 from iqasr.registry import nearest
@@ -153,6 +153,7 @@ class Options(Section):
     quality: QualityOptions | None = None
     degradation: dict[str, Any] | None = None
     queue_size: int = Field(0, ge=0)
+    sharpen: list[str] = Field(default_factory=list)
     network_g: dict[str, Any] = Field(default_factory=lambda: dict(RECOGNISED))
     lora: LoRAOptions | None = None
     network_d: dict[str, Any] | None = None
@@ -162,6 +163,7 @@ class Options(Section):
     logger: LoggerOptions = Field(default_factory=LoggerOptions)
     dist_params: dict[str, Any] | None = None
     find_unused_parameters: bool = False
+    _origin: list[str] = PrivateAttr(default_factory=list)
 
     def datasets_of(self, phase: str) -> dict[str, dict[str, Any]]:
         """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
@@ -174,13 +176,21 @@ class Options(Section):
             section.get('dataroot_restored') for section in self.datasets_of('test').values()
         )
 
+    def record(self, became: list[str], warnings: list[str]) -> None:
+        """Keep what became of the option file of another tool, to be printed with the options."""
+        self._origin = [*became, *(f'warning: {text}' for text in warnings)]
+
     def as_yaml(self) -> str:
-        """Print the resolved options, every default included, as an option file."""
+        """Print the resolved options, every default included, as an option file.
+
+        What became of the options of another tool stands before them, as comments.
+        """
         content = self.model_dump(mode='json', by_alias=True, exclude_none=True)
         if 'train' in content:
             terms = content['train'].pop('*_opt')
             content['train'] |= {f'{name}_opt': section for name, section in terms.items()}
-        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        comments = ''.join(f'# {line}\n' for line in self._origin)
+        return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
 class _Loader(yaml.SafeLoader):

@@ -141,6 +141,11 @@ def has_options(cls: type) -> bool:
     return cls.__module__.split('.')[0] not in ('builtins', 'torch', 'typing', 'abc')
 
 
+def schema_names(target: Callable[..., Any], provided: Collection[str] = ()) -> list[str]:
+    """List the options a class or function takes."""
+    return [field.alias for field in schema_of(target, provided).model_fields.values()]
+
+
 def kind_of(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     """Find the kind of value a parameter takes: its annotation, or else that of its default."""
     if parameter.name in hints:

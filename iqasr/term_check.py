@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from iqasr.options import Options
-from iqasr.registry import LOSS_REGISTRY
+from iqasr.registry import LOSS_REGISTRY, nearest
 from iqasr.schema import Problems
+
+USM_RADIUS_PX = 25
+"""How far the unsharp mask looks each way."""
 
 
 def needs(section: Mapping[str, Any], what: str) -> bool:
@@ -13,8 +16,26 @@ def needs(section: Mapping[str, Any], what: str) -> bool:
     return getattr(dict(iter(LOSS_REGISTRY)).get(section.get('type')), f'needs_{what}', False)
 
 
+def check_sharpening(options: Options, problems: Problems) -> None:
+    """Note what is sharpened, but is not there."""
+    known = ['original', *options.train.terms]
+    for name in options.sharpen:
+        if name not in known:
+            hint = nearest(name, known) or f' There are: {", ".join(known)}.'
+            problems.add('sharpen', f"no term is called '{name}'.{hint}")
+    side = options.datasets.get('train', {}).get('gt_size')
+    if options.sharpen and isinstance(side, int) and side <= USM_RADIUS_PX:
+        reason = f'is {side}; `sharpen` needs more than {USM_RADIUS_PX} px.'
+        problems.add('datasets.train.gt_size', reason)
+    alone = options.sampling is not None and options.sampling.get('candidates') == 'original'
+    if 'original' in options.sharpen and not alone:
+        reason = 'original needs sampling.candidates: original, which it is the ground truth of.'
+        problems.add('sharpen', reason)
+
+
 def check_terms(options: Options, problems: Problems) -> None:
     """Note what is missing: weights to stay near, an averaged network, judged candidates."""
+    check_sharpening(options, problems)
     multi_gt = options.datasets.get('train', {}).get('type') == 'MultiGTDataset'
     for key, section in options.train.terms.items():
         name = f'train.{key}_opt'

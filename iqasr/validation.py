@@ -215,9 +215,10 @@ def side_by_side(lq: np.ndarray, output: np.ndarray, gt: np.ndarray | None) -> T
     """
     height, width = output.shape[:2]
     enlarged = cv2.resize(lq, (width, height), interpolation=cv2.INTER_NEAREST)
+    enlarged = enlarged.reshape(output.shape)  # OpenCV drops the axis of a single channel
     images = [enlarged, output, *([gt] if gt is not None else [])]
     joined = np.concatenate(images, axis=1)[..., ::-1]
-    return torch.from_numpy(np.ascontiguousarray(joined.transpose(2, 0, 1))).float().div(255)
+    return torch.from_numpy(joined.transpose(2, 0, 1).copy()).float().div(255)
 
 
 class Best:

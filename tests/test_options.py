@@ -48,7 +48,7 @@ REFUSALS = {
     'val:metrics:psnr:type': ('calculate_psn', "Did you mean 'calculate_psnr'?"),
     'val:metrics:psnr:crop_boarder': (4, "Did you mean 'crop_border'?"),
     'val:metrics:psnr:better': ('up', "should be 'higher' or 'lower', not 'up'."),
-    'model_type': ('VideoGANModel', "'VideoGANModel' is not run by iqasr."),
+    'model_type': ('VideoGANModel', 'VideoGANModel is for video super-resolution'),
     'sampling': ({'type': 'UniformSampler'}, 'sampling: is of no use without'),
     'network_d': (
         {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3},

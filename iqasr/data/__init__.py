@@ -13,6 +13,7 @@ from iqasr.data import (
     lmdb_store,
     loader,
     multi_gt_dataset,
+    originals,
     pair_checks,
     quality_map,
     quality_rows,

@@ -14,6 +14,7 @@ from iqasr.data.checks import check_candidates
 from iqasr.data.crop import Crop
 from iqasr.data.hggt import ANNOTATORS, Label
 from iqasr.data.image_files import DataError
+from iqasr.data.originals import open_originals
 from iqasr.data.quality_map import QualityMap, lattice
 from iqasr.data.quality_table import QualityTable
 from iqasr.quality.normalisation import normalise_quality
@@ -41,6 +42,9 @@ class MultiGTDataset(Dataset):
         online: Leave the choice to the model: return all candidates.
         negatives: Return a candidate that people judged worse, too, and one they judged better.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
+        originals: Each photograph of `dataroot_gt` is its own ground truth, without candidates.
+        meta_info: List of the photographs to use, see `iqasr.data.originals.open_originals`; only
+            with `originals`.
         margin: The original is cropped larger by so many pixels, so that what a degradation does
             at the edges of its input stays outside the crop; a multiple of `scale`.
         use_hflip: Mirror left to right at random.
@@ -48,8 +52,8 @@ class MultiGTDataset(Dataset):
 
     Raises:
         DataError: If the data is incomplete, or no group is left.
-        ValueError: If a size does not fit `scale` or the map, or the sampler lacks quality or
-            labels.
+        ValueError: If a size does not fit `scale` or the map, the sampler lacks quality or labels,
+            or options contradict each other.
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class MultiGTDataset(Dataset):
         online: bool = False,
         negatives: bool = False,
         dataroot_labels: str | None = None,
+        originals: bool = False,
+        meta_info: str | None = None,
         margin: int = 64,
         use_hflip: bool = True,
         use_rot: bool = False,
@@ -76,6 +82,8 @@ class MultiGTDataset(Dataset):
             raise ValueError(
                 f'{type(sampler).__name__} chooses by quality: give a table, or choose online.'
             )
+        if meta_info is not None and not originals:
+            raise ValueError('meta_info lists photographs without candidates: set originals: true.')
         self.map = table if isinstance(table, QualityMap) else None
         if self.map is not None:
             self.map.check_crop(gt_size)
@@ -87,7 +95,10 @@ class MultiGTDataset(Dataset):
         self.margin = margin
         self.use_hflip = use_hflip
         self.use_rot = use_rot
-        found = open_candidates(dataroot_gt, dataroot_labels)
+        if originals:
+            found = open_originals(dataroot_gt, meta_info)
+        else:
+            found = open_candidates(dataroot_gt, dataroot_labels)
         allowed = [sampler.allowed_candidates(group.labels) for group in found.groups]
         kept = [k for k, of_group in enumerate(allowed) if any(of_group)]
         self.dropped = len(allowed) - len(kept)

@@ -62,6 +62,45 @@ def check_pairs(
     return problems + in_parallel(check, pairs)
 
 
+def check_listed_pairs(
+    gt_root: str, lq_root: str, listing: str, scale: int, *, exact: bool, min_size: int = 1
+) -> list[str]:
+    """Check the pairs that a file lists, as Real-ESRGAN does.
+
+    Args:
+        gt_root: Folder that the paths of the ground truths start from.
+        lq_root: The same of the low-quality inputs.
+        listing: Text file with ``<gt>, <lq>`` in each line.
+        scale: As in `check_pairs`, as are the others.
+        exact: Ask for exact sizes.
+        min_size: Least height and width of a GT, in pixels.
+
+    Returns:
+        The problems.
+    """
+    try:
+        with open(listing, encoding='utf-8') as lines:
+            pairs = [line.strip().split(', ') for line in lines]
+    except (OSError, UnicodeDecodeError) as error:
+        return [f'{listing}: cannot be read as a list of pairs ({error}).']
+    wrong = [number for number, pair in enumerate(pairs, 1) if len(pair) != 2]
+    if wrong or not pairs:
+        lines = ', '.join(map(str, wrong)) or 'none'
+        return [f'{listing}: write a pair in each line, as `gt.png, lq.png`. Wrong lines: {lines}.']
+
+    def check(pair: list[str]) -> list[str]:
+        paths = os.path.join(gt_root, pair[0]), os.path.join(lq_root, pair[1])
+        found = [f'{p}: missing, but listed in {listing}.' for p in paths if not os.path.isfile(p)]
+        if found:
+            return found
+        gt, lq = (size_of_file(path, found) for path in paths)
+        if gt is None or lq is None:
+            return found
+        return _check_sizes(paths, gt, lq, scale, exact=exact, min_size=min_size)
+
+    return in_parallel(check, pairs)
+
+
 def check_store_pairs(
     gt_store: str,
     lq_store: str,

@@ -2,8 +2,8 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -47,6 +47,9 @@ class Batch:
 
     negative_map: Tensor | None = None
     """Where it is worse, :math:`(N, 1, H, W)`; 0 for images that have no such version."""
+
+    sharpened: Tensor | None = None
+    """The ground truth, sharpened; only if a term asks for it."""
 
 
 class Term(nn.Module, ABC):
@@ -108,10 +111,12 @@ class Objective(nn.Module):
 
     Args:
         terms: Terms by name; a term ``x`` comes from ``train.x_opt`` and is logged as ``l_x``.
+        sharpened: Names of the terms that take `Batch.sharpened` for the ground truth.
     """
 
-    def __init__(self, terms: Mapping[str, Term]) -> None:
+    def __init__(self, terms: Mapping[str, Term], sharpened: Collection[str] = ()) -> None:
         super().__init__()
+        self.sharpened = sharpened
         self.terms = nn.ModuleDict(terms)
         if terms and all(term.calibration for term in terms.values()):
             raise ValueError('gradient_ratio: there is no term to compare with; give loss_weight.')
@@ -126,11 +131,14 @@ class Objective(nn.Module):
         Returns:
             The sum, and the detached value of each term under its logged name.
         """
-        values = {n: term(batch) for n, term in self.terms.items() if term.calibration is None}
+        seen = dict.fromkeys(self.terms, batch)
+        seen |= {n: replace(batch, gt=batch.sharpened) for n in self.sharpened if n in seen}
+        given = {n: term for n, term in self.terms.items() if term.calibration is None}
+        values = {name: term(seen[name]) for name, term in given.items()}
         others = sum(values.values())
         for name in self.calibrations():
-            self.terms[name].calibrate(others, batch)
-            values[name] = self.terms[name](batch)
+            self.terms[name].calibrate(others, seen[name])
+            values[name] = self.terms[name](seen[name])
         log = {f'l_{name}': value.detach() for name, value in values.items()}
         for name, term in self.terms.items():
             log |= {f'{note}_{name}': value for note, value in term.notes.items()}

@@ -136,8 +136,10 @@ def calculate_niqe(
 def prepared(
     img: np.ndarray, img2: np.ndarray, border: int, luma: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the border off both images and, if asked, reduce them to their luma."""
+    """Cut the border off both images and, if asked, reduce them to their luma, if they are not."""
     if img.shape != img2.shape:
         raise ValueError(f'The images are {img.shape[:2]} and {img2.shape[:2]}.')
     img, img2 = without_border(img, border), without_border(img2, border)
-    return (luma_of(img)[..., None], luma_of(img2)[..., None]) if luma else (img, img2)
+    if not luma or img.shape[2] == 1:
+        return img, img2
+    return luma_of(img)[..., None], luma_of(img2)[..., None]

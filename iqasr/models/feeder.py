@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from basicsr.utils.img_process_util import USMSharp
 from torch import Tensor
 
 from iqasr.degradation import Degradation, PairPool, from_uint8
@@ -28,10 +29,13 @@ class Fed:
     gt: Tensor
     negative: Tensor | None = None
     negative_map: Tensor | None = None
+    sharpened: Tensor | None = None
 
 
 class Feeder:
-    """Chooses ground truths, degrades originals, and mixes pairs, on the device.
+    """Chooses ground truths, degrades originals, mixes pairs and sharpens, on the device.
+
+    Sharpening is Real-ESRGAN's unsharp mask, as BasicSR implements it.
 
     Args:
         options: The checked option file.
@@ -47,6 +51,7 @@ class Feeder:
         self.process = process
         self.seed = seed
         self.choice = choice
+        self.usm = USMSharp().to(process.device)
         self.degradation: Degradation | None = None
         self.pool: PairPool | None = None
         if options.degradation is not None:
@@ -63,6 +68,13 @@ class Feeder:
         Returns:
             The batch, images RGB in [0, 1], and values to log.
         """
+        fed, log = self.prepare(data, place)
+        if set(self.options.sharpen) - {'original'}:
+            fed = replace(fed, sharpened=self.usm(fed.gt))
+        return fed, log
+
+    def prepare(self, data: Mapping[str, Any], place: int) -> tuple[Fed, dict[str, Tensor]]:
+        """Feed one batch, of which nothing but the original is sharpened."""
         device, scale = self.process.device, self.options.scale
         if self.degradation is None:
             lq, gt = (data[key].to(device, non_blocking=True) for key in ('lq', 'gt'))
@@ -70,9 +82,13 @@ class Feeder:
         generator = generator_at(self.seed, 'degrade', place, self.process.rank)
         gt, log = self.choice(data, generator, device)
         original = from_uint8(data['original'].to(device, non_blocking=True))
+        if 'original' in self.options.sharpen:  # which is the ground truth, too
+            original = self.usm(original)
         degraded = self.degradation(original, generator)
         lq = crop_at(degraded, data['offset'] // scale, gt.shape[-1] // scale)
         gt = from_uint8(gt)
+        if 'original' in self.options.sharpen:
+            gt = crop_at(original, data['offset'], gt.shape[-1])
         if 'negative' in data:
             judged = from_uint8(data['negative'].to(device, non_blocking=True))
             own = crop_at(original, data['offset'], gt.shape[-1])

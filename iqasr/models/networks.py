@@ -76,22 +76,27 @@ def load_pretrained(network: nn.Module, path: str, *, key: str, strict: bool) ->
 
 
 @torch.no_grad()
-def enlargement(network: nn.Module) -> float:
+def enlargement(network: nn.Module, channels: int = 3) -> float:
     """Restore a small image to see how many times a network enlarges.
 
+    Args:
+        network: The network.
+        channels: 3: RGB, 1: luma.
+
     Raises:
-        ValueError: If it takes or returns anything but an image.
+        ValueError: If it takes or returns anything but such an image.
     """
     rows, columns = sizes_of(network).padding(16, 16)
-    lq = torch.zeros(1, 3, 16 + rows, 16 + columns)
+    lq = torch.zeros(1, channels, 16 + rows, 16 + columns)
+    kind = {1: 'a luma', 3: 'an RGB'}[channels]
     try:
         output = network.eval()(lq)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f'{type(network).__name__} cannot take an RGB image: {error}') from error
+        raise ValueError(f'{type(network).__name__} cannot take {kind} image: {error}') from error
     finally:
         network.train()
     if not isinstance(output, Tensor) or output.shape[:2] != lq.shape[:2]:
-        raise ValueError(f'{type(network).__name__} does not return one RGB image.')
+        raise ValueError(f'{type(network).__name__} does not return {kind} image.')
     return output.shape[-1] / lq.shape[-1]
 
 
@@ -102,7 +107,8 @@ def check_network(network: nn.Module, options: Options) -> None:
         ValueError: If it enlarges by another factor, or cannot take the crops of the training set.
     """
     name = options.network_g.get('arch', options.network_g['type'])
-    found, scale = enlargement(network), options.scale
+    luma = any(section.get('color') == 'y' for section in options.datasets.values())
+    found, scale = enlargement(network, 1 if luma else 3), options.scale
     if found != scale:
         raise ValueError(
             f'network_g: {name} enlarges {found:g} times, but the data is for scale {scale}. '

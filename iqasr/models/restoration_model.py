@@ -76,7 +76,7 @@ class RestorationModel:
             self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
             self.net_d = build_network(options, 'd').to(self.device)
             terms['gan'] = AdversarialTerm(self.net_d, self.gan_loss)
-        self.objective = Objective(terms).to(self.device)
+        self.objective = Objective(terms, options.sharpen).to(self.device)
         compared = any(needs_base(section) for section in options.val.metrics.values())
         # Adapters cost no copy, so that a base is always there with them.
         if self.objective.needs('base') or options.lora is not None or compared:
@@ -170,7 +170,8 @@ class RestorationModel:
         """Update the discriminator on what the generator just made."""
         for number, (fed, output) in enumerate(zip(pairs, outputs, strict=True)):
             with self.synchronise(self.train_d, last=number == len(pairs) - 1):
-                loss, values = discriminator_loss(self.train_d, self.gan_loss, fed.gt, output)
+                real = fed.sharpened if 'gan' in self.options.sharpen else fed.gt
+                loss, values = discriminator_loss(self.train_d, self.gan_loss, real, output)
                 (loss / len(pairs)).backward()
             self.note(log, values, loss, len(pairs))
         self.step('d', log, iteration)

@@ -17,8 +17,9 @@ class GTSampler(ABC):
 
     Args:
         candidates: Which candidates may be chosen at all: ``all``, ``enhanced`` (all but the
-            original), ``positives`` (labelled better than the original), ``original``, or
-            ``original+positives``.
+            original), ``positives`` (labelled better than the original), ``original``,
+            ``original+positives``, or ``positives-else-original``: the positives; in a group that
+            has none, but a negative, the original (HGGT's choice beside its negative term).
         top_k: Only the best so many (and those as good as the last of them); None for all.
         margin: Draw uniformly where the best leads the second best by less than this, in units of
             the quality; 0 never does.
@@ -36,6 +37,7 @@ class GTSampler(ABC):
         'positives': (False, None),
         'original': (True, False),
         'original+positives': (True, None),
+        'positives-else-original': (False, None),
     }
     """Whether the original and the enhanced may be chosen; None: only those labelled positive."""
 
@@ -43,7 +45,12 @@ class GTSampler(ABC):
         self,
         *,
         candidates: Literal[
-            'all', 'enhanced', 'positives', 'original', 'original+positives'
+            'all',
+            'enhanced',
+            'positives',
+            'original',
+            'original+positives',
+            'positives-else-original',
         ] = 'all',
         top_k: int | None = None,
         margin: float = 0.0,
@@ -90,6 +97,8 @@ class GTSampler(ABC):
                 f"candidates is '{self.candidates}', but the data carries no labels. "
                 'Use `candidates: enhanced` (or all), or give labels.'
             )
+        if self.candidates == 'positives-else-original' and Label.POSITIVE not in labels[1:]:
+            original = Label.NEGATIVE in labels[1:]
         return [original] + [label == Label.POSITIVE for label in labels[1:]]
 
     def probabilities(self, quality: Tensor) -> Tensor:
