@@ -8,6 +8,7 @@ from typing import Any
 
 from iqasr.dialects import FAMILIES, OURS, adopt
 from iqasr.metric_check import MetricCheck
+from iqasr.option_file import apply_overrides, read_yaml
 from iqasr.option_types import (
     BACKENDS,
     DATASETS,
@@ -21,9 +22,7 @@ from iqasr.options import (
     OptionError,
     Options,
     TrainOptions,
-    apply_overrides,
     parse,
-    read_yaml,
 )
 from iqasr.registry import (
     DATASET_REGISTRY,
