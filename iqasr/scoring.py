@@ -225,17 +225,19 @@ def score_images(
     Raises:
         ValueError: If the scorer refuses an image.
     """
-    quality: list[float] = []
-    while len(quality) < len(images):
-        first = len(quality)
-        run = images[first : first + batch]
-        alike = [image for image in run if image.shape == run[0].shape]
-        alike = alike if len(alike) == len(run) else run[:1]
-        pixels = torch.from_numpy(np.stack(alike)).to(device)
-        try:
-            with torch.no_grad():
-                scored = scorer(pixels.permute(0, 3, 1, 2).float() / 255)
-        except ValueError as error:
-            raise ValueError(f'{names[first]}: {error}') from error
-        quality += scored.tolist()
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        by_size.setdefault(image.shape, []).append(index)
+    quality = [math.nan] * len(images)
+    for alike in by_size.values():
+        for first in range(0, len(alike), batch):
+            run = alike[first : first + batch]
+            pixels = torch.from_numpy(np.stack([images[index] for index in run])).to(device)
+            try:
+                with torch.no_grad():
+                    scored = scorer(pixels.permute(0, 3, 1, 2).float() / 255)
+            except ValueError as error:
+                raise ValueError(f'{names[run[0]]}: {error}') from error
+            for index, value in zip(run, scored.tolist(), strict=True):
+                quality[index] = value
     return quality
