@@ -61,9 +61,9 @@ class Process:
         dist.all_reduce(total, group=self.control)
         return bool(total > 0)
 
-    def wrap(self, network: nn.Module, *, find_unused: bool) -> nn.Module:
-        """Average the gradients over the processes, if there are several."""
-        if self.world_size == 1:
+    def wrap(self, network: nn.Module | None, *, find_unused: bool) -> nn.Module | None:
+        """Average the gradients of a network over the processes, if there are several."""
+        if self.world_size == 1 or network is None:
             return network
         return DistributedDataParallel(
             network,

@@ -48,18 +48,23 @@ class AdversarialTerm(Term):
         loss: BasicSR's ``GANLoss``, or `RelativisticGANLoss`.
         pupil: The discriminator as it is to learn from the same pass, such as wrapped to average
             its gradients over processes; None if it gets no gradient here.
+        parts: Its gradients are those of its loss divided by this number of accumulated batches.
 
     Attributes:
-        parts: The gradients of the discriminator are those of its loss divided by this.
-        learnt: What `discriminator_loss` had to log when it last learnt.
+        learnt: What `discriminator_loss` logs, and the loss, detached, of the last call.
     """
 
     def __init__(
-        self, discriminator: nn.Module, loss: nn.Module, pupil: nn.Module | None = None
+        self,
+        discriminator: nn.Module,
+        loss: nn.Module,
+        pupil: nn.Module | None = None,
+        *,
+        parts: int = 1,
     ) -> None:
         super().__init__()
-        self.loss, self.parts = loss, 1
-        self.learnt: dict[str, Tensor] = {}
+        self.loss, self.parts = loss, parts
+        self.learnt: tuple[dict[str, Tensor], Tensor]
         # in lists, so that they are no submodules
         self._discriminator, self._pupil = [discriminator], [pupil]
 
@@ -89,7 +94,8 @@ class AdversarialTerm(Term):
         value = generator_loss(self.loss, real.detach(), fake)
         (gradient,) = torch.autograd.grad(value, output, retain_graph=True)
         # At once, so that the pass is forgotten before the next term's.
-        loss, self.learnt = losses_of(self.loss, real, fake)
+        loss, log = losses_of(self.loss, real, fake)
+        self.learnt = log, loss.detach()
         weights = [p for p in discriminator.parameters() if p.requires_grad]
         (loss / self.parts).backward(inputs=weights)
         return KnownGradient.apply(batch.output, value.detach(), gradient)

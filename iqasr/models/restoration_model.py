@@ -80,20 +80,20 @@ class RestorationModel:
         self.autocast = autocast_of(train.amp, self.device)
         modules = self.networks() | terms
         self.forms = choose_forms(options, self.process, modules, self.autocast, forms)
-        trained = bring_into(self.forms, modules)
-        wrapped = {
-            name: self.process.wrap(trained[name], find_unused=options.find_unused_parameters)
-            for name in self.networks()
-        }
-        self.train_g, self.train_d = wrapped['net_g'], wrapped.get('net_d')
+        called = bring_into(self.forms, modules)
+        self.train_g, self.train_d = (
+            self.process.wrap(called.get(name), find_unused=options.find_unused_parameters)
+            for name in ('net_g', 'net_d')
+        )
         if train.ema_decay > 0:
             self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
-        self.adversary: AdversarialTerm | None = None
         if self.net_d is not None:
             self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
             # Each side's gradients need a scale of their own in fp16.
             pupil = self.train_d if train.amp != 'fp16' else None
-            self.adversary = AdversarialTerm(self.net_d, self.gan_loss, pupil)
+            self.adversary = AdversarialTerm(
+                self.net_d, self.gan_loss, pupil, parts=train.accumulate
+            )
             terms = {'gan': self.adversary} | terms
         self.objective = Objective(terms)
         compared = any(needs_base(section) for section in options.val.metrics.values())
@@ -154,26 +154,17 @@ class RestorationModel:
                     output = self.train_g(fed.lq).float()
                 if update:
                     batch = self.batch_of(fed, output, iteration, position + number)
-                    loss, terms = self.evaluate(batch, log, parts)
+                    with self.autocast():
+                        loss, terms = self.objective(batch)
                     self.optimisation['g'].backward(loss / parts)
                     self.note(log, terms, loss, parts)
+                    if self.net_d is not None and self.adversary.teaches:
+                        self.note(log, *self.adversary.learnt, parts)
             outputs.append(output.detach())
         if update:
             self.step('g', log, iteration)
             self.update_ema()
         return outputs
-
-    def evaluate(self, batch: Batch, log: dict, parts: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Evaluate the objective, and let the discriminator learn on the way."""
-        adversary = self.adversary
-        if adversary is not None:
-            adversary.parts = parts
-        with self.autocast():
-            result = self.objective(batch)
-        if adversary is not None and adversary.teaches:
-            loss = adversary.learnt['l_d_real'] + adversary.learnt['l_d_fake']
-            self.note(log, adversary.learnt, loss, parts)
-        return result
 
     @torch.no_grad()
     def batch_of(self, fed: Fed, output: Tensor, iteration: int, place: int) -> Batch:
