@@ -241,10 +241,12 @@ def refuse_mixed_roots(section: Mapping[str, Any], roots: Sequence[str]) -> None
         )
 
 
-def build_model(options: Options, process: Process, seed: int) -> RestorationModel:
-    """Build the model with its networks on this process's device."""
+def build_model(
+    options: Options, process: Process, seed: int, forms: Mapping[str, str] | None = None
+) -> RestorationModel:
+    """Build the model with its networks on this process's device; `forms` of a run to continue."""
     paths = options.path
     for key in ('pretrain_network_g', 'pretrain_network_d'):
         if getattr(paths, key) is not None:
             setattr(paths, key, str(resolve(getattr(paths, key))))
-    return RestorationModel(options, process, seed, build_choice(options, process))
+    return RestorationModel(options, process, seed, build_choice(options, process), forms)

@@ -74,6 +74,8 @@ class TrainOptions(Section):
     ema_decay: float = Field(0, ge=0, lt=1)
     accumulate: PositiveInt = 1
     clip_grad_norm: float | None = Field(None, gt=0)
+    amp: Literal['none', 'bf16', 'fp16'] = 'none'
+    speed: Literal['plain', 'channels_last', 'auto', 'compile'] = 'plain'
     optim_g: dict[str, Any]
     optim_d: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None
