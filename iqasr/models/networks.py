@@ -144,9 +144,15 @@ def restore(network: nn.Module, lq: Tensor, options: Options) -> Tensor:
     """
     training = network.training
     network.eval()
+    output = restore_whole(network, lq, options.scale)
+    network.train(training)
+    return output
+
+
+def restore_whole(network: nn.Module, lq: Tensor, scale: int) -> Tensor:
+    """Restore images, padded to a size that the network takes; see `restore`."""
     height, width = lq.shape[-2:]
     rows, columns = sizes_of(network).padding(height, width)
     mode = 'reflect' if columns < width and rows < height else 'replicate'
     output = network(F.pad(lq, (0, columns, 0, rows), mode))
-    network.train(training)
-    return output[..., : height * options.scale, : width * options.scale]
+    return output[..., : height * scale, : width * scale]

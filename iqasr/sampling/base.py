@@ -17,8 +17,9 @@ class GTSampler(ABC):
 
     Args:
         candidates: Which candidates may be chosen at all: ``all``, ``enhanced`` (all but the
-            original), ``positives`` (labelled better than the original), ``original``, or
-            ``original+positives``.
+            original), ``positives`` (labelled better than the original), ``original``,
+            ``original+positives``, or ``positives_or_original``: the positives, and the original
+            only of a group without any.
         top_k: Only the best so many (and those as good as the last of them); None for all.
         margin: Draw uniformly where the best leads the second best by less than this, in units of
             the quality; 0 never does.
@@ -30,20 +31,27 @@ class GTSampler(ABC):
     needs_quality: bool = True
     """Whether the choice depends on quality."""
 
-    of_candidates: ClassVar[dict[str, tuple[bool, bool | None]]] = {
+    of_candidates: ClassVar[dict[str, tuple[bool | None, bool | None]]] = {
         'all': (True, True),
         'enhanced': (False, True),
         'positives': (False, None),
         'original': (True, False),
         'original+positives': (True, None),
+        'positives_or_original': (None, None),
     }
-    """Whether the original and the enhanced may be chosen; None: only those labelled positive."""
+    """Whether the original and the enhanced may be chosen. None: the original if no other may, the
+    enhanced that are labelled positive."""
 
     def __init__(
         self,
         *,
         candidates: Literal[
-            'all', 'enhanced', 'positives', 'original', 'original+positives'
+            'all',
+            'enhanced',
+            'positives',
+            'original',
+            'original+positives',
+            'positives_or_original',
         ] = 'all',
         top_k: int | None = None,
         margin: float = 0.0,
@@ -90,7 +98,8 @@ class GTSampler(ABC):
                 f"candidates is '{self.candidates}', but the data carries no labels. "
                 'Use `candidates: enhanced` (or all), or give labels.'
             )
-        return [original] + [label == Label.POSITIVE for label in labels[1:]]
+        positives = [label == Label.POSITIVE for label in labels[1:]]
+        return [not any(positives) if original is None else original, *positives]
 
     def probabilities(self, quality: Tensor) -> Tensor:
         """Turn quality into a distribution over candidates.

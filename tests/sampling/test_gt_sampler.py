@@ -142,6 +142,7 @@ LABELS = [Label.ORIGINAL, Label.POSITIVE, Label.NEGATIVE, Label.SIMILAR, None, L
         ('positives', [0, 1, 0, 0, 0, 1]),
         ('original', [1, 0, 0, 0, 0, 0]),
         ('original+positives', [1, 1, 0, 0, 0, 1]),
+        ('positives_or_original', [0, 1, 0, 0, 0, 1]),
     ],
 )
 def test_candidate_sets_follow_the_labels(candidates, allowed):
@@ -150,7 +151,13 @@ def test_candidate_sets_follow_the_labels(candidates, allowed):
     assert all(type(answer) is bool for answer in answers)
 
 
-@pytest.mark.parametrize('candidates', ['positives', 'original+positives'])
+def test_original_stands_in_for_positives():
+    labels = [Label.ORIGINAL, Label.NEGATIVE, Label.SIMILAR, None]
+    sampler = UniformSampler(candidates='positives_or_original')
+    assert sampler.allowed_candidates(labels) == [True, False, False, False]
+
+
+@pytest.mark.parametrize('candidates', ['positives', 'original+positives', 'positives_or_original'])
 def test_positives_without_labels_name_the_way_out(candidates):
     with pytest.raises(ValueError, match=r'Use `candidates: enhanced` .* or give labels'):
         UniformSampler(candidates=candidates).allowed_candidates([Label.ORIGINAL, None, None])
