@@ -1,12 +1,20 @@
 """Large images, restored tile by tile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
+import torch
 from torch import Tensor
 
 
 def restore_tiled(
-    restore: Callable[[Tensor], Tensor], lq: Tensor, *, scale: int, tile_px: int, overlap_px: int
+    restore: Callable[[Tensor], Tensor],
+    lq: Tensor,
+    *,
+    scale: int,
+    tile_px: int,
+    overlap_px: int,
+    batch: int = 1,
 ) -> Tensor:
     """Restore images in tiles, each with some of what surrounds it, which is cut off afterwards.
 
@@ -19,23 +27,40 @@ def restore_tiled(
         scale: :math:`s`.
         tile_px: Side of the tiles, in pixels of `lq`; those at the right and lower end may be less.
         overlap_px: Pixels of `lq` seen beyond each side of a tile, where there are any.
+        batch: Most tiles per call of `restore`; only neighbours of one size come together.
 
     Returns:
         :math:`(N, 3, sH, sW)`.
     """
     height, width = lq.shape[-2:]
     output = lq.new_empty(*lq.shape[:-2], height * scale, width * scale)
-    for top in range(0, height, tile_px):
-        for left in range(0, width, tile_px):
-            seen, kept = zip(
-                tile_at(top, height, tile_px, overlap_px, scale),
-                tile_at(left, width, tile_px, overlap_px, scale),
-                strict=True,
-            )
-            tile = restore(lq[(..., *seen)])[(..., *kept)]
-            place = output[..., top * scale :, left * scale :]
-            place[..., : tile.shape[-2], : tile.shape[-1]] = tile
+    tiles = [
+        (
+            (top * scale, left * scale),
+            tile_at(top, height, tile_px, overlap_px, scale),
+            tile_at(left, width, tile_px, overlap_px, scale),
+        )
+        for top in range(0, height, tile_px)
+        for left in range(0, width, tile_px)
+    ]
+    for run in alike(tiles, batch):
+        seen = torch.cat([lq[..., rows[0], columns[0]] for _, rows, columns in run])
+        restored = restore(seen).split(len(lq))
+        for ((top, left), rows, columns), whole in zip(run, restored, strict=True):
+            tile = whole[..., rows[1], columns[1]]
+            output[..., top:, left:][..., : tile.shape[-2], : tile.shape[-1]] = tile
     return output
+
+
+def alike(tiles: Sequence[tuple], batch: int) -> Iterator[Sequence[tuple]]:
+    """Put neighbouring tiles of which the network sees equally much together, up to `batch`."""
+
+    def size(tile: tuple) -> tuple[int, int]:
+        return tuple(seen.stop - seen.start for seen, _ in tile[1:])
+
+    for _, group in groupby(tiles, size):
+        run = list(group)
+        yield from (run[first : first + batch] for first in range(0, len(run), batch))
 
 
 def tile_at(start: int, length: int, tile: int, overlap: int, scale: int) -> tuple[slice, slice]:

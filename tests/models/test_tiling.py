@@ -29,6 +29,18 @@ def tiled(network, lq, overlap):
     return restore_tiled(network, lq, scale=4, tile_px=11, overlap_px=overlap)
 
 
+def test_batches_of_tiles_give_the_same():
+    network, lq, calls = SeesFour(), torch.rand(2, 3, 37, 53), []
+
+    def counting(tiles):
+        calls.append(len(tiles) // 2)
+        return network(tiles)
+
+    found = restore_tiled(counting, lq, scale=4, tile_px=11, overlap_px=4, batch=2)
+    torch.testing.assert_close(found, network(lq), atol=1e-5, rtol=0)
+    assert calls == [1, 2, 1, 1] * 4  # the tiles of a row: left edge, three inside, right edge
+
+
 def in_8_bit(output):
     return output.clamp(0, 1).mul(255).round()
 
