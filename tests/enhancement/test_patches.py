@@ -57,13 +57,12 @@ def test_any_version_with_contrast_and_detail_keeps_a_patch(monkeypatch, origina
 
 
 def test_brighter_and_darker_pixels_do_not_cancel(monkeypatch):
-    """Published: absolute value of the mean difference, 0 at the left and 5 at the right."""
+    """As published, by the absolute value of the mean difference, the left would be first."""
     monkeypatch.setattr('iqasr.enhancement.patches.START_PX', ((0, 0),))
-    left, right = checkered(80, 180), checkered(80, 180)
-    sharper, brighter = checkered(60, 200), checkered(85, 185)
-    original, candidate = np.hstack([right, left]), np.hstack([brighter, sharper])
-    assert difference(left, sharper) == 20
-    assert (left.astype(float) - sharper).mean() == 0
+    patch, brighter, sharper = checkered(80, 180), checkered(85, 185), checkered(60, 200)
+    original, candidate = np.hstack([patch, patch]), np.hstack([brighter, sharper])
+    assert (difference(patch, brighter), difference(patch, sharper)) == (5, 20)
+    assert (patch.astype(float) - sharper).mean() == 0
     places = choose_patches([original, candidate], RULES, generator_at('order'))
     assert places == [(0, SIDE), (0, 0)]
 
