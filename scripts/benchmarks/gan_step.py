@@ -3,7 +3,7 @@
 Both take the same batch; features and discriminator have their full sizes and random weights.
 
 Usage:
-    OMP_NUM_THREADS=1 python scripts/benchmarks/gan_step.py --rounds 5 --out gan_step.json
+    OMP_NUM_THREADS=1 python scripts/benchmarks/gan_step.py --rounds 5 --json gan_step.json
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=24, help='side of the low-quality crop')
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--out', help='JSON file')
+    parser.add_argument('--json', help='file to write the figures to')
     args = parser.parse_args()
     rows = []
     with with_random_features():
@@ -37,7 +37,7 @@ def main() -> None:
             }
             times = alternate(works, args.rounds)
             rows.append(speed_up(f'training step, {name}', times['plain'], times['fast'], 1.5))
-    report(rows, **vars(args))
+    report(rows, args.json, **vars(args))
 
 
 if __name__ == '__main__':

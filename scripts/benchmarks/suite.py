@@ -18,7 +18,9 @@ SUBJECTS = (
     'data_path',
     'argmax_step',
     'scoring',
+    'gan_step',
     'lora_step',
+    'validation',
     'start_up',
     'quickstart_memory',
 )

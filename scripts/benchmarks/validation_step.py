@@ -153,15 +153,24 @@ def compare(count: int, side: int, blocks: int) -> dict[str, Any]:
     return found
 
 
-def table(found: dict[str, Any], count: int, side: int) -> str:
-    """Write what `compare` found as Markdown."""
-    lines = [
-        f'| validation of {count} images, {side} px | s | CPU s | peak MB |',
-        '|---|---:|---:|---:|',
+def rows_of(found: dict[str, Any], count: int, side: int) -> list[dict[str, str]]:
+    """Say what `compare` found, against the targets."""
+    what = f'validation of {count} images of {side} px against BasicSR'
+    medians = [
+        [statistics.median(found[kind][key]) for kind in ('iqasr', 'BasicSR')]
+        for key in ('seconds', 'cpu_seconds')
     ]
-    for kind in KINDS:
-        times = (statistics.median(found[kind][what]) for what in ('seconds', 'cpu_seconds'))
-        cells = [f'{seconds:.1f}' for seconds in times] + [f'{found[kind]["peak_mb"]:.0f}']
-        lines.append(f'| {kind} | ' + ' | '.join(cells) + ' |')
-    ratios = f'{found["ratio_seconds"]:.3f} | {found["ratio_cpu_seconds"]:.3f}'
-    return '\n'.join([*lines, f'| ratio, median of the blocks | {ratios} | |'])
+    texts = [
+        f'{found[f"ratio_{key}"]:.3f} x ({own:.1f} s / {stock:.1f} s)'
+        for key, (own, stock) in zip(('seconds', 'cpu_seconds'), medians, strict=True)
+    ]
+    own, stock = (found[kind]['peak_mb'] for kind in ('iqasr', 'BasicSR'))
+    return [
+        {'what': f'{what}: time', 'measured': texts[0], 'target': '<= 0.2 x'},
+        {'what': f'{what}: CPU time', 'measured': texts[1], 'target': 'reported'},
+        {
+            'what': f'{what}: peak memory',
+            'measured': f'{own / stock:.2f} x ({own:.0f} MB / {stock:.0f} MB)',
+            'target': '<= 1 x',
+        },
+    ]
