@@ -125,7 +125,9 @@ def commands_of(name: str) -> list[str]:
     return [line for line in lines if line and not line.startswith('#')]
 
 
-@pytest.mark.parametrize('name', ['README.md', 'options/README.md', 'datasets/README.md'])
+@pytest.mark.parametrize(
+    'name', ['README.md', 'options/README.md', 'options/FAMILIES.md', 'datasets/README.md']
+)
 def test_documented_commands_name_files_and_flags_that_exist(name):
     commands = commands_of(name)
     assert commands

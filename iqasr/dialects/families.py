@@ -91,7 +91,7 @@ RENAMED = {
         'pretrain_model_d': 'pretrain_network_d',
         'strict_load': 'strict_load_g',
     },
-    'train': {'pixel_opt_o': 'pixel_opt', 'artifacts_opt': 'ldl_opt', 'niter': 'total_iter'},
+    'train': {'pixel_opt_o': 'pixel_opt', 'artifacts_opt': 'ldl_opt'},
     'datasets': {
         'use_flip': 'use_hflip',
         'dataroot_all_gt': 'dataroot_gt',
@@ -161,6 +161,9 @@ REFUSED = {
     **dict.fromkeys(
         ['AdaTarget_Model', 'AdaTargetGAN_Model', 'AdaTarget_PosGT_Model', 'RRDBAdaNet'],
         _OTHER.format('a network that moves the target', 'HGGT (basicsr/train_adatarget.py)'),
+    ),
+    'EnhancementModel': _OTHER.format(
+        'the enhancement networks of HGGT', 'HGGT (ImageEnhancement/basicsr/train.py)'
     ),
     'ImageRestorationModel': _BLUR.format('NAFNet'),
     'ImageCleanModel': _BLUR.format('Restormer'),

@@ -14,7 +14,7 @@ from iqasr.builders import check_files
 from iqasr.data.image_files import DataError
 from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.lmdb_store import create_lmdb
-from iqasr.data.pair_checks import check_pairs
+from iqasr.data.pair_checks import check_listed_pairs, check_pairs
 
 
 def cut_short(path):
@@ -168,3 +168,22 @@ def test_lmdb_made_by_basicsr_is_whole(make_picture, tmp_path):
     keys = [name[:-4] for name in names]
     make_lmdb_from_imgs(str(folder), str(tmp_path / 'x.lmdb'), names, keys, batch=7)
     check_lmdb(str(tmp_path / 'x.lmdb'))
+
+
+@pytest.mark.parametrize(
+    ('text', 'problem'),
+    [
+        ('gt/a.png, lq/ax4.png\n', None),
+        ('gt/a.png, lq/ax4.png\ngt/b.png, lq/b.png\n', 'lq/b.png: missing, but listed in'),
+        ('gt/a.png lq/ax4.png\n', 'Wrong lines: 1.'),
+        ('gt/b.png, lq/bx4.png\n', 'which does not fit scale 4'),
+        ('', 'Wrong lines: none.'),
+    ],
+)
+def test_listed_pairs_are_checked(text, problem, pair_folders, tmp_path):
+    listing = tmp_path / 'pairs.txt'
+    listing.write_text(text)
+    roots = [str(tmp_path)] * 2
+    found = check_listed_pairs(*roots, str(listing), 4, exact=True)
+    assert len(found) == (problem is not None)
+    assert problem is None or problem in found[0]

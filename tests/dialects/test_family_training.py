@@ -14,8 +14,8 @@ from .conftest import FAMILIES
 def run(write, tmp_path):
     """Train a file for some iterations; returns the exit code."""
 
-    def train(options: dict, iterations: int, *flags: str) -> int:
-        overrides = [f'train:total_iter={iterations}', 'num_gpu=0', f'path:root={tmp_path}']
+    def train(options: dict, iterations: int, *flags: str, override: str = 'num_gpu=0') -> int:
+        overrides = [f'train:total_iter={iterations}', f'path:root={tmp_path}', override]
         return train_command(['-opt', write(options), '--force_yml', *overrides, *flags])
 
     return train
@@ -85,8 +85,7 @@ def test_luma_networks_train_on_luma(pairs, basicsr, run, tmp_path):
     ],
 )
 def test_network_that_does_not_fit_the_data_is_refused(override, message, basicsr, run, capfd):
-    basicsr['train']['total_iter'] = 2
-    assert run(basicsr, 2, '--force_yml', override) == 2
+    assert run(basicsr, 2, override=override) == 2
     assert message in capfd.readouterr().err
 
 

@@ -135,6 +135,19 @@ LABELS = [Label.ORIGINAL, Label.POSITIVE, Label.NEGATIVE, Label.SIMILAR, None, L
 
 
 @pytest.mark.parametrize(
+    ('enhanced', 'allowed'),
+    [
+        ([Label.NEGATIVE, Label.SIMILAR], [True, False, False]),
+        ([Label.SIMILAR, Label.SIMILAR], [False, False, False]),
+        ([Label.NEGATIVE, Label.POSITIVE], [False, False, True]),
+    ],
+)
+def test_original_stands_in_where_there_are_negatives_only(enhanced, allowed):
+    sampler = UniformSampler(candidates='positives-else-original')
+    assert sampler.allowed_candidates([Label.ORIGINAL, *enhanced]) == allowed
+
+
+@pytest.mark.parametrize(
     ('candidates', 'allowed'),
     [
         ('all', [1, 1, 1, 1, 1, 1]),
@@ -142,6 +155,7 @@ LABELS = [Label.ORIGINAL, Label.POSITIVE, Label.NEGATIVE, Label.SIMILAR, None, L
         ('positives', [0, 1, 0, 0, 0, 1]),
         ('original', [1, 0, 0, 0, 0, 0]),
         ('original+positives', [1, 1, 0, 0, 0, 1]),
+        ('positives-else-original', [0, 1, 0, 0, 0, 1]),
     ],
 )
 def test_candidate_sets_follow_the_labels(candidates, allowed):
