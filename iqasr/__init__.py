@@ -12,7 +12,7 @@ An option file flows through these stages, one folder each::
     metrics       validation and test
     report        tables and pictures
 
-Beside them, `ranking` trains the packaged scorer.
+Beside them, `ranking` trains the packaged scorer, and `enhancement` makes candidates.
 
 Importing the package registers everything.
 """
@@ -20,4 +20,4 @@ Importing the package registers everything.
 from iqasr import compat  # first: it lets basicsr be imported
 
 from iqasr import data  # isort: skip
-from iqasr import archs, degradation, losses, metrics, models, quality, sampling
+from iqasr import archs, degradation, enhancement, losses, metrics, models, quality, sampling

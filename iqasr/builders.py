@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from iqasr.data.checks import check_image_folder, check_other_files
+from iqasr.data.evaluation_dataset import EvaluationDataset
 from iqasr.data.image_files import DataError
 from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
@@ -90,7 +91,12 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
         DataError: If the data cannot be used; the message lists the files.
     """
     section = find_paths(section)
-    if section['type'] != 'MultiGTDataset':
+    own = {k: v for k, v in section.items() if k not in LoaderOptions.model_fields}
+    if section['type'] == 'EvaluationDataset':
+        dataset = EvaluationDataset(**own, scale=options.scale)
+    elif section['type'] == 'MultiGTDataset':
+        dataset = MultiGTDataset(**own, **dict(zip(INJECTED, injected(options), strict=True)))
+    else:
         section.setdefault('io_backend', {'type': 'disk'})
         drop_missing_list(section)
         section['io_backend'] = dict(section['io_backend'])
@@ -104,9 +110,7 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
                 f'{section["type"]} cannot be built from its options: {error!r}.'
             ) from error
         sort_files(dataset, section)
-    else:
-        own = {k: v for k, v in section.items() if k not in LoaderOptions.model_fields}
-        dataset = MultiGTDataset(**own, **dict(zip(INJECTED, injected(options), strict=True)))
+    if isinstance(dataset, EvaluationDataset | MultiGTDataset):
         logger.info(
             '%s: %d images; %d without an allowed candidate are left out.',
             section.get('name', phase),
@@ -237,10 +241,12 @@ def refuse_mixed_roots(section: Mapping[str, Any], roots: Sequence[str]) -> None
         )
 
 
-def build_model(options: Options, process: Process, seed: int) -> RestorationModel:
-    """Build the model with its networks on this process's device."""
+def build_model(
+    options: Options, process: Process, seed: int, forms: Mapping[str, str] | None = None
+) -> RestorationModel:
+    """Build the model with its networks on this process's device; `forms` of a run to continue."""
     paths = options.path
     for key in ('pretrain_network_g', 'pretrain_network_d'):
         if getattr(paths, key) is not None:
             setattr(paths, key, str(resolve(getattr(paths, key))))
-    return RestorationModel(options, process, seed, build_choice(options, process))
+    return RestorationModel(options, process, seed, build_choice(options, process), forms)

@@ -6,11 +6,14 @@ their gradients.
 
 import logging
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from iqasr.options import OptionError
 
@@ -58,6 +61,16 @@ class Process:
         dist.all_reduce(total, group=self.control)
         return bool(total > 0)
 
+    def wrap(self, network: nn.Module | None, *, find_unused: bool) -> nn.Module | None:
+        """Average the gradients of a network over the processes, if there are several."""
+        if self.world_size == 1 or network is None:
+            return network
+        return DistributedDataParallel(
+            network,
+            device_ids=[self.device.index] if self.device.type == 'cuda' else None,
+            find_unused_parameters=find_unused,
+        )
+
     def barrier(self) -> None:
         """Wait for the other processes."""
         if self.world_size > 1:
@@ -96,6 +109,12 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
     dist.init_process_group('nccl' if use_gpu else 'gloo')
     control = dist.new_group(backend='gloo')
     return Process(dist.get_rank(), dist.get_world_size(), device, control)
+
+
+def synchronise(network: nn.Module | None, *, last: bool) -> Any:
+    """Exchange gradients between processes only at the last of the accumulated batches."""
+    wrapped = isinstance(network, DistributedDataParallel)
+    return network.no_sync() if wrapped and not last else nullcontext()
 
 
 def leave_processes() -> None:

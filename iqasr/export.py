@@ -23,7 +23,8 @@ from iqasr.checkpoint import (
     write_bytes_atomically,
 )
 from iqasr.option_check import load_options
-from iqasr.options import RECOGNISED, read_yaml
+from iqasr.option_file import read_yaml
+from iqasr.options import RECOGNISED
 from iqasr.registry import ARCH_REGISTRY, build
 
 logger = logging.getLogger('iqasr')

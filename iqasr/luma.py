@@ -20,6 +20,12 @@ def luma_of(image: np.ndarray) -> np.ndarray:
         ``(H, W)`` float32 in [16, 235].
     """
     levels = (np.arange(256, dtype=np.float32) / 255).astype(np.float64)
-    blue, green, red = cv2.split(cv2.LUT(image, np.outer(levels, WEIGHTS_BGR)[:, None]))
+    total, green, red = (
+        cv2.LUT(channel, levels * weight)
+        for channel, weight in zip(cv2.split(image), WEIGHTS_BGR, strict=True)
+    )
+    for addend in (green, red, 16):
+        total += addend
+    total /= 255
     # BasicSR's single precision on the way decides how ties are rounded later.
-    return ((blue + green + red + 16) / 255).astype(np.float32) * np.float32(255)
+    return total.astype(np.float32) * np.float32(255)

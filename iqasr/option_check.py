@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from iqasr.dialects import FAMILIES, OURS, adopt
-from iqasr.metrics import IMAGES, direction_of, needs_base
+from iqasr.metric_check import MetricCheck
+from iqasr.option_file import apply_overrides, read_yaml
 from iqasr.option_types import (
     BACKENDS,
     DATASETS,
@@ -17,27 +18,22 @@ from iqasr.option_types import (
 )
 from iqasr.options import (
     RECOGNISED,
-    GuardOptions,
     LoaderOptions,
     OptionError,
     Options,
     TrainOptions,
-    apply_overrides,
     parse,
-    read_yaml,
 )
 from iqasr.registry import (
     DATASET_REGISTRY,
     DEGRADATION_REGISTRY,
     GT_SAMPLER_REGISTRY,
     LOSS_REGISTRY,
-    METRIC_REGISTRY,
     SCORER_REGISTRY,
     nearest,
     takes_options,
 )
 from iqasr.schema import Problems, check_section, schema_names
-from iqasr.section_check import SectionCheck
 from iqasr.term_check import check_terms
 
 logger = logging.getLogger('iqasr')
@@ -79,13 +75,8 @@ def load_options(
     return options
 
 
-class OptionCheck(SectionCheck):
+class OptionCheck(MetricCheck):
     """One pass over the sections of an option file; findings go to `problems`."""
-
-    def __init__(self, options: Options, phase: str, problems: Problems) -> None:
-        super().__init__(problems)
-        self.options = options
-        self.phase = phase
 
     def run(self) -> None:
         """Check every section; values are converted in place."""
@@ -103,10 +94,7 @@ class OptionCheck(SectionCheck):
                 self.problems.add('datasets', f"two are called '{name}'; rename one.")
         self.networks()
         self.candidates()
-        for key, section in options.val.metrics.items():
-            options.val.metrics[key] = self.metric(f'val.metrics.{key}', section)
-        if options.val.guard is not None:
-            self.guard(options.val.guard)
+        self.metrics()
         if not options.datasets_of(self.phase):
             self.problems.add('datasets', f"has no '{self.phase}' section.")
         if self.phase == 'train':
@@ -114,11 +102,15 @@ class OptionCheck(SectionCheck):
         self.adapters()
 
     def networks(self) -> None:
-        """Check the networks; one that nothing is said of must have weights to tell it by."""
+        """Check the networks; one that nothing is said of must have weights to tell it by.
+
+        Only restored images do without a generator.
+        """
         options = self.options
+        needed = self.phase == 'train' or not options.is_restored
         if options.network_g != RECOGNISED:
             options.network_g = self.network('network_g', options.network_g)
-        elif options.path.pretrain_network_g is None:
+        elif needed and options.path.pretrain_network_g is None:
             reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
             self.problems.add('network_g', reason)
         if options.network_d is not None:
@@ -250,42 +242,3 @@ class OptionCheck(SectionCheck):
             self.refuse_chance('quality.scorer', quality.scorer)
             if quality.norm == 'zscore_dataset':
                 self.problems.add('quality.norm', 'zscore_dataset needs a table or map.')
-
-    def refuse_chance(self, path: str, scorer: Mapping[str, Any]) -> None:
-        """Refuse an ensemble that draws a member where the same image must score the same."""
-        if scorer.get('fusion') == 'random':
-            self.problems.add(f'{path}.fusion', 'random is for train.quality_opt only; use mean.')
-
-    def metric(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
-        """Check a metric; ``better`` belongs to the report, not to the function."""
-        better = section.get('better')
-        if better not in (None, 'higher', 'lower'):
-            self.problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
-        bare = {key: value for key, value in section.items() if key != 'better'}
-        checked = self.component(path, bare, METRIC_REGISTRY, IMAGES)
-        if needs_base(section) and (
-            self.phase != 'train' or self.options.path.pretrain_network_g is None
-        ):
-            reason = 'compares with the network that training starts from'
-            self.problems.add(path, f'{reason}: needs path.pretrain_network_g, and training.')
-        self.refuse_chance(f'{path}.scorer', checked.get('scorer') or {})
-        return checked | ({'better': better} if better else {})
-
-    def guard(self, guard: GuardOptions) -> None:
-        """Check that the guard watches metrics that are there and can rise and fall."""
-        metrics, place = self.options.val.metrics, 'val.guard'
-        for name in (guard.optimised, *guard.held_out):
-            if name not in metrics:
-                hint = nearest(name, metrics) or f' There are: {", ".join(metrics)}.'
-                self.problems.add(place, f"no metric of val.metrics is called '{name}'.{hint}")
-            elif needs_base(metrics[name]):
-                self.problems.add(place, f'{name} starts at 0 and can only grow; leave it out.')
-            elif direction_of(metrics[name]) is None:
-                self.problems.add(place, f'{name} has no better direction; give it `better`.')
-        if len({guard.optimised, *guard.held_out}) <= len(guard.held_out):
-            self.problems.add(f'{place}.held_out', 'give others than `optimised`, once each.')
-        if guard.alarm is not None and guard.alarm > len(guard.held_out):
-            reason = f'is {guard.alarm}, but held_out has only {len(guard.held_out)}.'
-            self.problems.add(f'{place}.alarm', reason)
-        if self.phase == 'train' and not self.options.datasets_of('val'):
-            self.problems.add(place, 'needs a data set to validate on: datasets.val.')

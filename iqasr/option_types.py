@@ -14,8 +14,8 @@ INJECTED = ('scale', 'sampler', 'table', 'norm', 'online', 'negatives')
 
 DATASETS = {
     'train': ('MultiGTDataset', 'PairedImageDataset', 'RealESRGANPairedDataset'),
-    'val': ('PairedImageDataset', 'SingleImageDataset'),
-    'test': ('PairedImageDataset', 'SingleImageDataset'),
+    'val': ('PairedImageDataset', 'SingleImageDataset', 'EvaluationDataset'),
+    'test': ('PairedImageDataset', 'SingleImageDataset', 'EvaluationDataset'),
 }
 """Which data sets of BasicSR and iqasr serve which phase; others, of a user's own, serve any."""
 

@@ -1,4 +1,4 @@
-"""Read an option file, and report everything that is wrong with it at once.
+"""The options of a training or a test, and what is wrong with them, found all at once.
 
 An option file is YAML in BasicSR's spelling (options/README.md). Sections that build something
 (``type:``) are checked against the constructor of what they build; the others are the pydantic
@@ -6,16 +6,13 @@ models below.
 """
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
 
 from iqasr.archs.lora_options import LoRAOptions
-from iqasr.registry import nearest
 from iqasr.schema import Problems
 
 
@@ -77,6 +74,8 @@ class TrainOptions(Section):
     ema_decay: float = Field(0, ge=0, lt=1)
     accumulate: PositiveInt = 1
     clip_grad_norm: float | None = Field(None, gt=0)
+    amp: Literal['none', 'bf16', 'fp16'] = 'none'
+    speed: Literal['plain', 'channels_last', 'auto', 'compile'] = 'plain'
     optim_g: dict[str, Any]
     optim_d: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None
@@ -102,7 +101,11 @@ class ValOptions(Section):
     save_img: bool = False
     suffix: str | None = None
     pbar: bool = True
+    tile_px: PositiveInt | None = None
+    tile_overlap_px: int = Field(32, ge=0)
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    panel: list[str] = Field(default_factory=list)
+    panel_crop_border: int = Field(0, ge=0)
     guard: GuardOptions | None = None
 
 
@@ -165,6 +168,13 @@ class Options(Section):
         """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
         return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether the images of all test sets are restored already, so that no network runs."""
+        return all(
+            section.get('dataroot_restored') for section in self.datasets_of('test').values()
+        )
+
     def record(self, became: list[str], warnings: list[str]) -> None:
         """Keep what became of the option file of another tool, to be printed with the options."""
         self._origin = [*became, *(f'warning: {text}' for text in warnings)]
@@ -180,73 +190,6 @@ class Options(Section):
             content['train'] |= {f'{name}_opt': section for name, section in terms.items()}
         comments = ''.join(f'# {line}\n' for line in self._origin)
         return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that reads ``1e-4`` as a number and refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise OptionError(
-                    f'line {line}: the name of an option cannot be a list or mapping.'
-                )
-            if key_node.value in seen:
-                raise OptionError(f"line {line}: '{key_node.value}' is given twice; keep one.")
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    'tag:yaml.org,2002:float',
-    re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
-    list('-+.0123456789'),
-)
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read an option file.
-
-    Raises:
-        OptionError: If the file is missing, empty, or not a YAML mapping.
-    """
-    path = Path(path)
-    if not path.is_file():
-        siblings = [p.name for p in path.parent.glob('*.yml')] if path.parent.is_dir() else []
-        raise OptionError(f'{path}: there is no such option file.{nearest(path.name, siblings)}')
-    try:
-        content = yaml.load(path.read_text(encoding='utf-8'), Loader=_Loader)
-    except OptionError as error:
-        raise OptionError(f'{path}: {error}') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f'{path}: not valid YAML: {error}') from None
-    if not isinstance(content, dict):
-        raise OptionError(f'{path}: holds no options; see options/README.md.')
-    return content
-
-
-def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
-    """Apply ``a:b=value`` overrides (BasicSR's ``--force_yml``) to options as read.
-
-    Raises:
-        OptionError: If an override has no ``=``, or leads through something that is no section.
-    """
-    for override in overrides:
-        keys, separator, text = override.partition('=')
-        *sections, last = (key.strip() for key in keys.split(':'))
-        if not separator or not last:
-            raise OptionError(f"--force_yml '{override}': write it as section:option=value.")
-        place = content
-        for key in sections:
-            place = place.setdefault(key, {}) if isinstance(place, dict) else None
-        if not isinstance(place, dict):
-            raise OptionError(f"--force_yml '{override}': '{':'.join(sections)}' is no section.")
-        try:
-            place[last] = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise OptionError(f"--force_yml '{override}': {error}") from None
 
 
 def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:

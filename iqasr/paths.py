@@ -36,6 +36,16 @@ def resolve(path: str | Path) -> Path:
     return Path.cwd() / path
 
 
+def natural_order(path: Path) -> tuple[int, str]:
+    """Sort key by name, with numbers in their order where all else is the same.
+
+    Example:
+        >>> sorted([Path('net_g_10.pth'), Path('net_g_9.pth')], key=natural_order)[0].name
+        'net_g_9.pth'
+    """
+    return len(path.name), path.name
+
+
 def time_stamp() -> str:
     """The current time to the millisecond, fit for file names."""
     return datetime.datetime.now().strftime('%Y%m%d_%H%M%S_%f')[:-3]

@@ -1,6 +1,7 @@
 """From the command line to a trained or tested network."""
 
 import argparse
+import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,11 @@ from torch.utils.data import Subset
 from tqdm import tqdm
 
 from iqasr.builders import build_dataset, build_model
-from iqasr.checkpoint import CheckpointError, CheckpointFolder, write_json, write_text_atomically
+from iqasr.checkpoint import CheckpointError, CheckpointFolder, write_text_atomically
 from iqasr.data.image_files import DataError
 from iqasr.distributed import Process, join_processes, leave_processes
-from iqasr.metrics import build_metric
+from iqasr.evaluation import evaluate_sets, find_checkpoints, folder_names
+from iqasr.metrics import build_metrics
 from iqasr.option_check import load_options
 from iqasr.options import OptionError, Options
 from iqasr.paths import project_root, resolve, time_stamp
@@ -25,6 +27,9 @@ from iqasr.training_run import TrainingRun
 from iqasr.validation import evaluate
 
 logger = logging.getLogger('iqasr')
+
+INCOMPLETE = 1
+"""Exit code when a test left out metrics of the panel."""
 
 WRONG_INPUT = 2
 """Exit code when options, data or weights are refused."""
@@ -45,7 +50,17 @@ def train_command(arguments: Sequence[str] | None = None) -> int:
 def test_command(arguments: Sequence[str] | None = None) -> int:  # noqa: PT028
     """Run ``python iqasr/test.py``; returns the exit code."""
     parser = command_parser('Restore and measure test sets as an option file says.')
-    return run(parser.parse_args(arguments), 'test', test)
+    parser.add_argument(
+        '--checkpoints',
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='weights to test instead of path.pretrain_network_g; several have a folder each',
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.checkpoints:  # Weights that tell the network, if the option file does not.
+        parsed.force_yml.append(f'path:pretrain_network_g={json.dumps(parsed.checkpoints[0])}')
+    return run(parsed, 'test', test)
 
 
 def command_parser(description: str) -> argparse.ArgumentParser:
@@ -207,39 +222,37 @@ def check(training: TrainingRun) -> int:
 
 
 def test(options: Options, process: Process, arguments: argparse.Namespace) -> int:
-    """Restore and measure every test set."""
+    """Restore and measure every test set with every checkpoint."""
     root = base_folder(options) / 'results' / options.name
+    paths = find_checkpoints(arguments.checkpoints)
+    if paths and options.is_restored:
+        raise OptionError('--checkpoints: no network runs, as all images are restored already.')
+    names = folder_names(paths) if len(paths) > 1 else [None]
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
     logger.info('%s\n%s', environment(), options.as_yaml())
     with refusals():
-        model = build_model(options, process, options.manual_seed or 0)
-        metrics = [build_metric(name, section) for name, section in options.val.metrics.items()]
         sets = {
             section.get('name', key): build_dataset(section, options, 'test')
             for key, section in options.datasets_of('test').items()
         }
-    summary = {'name': options.name, 'better': {m.name: m.better for m in metrics}, 'sets': {}}
-    for name, dataset in sets.items():
-        ending = options.val.suffix or options.name
-
-        def save_to(image: str, name: str = name, ending: str = ending) -> Path:
-            return root / 'visualization' / name / f'{image}_{ending}.png'
-
-        result = evaluate(
-            model.test,
-            dataset,
+        metrics, missing = build_metrics(options.val, process.device)
+    for path, name in zip(paths or [None], names, strict=True):
+        own = options.model_copy(deep=True)
+        if path is not None:
+            own.path.pretrain_network_g = str(path)
+        with refusals():
+            seed = own.manual_seed or 0
+            model = None if own.is_restored else build_model(own, process, seed)
+        evaluate_sets(
+            own,
+            None if model is None else model.test,
+            sets,
             metrics,
-            name=name,
+            name=f'{options.name}/{name}' if name else options.name,
+            root=root / name if name else root,
             process=process,
-            save_to=save_to if options.val.save_img else None,
         )
-        means = result.means()
-        summary['sets'][name] = {'means': means, 'files': result.files}
-        if process.is_main:
-            result.write_csv(root / f'{name}.csv')
-        numbers = ', '.join(f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics)
-        logger.info('%s, %d images: %s', name, len(result.rows), numbers)
-    if process.is_main:
-        write_json(summary, root / 'summary.json')
-    return 0
+    if missing:
+        logger.error('val.panel: not measured: %s; see above.', ', '.join(missing))
+    return INCOMPLETE if missing else 0

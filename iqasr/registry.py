@@ -18,6 +18,7 @@ __all__ = [
     'ARCH_REGISTRY',
     'DATASET_REGISTRY',
     'DEGRADATION_REGISTRY',
+    'ENHANCER_REGISTRY',
     'GT_SAMPLER_REGISTRY',
     'LOSS_REGISTRY',
     'METRIC_REGISTRY',
@@ -33,6 +34,9 @@ GT_SAMPLER_REGISTRY = Registry('GT sampler')
 
 DEGRADATION_REGISTRY = Registry('degradation')
 """Subclasses of `iqasr.degradation.Degradation`."""
+
+ENHANCER_REGISTRY = Registry('enhancer')
+"""Subclasses of `iqasr.enhancement.Enhancer`."""
 
 SCORER_REGISTRY = Registry('scorer')
 """Subclasses of `iqasr.quality.QualityScorer`."""

@@ -13,9 +13,8 @@ from tqdm import tqdm
 from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.distributed import Process, join_processes, leave_processes
-from iqasr.quality import QualityScorer
-from iqasr.quality.pyiqa_scorer import import_pyiqa
-from iqasr.registry import SCORER_REGISTRY, build, nearest
+from iqasr.quality import QualityScorer, scorer_section
+from iqasr.registry import SCORER_REGISTRY, build
 
 Scored: TypeAlias = dict[tuple[str, str], QualityRow]
 """Rows of one scorer and version by key and candidate."""
@@ -108,35 +107,6 @@ def score_from_options(
 def scorer_named(name: str, options: Mapping[str, Any]) -> QualityScorer:
     """Build a scorer from a short name; see `scorer_section`."""
     return build(SCORER_REGISTRY, scorer_section(name, options))
-
-
-def scorer_section(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the section of an option file for a scorer with a short name.
-
-    Args:
-        name: ``niqe`` for `NIQEScorer`, and so on for every registered class; or else the name of a
-            metric of pyiqa.
-        options: Arguments of the registered class; or else those of the metric in pyiqa, and
-            ``weights``, its weight file.
-
-    Raises:
-        ValueError: If there is no scorer of that name; the message suggests the nearest.
-    """
-    classes = {}
-    for key, _ in SCORER_REGISTRY:
-        cls = key.removesuffix('_basicsr')
-        classes |= {cls.lower(): cls, cls.lower().removesuffix('scorer'): cls}
-    if name.lower() in classes:
-        return {'type': classes[name.lower()], **options}
-    metrics = import_pyiqa().list_models()
-    if name not in metrics:
-        raise ValueError(
-            f"no scorer is called '{name}'.{nearest(name, [*classes, *metrics])} There are: "
-            f'{", ".join(sorted(set(classes.values())))}, and those of `pyiqa.list_models()`.'
-        )
-    own = dict(options)
-    weights = {'weights': own.pop('weights')} if 'weights' in own else {}
-    return {'type': 'PyIQAScorer', 'metric': name, **weights, **({'options': own} if own else {})}
 
 
 def score_share(
@@ -255,17 +225,19 @@ def score_images(
     Raises:
         ValueError: If the scorer refuses an image.
     """
-    quality: list[float] = []
-    while len(quality) < len(images):
-        first = len(quality)
-        run = images[first : first + batch]
-        alike = [image for image in run if image.shape == run[0].shape]
-        alike = alike if len(alike) == len(run) else run[:1]
-        pixels = torch.from_numpy(np.stack(alike)).to(device)
-        try:
-            with torch.no_grad():
-                scored = scorer(pixels.permute(0, 3, 1, 2).float() / 255)
-        except ValueError as error:
-            raise ValueError(f'{names[first]}: {error}') from error
-        quality += scored.tolist()
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        by_size.setdefault(image.shape, []).append(index)
+    quality = [math.nan] * len(images)
+    for alike in by_size.values():
+        for first in range(0, len(alike), batch):
+            run = alike[first : first + batch]
+            pixels = torch.from_numpy(np.stack([images[index] for index in run])).to(device)
+            try:
+                with torch.no_grad():
+                    scored = scorer(pixels.permute(0, 3, 1, 2).float() / 255)
+            except ValueError as error:
+                raise ValueError(f'{names[run[0]]}: {error}') from error
+            for index, value in zip(run, scored.tolist(), strict=True):
+                quality[index] = value
     return quality

@@ -63,7 +63,7 @@ class TrainingRun:
         self.train_section = next(iter(options.datasets_of('train').values()))
         self.train_set = build_dataset(self.train_section, options, 'train')
         self.validator = Validator(options, process, root, self.stop.noted)
-        self.model = build_model(options, process, self.seed)
+        self.model = build_model(options, process, self.seed, state.get('forms'))
         if checkpoint:
             self.restore(*checkpoint)
             report_changes(state['options'], options.as_yaml())

@@ -4,8 +4,11 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,17 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from iqasr.checkpoint import write_json, write_text_atomically
-from iqasr.data.loader import keep_to_one_core
 from iqasr.distributed import Process
 from iqasr.metrics import Metric
+from iqasr.overlap import ahead
 
 logger = logging.getLogger('iqasr')
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Images measured at a time, beside the network."""
 
 
 @dataclass
@@ -54,19 +59,21 @@ class Result:
 
 
 def image_of(tensor: Tensor) -> np.ndarray:
-    """Turn :math:`(3, H, W)` RGB in [0, 1] into ``(H, W, 3)`` uint8 BGR in [0, 255]."""
-    array = (tensor.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
-    return array.transpose(1, 2, 0)[..., ::-1].copy()
+    """Turn :math:`(3, H, W)` RGB, uint8 or in [0, 1], into ``(H, W, 3)`` uint8 BGR in [0, 255]."""
+    if tensor.dtype != torch.uint8:
+        tensor = tensor.detach().float().clamp(0, 1).mul_(255).round_().byte()
+    image = cv2.merge(tensor.flip(0).cpu().numpy())
+    return image.reshape(*image.shape[:2], -1)  # OpenCV drops the axis of a single channel
 
 
 def evaluate(
-    restore: Callable[[Tensor], Tensor],
+    restore: Callable[[Tensor], Tensor] | None,
     dataset: Any,
     metrics: Sequence[Metric],
     *,
     name: str,
     process: Process,
-    workers: int = 0,
+    threads: int = THREADS,
     base: Callable[[Tensor], Tensor] | None = None,
     save_to: Callable[[str], Path] | None = None,
     show: Callable[[str, np.ndarray, np.ndarray, np.ndarray | None], None] | None = None,
@@ -74,64 +81,108 @@ def evaluate(
 ) -> Result | None:
     """Restore every image of a test set and measure it.
 
+    While the network works, a thread reads the next image, and others measure and save the last.
+
     Args:
-        restore: From ``lq`` :math:`(1, 3, H, W)` to output, both RGB in [0, 1].
-        dataset: Items with ``lq``, ``lq_path`` and, if there is one, ``gt`` (float RGB in [0, 1]).
+        restore: From ``lq`` :math:`(1, 3, H, W)` to output, both RGB in [0, 1]; None if the items
+            have an ``output``.
+        dataset: Items as `EvaluationDataset` or BasicSR's data sets return them.
         metrics: What is measured.
         name: Name of the test set.
         process: Images are shared out over the processes.
-        workers: Loader workers.
+        threads: Images measured at a time; the result does not depend on it.
         base: As `restore`, the network before training; asked only if a metric needs it.
         save_to: Path of the restored image, given its name; None saves none.
-        interrupted: Asked between images whether to give up.
         show: Called with name, input, output and ground truth (uint8 BGR) of each image.
+        interrupted: Asked between images whether to give up.
 
     Returns:
         The rows of all images, on every process, in the order of the set; None if given up.
     """
     mine = list(range(process.rank, len(dataset), process.world_size))
-    loader = DataLoader(Subset(dataset, mine), num_workers=workers, worker_init_fn=keep_to_one_core)
-    found = []
-    for index, item in zip(mine, progress(loader, name, process), strict=True):
-        if interrupted():
-            break
-        key = Path(item['lq_path'][0]).stem
-        lq = item['lq'].to(process.device)
-        output, small = image_of(restore(lq)[0]), image_of(lq[0])
-        gt = image_of(item['gt'][0]) if 'gt' in item else None
-        check_size(output, gt, f'{name}: the output for {key}')
-        images = {'img': output, 'img2': gt, 'lq': small}
-        if base is not None and any('base' in metric.needs for metric in metrics):
-            images['base'] = image_of(base(lq)[0])
-        files = {what: item[f'{what}_path'][0] for what in ('lq', 'gt') if f'{what}_path' in item}
-        if save_to is not None:
-            files['output'] = str(save_to(key))
-            write_image(save_to(key), output)
-        if show is not None:
-            show(key, small, output, gt)
-        row = {'name': key} | {m.name: measure(m, key, images) for m in metrics}
-        found.append((index, row, files))
-    everyone = sorted((f for part in process.gather(found) for f in part), key=lambda f: f[0])
+    base = base if any('base' in metric.needs for metric in metrics) else None
+
+    def outputs(items: Iterable[dict[str, Any]]) -> Iterator[Sample]:
+        for item in items:
+            if interrupted():
+                return
+            sample = sample_of(item, restore, base, process.device)
+            check_size(sample, name)
+            if show is not None:
+                images = sample.images
+                show(sample.name, images['lq'], images['img'], next(iter(images['img2']), None))
+            yield sample
+
+    def finish(sample: Sample) -> tuple[dict[str, Any], dict[str, str]]:
+        if save_to is not None and 'output' not in sample.files:
+            sample.files['output'] = str(save_to(sample.name))
+            write_image(save_to(sample.name), sample.images['img'])
+        values = {m.name: measure(m, sample.name, sample.images) for m in metrics}
+        return {'name': sample.name} | values, sample.files
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as pool:
+        samples = outputs(ahead(reader, dataset.__getitem__, mine, 2))
+        finished = ahead(pool, finish, samples, threads + 1)
+        found = list(progress(finished, len(mine), name, process))
+    # Strictly as many as asked for, unless given up: then the last are missing.
+    parts = process.gather(list(zip(mine, found, strict=False)))
+    everyone = [
+        found for _, found in sorted((f for part in parts for f in part), key=itemgetter(0))
+    ]
     if len(everyone) < len(dataset):
         return None
-    files_by_name = {row['name']: files for _, row, files in everyone}
-    return Result(name, [row for _, row, _ in everyone], files_by_name)
+    rows = [row for row, _ in everyone]
+    return Result(name, rows, {row['name']: files for row, files in everyone})
 
 
-def check_size(output: np.ndarray, gt: np.ndarray | None, what: str) -> None:
-    """Make sure that an output is as large as its ground truth, if there is one.
+@dataclass
+class Sample:
+    """What is measured of one image."""
+
+    name: str
+    images: dict[str, Any]
+    """By the names in `iqasr.metrics.IMAGES`; ``img2`` is a list of any number of ground truths."""
+    files: dict[str, str]
+
+
+def sample_of(
+    item: Mapping[str, Any],
+    restore: Callable[[Tensor], Tensor] | None,
+    base: Callable[[Tensor], Tensor] | None,
+    device: torch.device,
+) -> Sample:
+    """Restore an item of a data set, as far as it is not restored yet."""
+    lq = item['lq'].to(device)[None] if 'lq' in item else None
+    if lq is not None and lq.dtype == torch.uint8:
+        lq = lq.float() / 255
+    gt = item.get('gt', [])
+    images = {
+        'img': image_of(item['output'] if 'output' in item else restore(lq)[0]),
+        'img2': [image_of(one) for one in (gt if isinstance(gt, list) else [gt])],
+        'lq': None if lq is None else image_of(lq[0]),
+        'base': None if base is None else image_of(base(lq)[0]),
+    }
+    kinds = ('lq', 'gt', 'output')
+    files = {kind: item[f'{kind}_path'] for kind in kinds if f'{kind}_path' in item}
+    return Sample(item.get('key') or Path(item['lq_path']).stem, images, files)
+
+
+def check_size(sample: Sample, dataset: str) -> None:
+    """Make sure that an output is as large as its ground truths, if there are any.
 
     Raises:
         ValueError: If not.
     """
-    if gt is not None and gt.shape != output.shape:
-        raise ValueError(
-            f'{what} is {output.shape[:2]}, its ground truth {gt.shape[:2]}; check `scale` and the '
-            'pairing of the test set.'
-        )
+    shape = sample.images['img'].shape
+    for gt in sample.images['img2']:
+        if gt.shape != shape:
+            raise ValueError(
+                f'{dataset}: the output for {sample.name} is {shape[:2]}, its ground truth '
+                f'{gt.shape[:2]}; check `scale` and the pairing of the test set.'
+            )
 
 
-def measure(metric: Metric, key: str, images: Mapping[str, np.ndarray | None]) -> float:
+def measure(metric: Metric, key: str, images: Mapping[str, Any]) -> float:
     """Evaluate a metric; where it has no value (an image too small for it), NaN and a warning."""
     try:
         return metric(images)
@@ -140,11 +191,10 @@ def measure(metric: Metric, key: str, images: Mapping[str, np.ndarray | None]) -
         return float('nan')
 
 
-def progress(loader: Iterable[Any], label: str, process: Process) -> Iterable[Any]:
+def progress(items: Iterable[Any], count: int, label: str, process: Process) -> Iterable[Any]:
     """Show a bar on the terminal of the main process."""
-    return tqdm(
-        loader, desc=label, unit='image', leave=False, disable=None if process.is_main else True
-    )
+    hidden = None if process.is_main else True
+    return tqdm(items, desc=label, total=count, unit='image', leave=False, disable=hidden)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

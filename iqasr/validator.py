@@ -10,7 +10,7 @@ import numpy as np
 from iqasr.builders import build_dataset
 from iqasr.distributed import Process
 from iqasr.guard import Guard
-from iqasr.metrics import build_metric
+from iqasr.metrics import build_metrics
 from iqasr.models import RestorationModel
 from iqasr.options import Options
 from iqasr.run_log import Board
@@ -41,7 +41,7 @@ class Validator:
     ) -> None:
         self.options, self.process, self.root = options, process, root
         self.interrupted = interrupted
-        self.metrics = [build_metric(name, o) for name, o in options.val.metrics.items()]
+        self.metrics, _ = build_metrics(options.val, process.device)
         self.sets = {
             section.get('name', key): build_dataset(section, options, 'val')
             for key, section in options.datasets_of('val').items()

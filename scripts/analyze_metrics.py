@@ -18,7 +18,8 @@ from iqasr.analysis import analyse_from_options
 def main() -> None:
     """Parse the command line, score, and write the analysis; 1 if scorers were left out."""
     parser = argparse.ArgumentParser(description='Analyse how scorers agree with people.')
-    parser.add_argument('-i', '--input', required=True, help='CSV of pairs, or labelled candidates')
+    parser.add_argument('-i', '--input', required=True, help='CSV, study.json, or candidates')
+    parser.add_argument('--votes', nargs='+', default=[], help='files of the raters of a study')
     parser.add_argument('-o', '--output', default='results/analysis', help='folder of results')
     parser.add_argument('--scorers', required=True, nargs='+', help='names, or sections in YAML')
     parser.add_argument('--margin', type=float, default=0, help='least |p_b - 0.5| that counts')
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument('--cpu', action='store_true', help='leave the GPU alone')
     args = parser.parse_args()
     try:
-        choices = {'least_margin': args.margin, 'resamples': args.resamples}
+        choices = {'least_margin': args.margin, 'resamples': args.resamples, 'votes': args.votes}
         machine = {'batch': args.batch, 'cpu': args.cpu}
         report, left_out = analyse_from_options(
             args.input, args.scorers, args.output, **choices, **machine

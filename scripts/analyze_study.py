@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from iqasr.user_study import analyse_study
+from iqasr.user_study import LEAST_CAUGHT, analyse_study
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument(
         '--least_caught',
         type=float,
-        default=0.7,
+        default=LEAST_CAUGHT,
         help='raters who answer a smaller share of catch trials rightly are left out',
     )
     args = parser.parse_args()

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 import iqasr  # noqa: F401  (lets the tests import basicsr with any torchvision)
+from iqasr.data.hggt import ANNOTATORS, Label, write_votes
 
 torch.set_num_threads(1)
 
@@ -56,6 +57,34 @@ def candidates(photographs, tmp_path_factory) -> Path:
             suffix = '' if name == 'original' else f'_{name}'
             cv2.imwrite(str(folder / name / f'{number:02d}{suffix}.png'), version[..., ::-1])
     return folder
+
+
+LABELS = [
+    {'01': Label.POSITIVE, '02': Label.NEGATIVE, '03': Label.POSITIVE},
+    {'01': Label.SIMILAR, '02': Label.POSITIVE, '03': Label.NEGATIVE},
+    {'01': Label.NEGATIVE, '02': Label.SIMILAR, '03': Label.NEGATIVE},
+]
+
+
+@pytest.fixture
+def labelled_set(photographs, tmp_path) -> Path:
+    """A set in the shape of Test-100; the last of its three images has no positive."""
+    root = tmp_path / 'Test-100'
+    for number, votes in enumerate(LABELS):
+        name, image = f'0{number}_a-{number}', photographs[number]
+        versions = {'original': image} | {
+            kind: cv2.convertScaleAbs(image, alpha=0.8 + int(kind) / 10) for kind in votes
+        }
+        versions['lq'] = cv2.resize(image, (24, 24), interpolation=cv2.INTER_AREA)
+        for kind, version in versions.items():
+            folder = root / 'lq' if kind == 'lq' else root / 'images' / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            ending = f'_{kind}' if kind in votes else ''
+            cv2.imwrite(str(folder / f'{name}{ending}.png'), version)
+        for who in ANNOTATORS:
+            (root / 'labels' / who).mkdir(parents=True, exist_ok=True)
+            write_votes(str(root / 'labels' / who / f'{name}.json'), name, votes)
+    return root
 
 
 BASE = {

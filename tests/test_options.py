@@ -7,8 +7,9 @@ import torch
 from basicsr.data.paired_image_dataset import PairedImageDataset
 
 from iqasr.option_check import load_options
+from iqasr.option_file import apply_overrides, read_yaml
 from iqasr.option_types import find_scheduler
-from iqasr.options import OptionError, apply_overrides, read_yaml
+from iqasr.options import OptionError
 from iqasr.schema import Problems, check_section, keys_read_by
 
 

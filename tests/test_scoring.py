@@ -181,9 +181,11 @@ def test_quality_stays_with_its_candidate_when_another_is_added(source):
     assert table.row('b', (*NAMES, '00')).tolist() == pytest.approx(values)
 
 
-def test_images_of_several_sizes_are_scored_one_by_one(source):
+def test_images_of_one_size_are_scored_together_wherever_they_lie(source):
     assert cv2.imwrite(str(source / '01' / 'a_01.png'), np.full((8, 9, 3), 255, np.uint8))
-    table = QualityTable.read(str(score_candidates(str(source), Brightness())))
+    scorer = Brightness()
+    table = QualityTable.read(str(score_candidates(str(source), scorer)))
+    assert scorer.calls == [2, 1, 3, 3, 3, 3]
     assert table.row('a', NAMES).tolist() == pytest.approx([0.0, 1.0, 2 / 255])
 
 

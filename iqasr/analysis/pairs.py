@@ -21,6 +21,13 @@ from iqasr.data.candidates import CandidateSet, Group, open_candidates
 from iqasr.data.hggt import ANNOTATORS, Label
 from iqasr.data.image_files import DataError
 from iqasr.data.readers import FileReader, Reader
+from iqasr.user_study import (
+    LEAST_CAUGHT,
+    comparisons,
+    read_ballots,
+    read_manifest,
+    reliability,
+)
 
 COLUMNS = ('path_a', 'path_b', 'p_b', 'source_id')
 
@@ -49,24 +56,45 @@ class PairSet:
 
     def images(self) -> CandidateSet:
         """All images, those of one source in one group."""
-        by_source: dict[str, dict[str, None]] = defaultdict(dict)
-        for pair in self.pairs:
-            by_source[pair.source_id] |= {pair.path_a: None, pair.path_b: None}
-        groups = [
-            Group(source, tuple(paths), tuple(paths), (None,) * len(paths))
-            for source, paths in sorted(by_source.items())
-        ]
-        return CandidateSet('', groups, self.reader)
+        files = [(p.source_id, path) for p in self.pairs for path in (p.path_a, p.path_b)]
+        return image_set(files, self.reader)
 
 
-def read_pairs(source: str) -> PairSet:
-    """Read pairs from a CSV file, or from an LMDB or folder of labelled candidates.
+def image_set(files: Iterable[tuple[str, str]], reader: Reader) -> CandidateSet:
+    """Put images into groups by source.
+
+    Args:
+        files: Source and path of each; a path may come again.
+        reader: Reads them.
+    """
+    by_source: dict[str, dict[str, None]] = defaultdict(dict)
+    for source, path in files:
+        by_source[source][path] = None
+    groups = [
+        Group(source, tuple(paths), tuple(paths), (None,) * len(paths))
+        for source, paths in sorted(by_source.items())
+    ]
+    return CandidateSet('', groups, reader)
+
+
+def read_pairs(source: str, votes: Sequence[str] = ()) -> PairSet:
+    """Read pairs from a CSV file, a user study, or an LMDB or folder of labelled candidates.
+
+    Args:
+        source: The file or folder; of a study its ``study.json``.
+        votes: Of a study, the files of its raters.
 
     Raises:
-        DataError: As `pairs_from_csv` and `pairs_from_labels`; or if all pairs have one source.
+        DataError: As `pairs_from_csv`, `pairs_from_study` and `pairs_from_labels`; if there are
+            votes and no study; or if all pairs have one source.
     """
-    is_file = os.path.isfile(source)
-    found = pairs_from_csv(source) if is_file else pairs_from_labels(source)
+    if source.endswith('.json'):
+        found = pairs_from_study(source, votes)
+    elif votes:
+        raise DataError(f'{source}: votes belong to the study.json of their study; give that.')
+    else:
+        is_file = os.path.isfile(source)
+        found = pairs_from_csv(source) if is_file else pairs_from_labels(source)
     if len({pair.source_id for pair in found.pairs}) < 2:
         raise DataError(
             f'{source}: all pairs come from one source image, so that nothing can be said of '
@@ -128,22 +156,12 @@ def pairs_from_csv(path: str) -> PairSet:
     Raises:
         DataError: With every line that is wrong: a missing file, a share outside [0, 1], no source.
     """
-    with open(path, encoding='utf-8-sig', newline='') as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f'{path}: no column {", ".join(missing)}. The first line names the columns: '
-                f'{",".join(COLUMNS)}.'
-            )
-        lines = [(reader.line_num, row) for row in reader]
+    lines = lines_of(path, COLUMNS)
     problems = [
         f'{path}, line {number}: {problem}'
         for number, row in lines
         for problem in problems_of(row, Path(path).parent)
     ]
-    if not lines:
-        problems = [f'{path}: holds no pairs, only the line that names the columns.']
     if problems:
         raise DataError(problems)
     folder = os.path.dirname(path)
@@ -158,6 +176,29 @@ def pairs_from_csv(path: str) -> PairSet:
             for _, row in lines
         ]
     )
+
+
+def lines_of(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Read the lines of a CSV file, with their numbers.
+
+    Raises:
+        DataError: If it is no text, a column is missing, or there are no lines.
+    """
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            reader = csv.DictReader(file, restval='')
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            lines = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f'{path}: is no CSV file ({error}). Export it as CSV, UTF-8.') from error
+    if missing:
+        raise DataError(
+            f'{path}: no column {", ".join(missing)}. The first line names the columns: '
+            f'{",".join(columns)}.'
+        )
+    if not lines:
+        raise DataError(f'{path}: holds only the line that names the columns.')
+    return lines
 
 
 def problems_of(row: dict[str, str | None], folder: Path) -> list[str]:
@@ -179,6 +220,32 @@ def problems_of(row: dict[str, str | None], folder: Path) -> list[str]:
             f'p_b is {row["p_b"]}; give the share of people who prefer b, a number from 0 to 1.'
         )
     return problems
+
+
+def pairs_from_study(path: str, votes: Sequence[str]) -> PairSet:
+    """Turn the votes of a user study into pairs of the crops that people saw.
+
+    Args:
+        path: ``study.json``, as scripts/make_study.py wrote it.
+        votes: Files of votes. Raters who miss too many catch trials are left out, as in the
+            analysis of the study.
+
+    Raises:
+        DataError: If study or votes cannot be read, do not belong together, or no vote is left.
+    """
+    manifest = read_manifest(Path(path))
+    ballots = read_ballots([Path(file) for file in votes], manifest)
+    included = [b for b in ballots if reliability(b, manifest).passes(LEAST_CAUGHT)]
+    pairs = pairs_from_votes(
+        (vote.path_a, vote.path_b, vote.source_id, vote.choice)
+        for vote in comparisons(manifest, Path(path).parent, included)
+    )
+    if not pairs:
+        raise DataError(
+            f'{path}: no vote is left; {len(ballots) - len(included)} of {len(ballots)} raters '
+            'missed too many catch trials. Collect more votes.'
+        )
+    return PairSet(pairs)
 
 
 def pairs_from_votes(votes: Iterable[tuple[str, str, str, str]]) -> list[Pair]:

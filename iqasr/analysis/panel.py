@@ -16,10 +16,10 @@ from iqasr.data.image_files import DataError
 from iqasr.data.quality_rows import read_rows
 from iqasr.distributed import Process
 from iqasr.options import OptionError
-from iqasr.quality import MissingWeightsError, QualityScorer
+from iqasr.quality import MissingWeightsError, QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.schema import Problems
-from iqasr.scoring import merge_parts, score_share, scorer_section
+from iqasr.scoring import merge_parts, score_share
 from iqasr.section_check import SectionCheck
 
 logger = logging.getLogger('iqasr')
@@ -53,7 +53,7 @@ def scorer_sections(words: Sequence[str]) -> dict[str, dict[str, Any]]:
     for word in words:
         try:
             section = yaml.safe_load(word) if word.lstrip().startswith('{') else None
-            section = scorer_section(word, {}) if section is None else section
+            section = scorer_section(word) if section is None else section
         except (ValueError, yaml.YAMLError) as error:
             problems.add(word, ' '.join(str(error).split()))
             continue

@@ -5,6 +5,7 @@ from iqasr.data import (
     candidates,
     checks,
     crop,
+    evaluation_dataset,
     folder_index,
     hggt,
     image_files,

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from iqasr.data.hggt import ANNOTATORS, Label, write_votes
 from iqasr.data.image_files import DataError
 from iqasr.data.photographs import detailed_places, read_photographs
+from iqasr.enhancement.operators import equalised, sharpened
 
 TRAIN = ('astronaut', 'coffee', 'stereo_motorcycle', 'immunohistochemistry', 'retina')
 VALIDATION = ('chelsea', 'rocket')
@@ -35,12 +36,6 @@ _STRICTNESS = dict(zip(ANNOTATORS, (0.9, 1.0, 1.15), strict=True))
 """Each annotator's limits are these times the common ones, so that now and then one dissents."""
 
 
-def sharpened(image: np.ndarray, sigma_px: float, amount: float) -> np.ndarray:
-    """Add `amount` times what a Gaussian blur removes; ``(H, W, 3)`` uint8."""
-    blurred = cv2.GaussianBlur(image, (0, 0), sigma_px)
-    return cv2.addWeighted(image, 1 + amount, blurred, -amount, 0)
-
-
 def smooth(image: np.ndarray) -> np.ndarray:
     """Remove noise, then sharpen mildly; ``(H, W, 3)`` uint8 RGB, as are the others."""
     return sharpened(cv2.bilateralFilter(image, 5, 12, 2), 1.5, 0.4)
@@ -53,9 +48,7 @@ def crisp(image: np.ndarray) -> np.ndarray:
 
 def contrasted(image: np.ndarray) -> np.ndarray:
     """Raise local contrast, then sharpen."""
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lab[..., 0] = cv2.createCLAHE(clipLimit=1.5, tileGridSize=(4, 4)).apply(lab[..., 0])
-    return sharpened(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 1.0, 0.6)
+    return sharpened(equalised(image, 1.5, 4), 1.0, 0.6)
 
 
 def harsh(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ from pathlib import Path
 from iqasr.dialects import adopt
 from iqasr.models.networks import build_network
 from iqasr.option_check import load_options
-from iqasr.options import RECOGNISED, OptionError, read_yaml
+from iqasr.option_file import read_yaml
+from iqasr.options import RECOGNISED, OptionError
 
 
 def survey(folder: str | Path) -> list[tuple[str, str]]:

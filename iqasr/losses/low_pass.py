@@ -27,8 +27,9 @@ def low_pass(image: Tensor, sigma_px: float) -> Tensor:
     distance = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
     kernel = (-(distance**2) / (2 * sigma_px**2)).softmax(0).repeat(channels, 1, 1, 1)
     along, across = (reach, reach, 0, 0), (0, 0, reach, reach)
-    image = F.conv2d(F.pad(image, along, 'replicate'), kernel, groups=channels)
-    return F.conv2d(F.pad(image, across, 'replicate'), kernel.mT, groups=channels)
+    with torch.autocast(image.device.type, enabled=False):
+        image = F.conv2d(F.pad(image, along, 'replicate'), kernel, groups=channels)
+        return F.conv2d(F.pad(image, across, 'replicate'), kernel.mT, groups=channels)
 
 
 class LowPassGradient(torch.autograd.Function):

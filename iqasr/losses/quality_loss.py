@@ -122,7 +122,11 @@ class QualityLoss(Term):
 
     def quality(self, batch: Batch) -> Tensor:
         """Score the output, normalised, averaged over views; :math:`(N,)`."""
-        scorer = self.scorer.to(batch.output.device)
+        device = batch.output.device
+        with torch.autocast(device.type, enabled=False):  # scorers are not made for less precision
+            return self._quality(self.scorer.to(device), batch)
+
+    def _quality(self, scorer: QualityScorer, batch: Batch) -> Tensor:
         for module in scorer.modules():
             if isinstance(module, EnsembleScorer):
                 module.generator = batch.generator

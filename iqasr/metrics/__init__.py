@@ -5,4 +5,5 @@ from iqasr.metrics.fidelity import calculate_niqe, calculate_psnr, calculate_ssi
 from iqasr.metrics.high_frequency import calculate_high_frequency
 from iqasr.metrics.lr_psnr import calculate_lr_psnr
 from iqasr.metrics.metric import IMAGES, Metric, build_metric, direction_of, needs_base
+from iqasr.metrics.panel import build_metrics
 from iqasr.metrics.quality_metric import QualityMetric, WorstTile

@@ -18,7 +18,7 @@ from iqasr.metrics.metric import without_border
 from iqasr.quality.niqe import BLOCK_PX, niqe
 from iqasr.registry import METRIC_REGISTRY
 
-WINDOW_PX, SIGMA_PX, STRIP_PX = 11, 1.5, 64
+WINDOW_PX, SIGMA_PX, TILE_PX = 11, 1.5, (64, 512)
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
@@ -69,12 +69,16 @@ def calculate_ssim(
     margin = WINDOW_PX - 1
     if min(height, width) <= margin:
         raise ValueError(f'SSIM needs {WINDOW_PX} x {WINDOW_PX} px inside the border.')
-    # In strips, so that what is computed of one stays in the processor's cache.
-    strips = [slice(top, top + STRIP_PX + margin) for top in range(0, height - margin, STRIP_PX)]
+    # In tiles, so that what is computed of one stays in the processor's cache.
+    rows, columns = (
+        [slice(start, start + tile + margin) for start in range(0, side - margin, tile)]
+        for side, tile in zip((height, width), TILE_PX, strict=True)
+    )
     total = sum(
-        ssim_sum(img[rows, :, channel], img2[rows, :, channel])
+        ssim_sum(img[row, column, channel], img2[row, column, channel])
         for channel in range(channels)
-        for rows in strips
+        for row in rows
+        for column in columns
     )
     return total / ((height - margin) * (width - margin) * channels)
 
@@ -88,17 +92,21 @@ def ssim_sum(x: np.ndarray, y: np.ndarray) -> float:
     """
 
     def smooth(image: np.ndarray) -> np.ndarray:
-        # Single precision would do for photographs, not for flat areas.
         blurred = cv2.GaussianBlur(image, (WINDOW_PX, WINDOW_PX), SIGMA_PX)
         return without_border(blurred, WINDOW_PX // 2)
 
-    s, d = np.add(x, y, dtype=np.float64), np.subtract(x, y, dtype=np.float64)
-    mean_s, mean_d = np.square(smooth(s)), np.square(smooth(d))
-    variance_s = smooth(np.square(s, out=s)) - mean_s
-    variance_d = smooth(np.square(d, out=d)) - mean_d
+    # Single precision would do for all of a photograph, but an error of the variance of d tells in
+    # flat areas. That of s counts by how much d varies; it is small after centring.
+    s, d = np.add(x, y, dtype=np.float32), np.subtract(x, y, dtype=np.float64)
+    centre = s.mean().round()
+    s -= centre
+    mean_s, mean_d = smooth(s), np.square(smooth(d))
+    variance_s = smooth(np.square(s, out=s)) - np.square(mean_s)
+    variance_d = (smooth(np.square(d, out=d)) - mean_d).astype(np.float32)
+    mean_s, mean_d = np.square(mean_s + centre), mean_d.astype(np.float32)
     ssim = (mean_s - mean_d + 2 * C1) * (variance_s - variance_d + 2 * C2)
     ssim /= (mean_s + mean_d + 2 * C1) * (variance_s + variance_d + 2 * C2)
-    return float(ssim.sum())
+    return float(ssim.sum(dtype=np.float64))
 
 
 @METRIC_REGISTRY.register(suffix='iqasr')

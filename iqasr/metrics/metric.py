@@ -48,16 +48,21 @@ class Metric:
         """An arrow in the direction of better values."""
         return {'higher': '↑', 'lower': '↓', None: ''}[self.better]
 
-    def __call__(self, images: Mapping[str, np.ndarray | None]) -> float:
+    def __call__(self, images: Mapping[str, Any]) -> float:
         """Evaluate.
 
         Args:
-            images: By the names in `IMAGES`, ``(H, W, 3)`` uint8 BGR in [0, 255].
+            images: By the names in `IMAGES`, ``(H, W, 3)`` uint8 BGR in [0, 255]; instead of
+                ``img2`` there may be a list of ground truths, over which the number is averaged.
 
         Returns:
             The number; NaN if the metric needs an image that is not there.
         """
         given = {name: images.get(name) for name in self.needs}
+        references = given.get('img2')
+        if isinstance(references, list):
+            values = [self.function(**given | {'img2': one}) for one in references]
+            return float(np.mean(values)) if values else float('nan')
         if any(image is None for image in given.values()):
             return float('nan')
         return float(self.function(**given))

@@ -34,5 +34,5 @@ def load_adapters(
 
 
 def on_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors to the CPU."""
-    return {key: value.detach().cpu() for key, value in tensors.items()}
+    """Copy tensors to the CPU, in the plain memory format."""
+    return {key: value.detach().cpu().contiguous() for key, value in tensors.items()}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from iqasr.archs.sizes import SizeRequirements, sizes_of
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.checkpoint import CheckpointError, load_file, load_network, parameters_in
+from iqasr.models.tiling import restore_tiled
 from iqasr.options import RECOGNISED, Options
 from iqasr.registry import ARCH_REGISTRY, build
 
@@ -138,7 +139,7 @@ def check_discriminator(network: nn.Module, options: Options) -> None:
 
 @torch.no_grad()
 def restore(network: nn.Module, lq: Tensor, options: Options) -> Tensor:
-    """Restore images of any size with a generator, in evaluation mode.
+    """Restore images of any size with a generator, in evaluation mode; in tiles, if so asked.
 
     Args:
         network: The generator; its mode stays as it is.
@@ -150,9 +151,24 @@ def restore(network: nn.Module, lq: Tensor, options: Options) -> Tensor:
     """
     training = network.training
     network.eval()
+    scale, val = options.scale, options.val
+    if val.tile_px is None:
+        output = restore_whole(network, lq, scale)
+    else:
+        output = restore_tiled(
+            lambda tile: restore_whole(network, tile, scale),
+            lq,
+            scale=scale,
+            tile_px=val.tile_px,
+            overlap_px=val.tile_overlap_px,
+        )
+    network.train(training)
+    return output
+
+
+def restore_whole(network: nn.Module, lq: Tensor, scale: int) -> Tensor:
+    """Restore images, padded to a size that the network takes."""
     height, width = lq.shape[-2:]
     rows, columns = sizes_of(network).padding(height, width)
     mode = 'reflect' if columns < width and rows < height else 'replicate'
-    output = network(F.pad(lq, (0, columns, 0, rows), mode))
-    network.train(training)
-    return output[..., : height * options.scale, : width * options.scale]
+    return network(F.pad(lq, (0, columns, 0, rows), mode))[..., : height * scale, : width * scale]

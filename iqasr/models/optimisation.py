@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from iqasr.option_types import find_optimizer, find_scheduler
@@ -23,13 +24,19 @@ class Optimisation:
     ) -> None:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.train = train
+        device = self.parameters[0].device.type
         self.optimizer = find_optimizer(optimizer['type'])(
-            self.parameters, **without_type(optimizer)
+            self.parameters, **fused(optimizer, device)
         )
+        self.scaler = torch.amp.GradScaler(device, enabled=train.amp == 'fp16')
         self.scheduler = None
         if train.scheduler is not None:
             cls = find_scheduler(train.scheduler['type'])
             self.scheduler = cls(self.optimizer, **without_type(train.scheduler))
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss, scaled up where half precision would lose them."""
+        self.scaler.scale(loss).backward()
 
     def step(self, iteration: int) -> Tensor | None:
         """Take a step along the gradients gathered, and forget them.
@@ -42,13 +49,15 @@ class Optimisation:
         """
         norm = None
         if self.train.clip_grad_norm is not None:
+            self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self.parameters, self.train.clip_grad_norm)
         groups = self.optimizer.param_groups
         rates = [group['lr'] for group in groups]
         if iteration < self.train.warmup_iter:
             for group, rate in zip(groups, rates, strict=True):
                 group['lr'] = rate * iteration / self.train.warmup_iter
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         # The scheduler continues from its own rate, as if there were no warm-up.
         for group, rate in zip(groups, rates, strict=True):
@@ -67,7 +76,11 @@ class Optimisation:
     def state_dict(self) -> dict[str, Any]:
         """What an exact continuation needs."""
         schedule = self.scheduler.state_dict() if self.scheduler is not None else None
-        return {'optimizer': self.optimizer.state_dict(), 'scheduler': schedule}
+        return {
+            'optimizer': self.optimizer.state_dict(),
+            'scheduler': schedule,
+            'scaler': self.scaler.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`.
@@ -84,6 +97,23 @@ class Optimisation:
         self.optimizer.zero_grad(set_to_none=True)
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state['scheduler'])
+        if self.scaler.is_enabled() and state.get('scaler'):
+            self.scaler.load_state_dict(state['scaler'])
+
+
+FUSED = ('Adam', 'AdamW', 'SGD')
+"""Optimisers of torch that take a step in one operation, on these devices."""
+
+FUSED_DEVICES = ('cpu', 'cuda')
+
+
+def fused(optimizer: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """The constructor arguments in a section, to take steps in one operation where that is left."""
+    arguments = without_type(optimizer)
+    other = any(arguments.get(key) is not None for key in ('foreach', 'fused', 'differentiable'))
+    if optimizer['type'] in FUSED and device in FUSED_DEVICES and not other:
+        arguments['fused'] = True
+    return arguments
 
 
 def without_type(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,24 +3,24 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from iqasr.archs.lora import add_lora, merged_state
 from iqasr.archs.lora_files import save_lora
-from iqasr.distributed import Process
+from iqasr.distributed import Process, synchronise
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
 from iqasr.metrics import needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
+from iqasr.models.averaging import move_average
 from iqasr.models.base_network import BaseNetwork
 from iqasr.models.feeder import Fed, Feeder
 from iqasr.models.networks import build_network, restore
 from iqasr.models.optimisation import Optimisation
+from iqasr.models.speed import autocast_of, bring_into, choose_forms
 from iqasr.options import Options
 from iqasr.randomness import generator_at, seed_of
 from iqasr.registry import LOSS_REGISTRY, MODEL_REGISTRY, build
@@ -38,6 +38,10 @@ class RestorationModel:
         process: This process and its device.
         seed: Seed of the run.
         choice: Chooses the ground truth of multi-GT samples; None for paired data.
+        forms: Of the networks, in a run to continue; see `iqasr.models.speed`.
+
+    Raises:
+        OptionError: If ``train.amp`` is not possible on this device.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class RestorationModel:
         process: Process,
         seed: int,
         choice: GTChoice | None = None,
+        forms: Mapping[str, str] | None = None,
     ) -> None:
         self.options = options
         self.process = process
@@ -58,25 +63,39 @@ class RestorationModel:
         self.net_d: nn.Module | None = None
         self.base: BaseNetwork | None = None
         if options.train is not None:
-            self.set_up_training(choice)
+            self.set_up_training(choice, forms)
 
-    def set_up_training(self, choice: GTChoice | None) -> None:
+    def set_up_training(self, choice: GTChoice | None, forms: Mapping[str, str] | None) -> None:
         """Build what only training needs."""
         options, train = self.options, self.options.train
         if options.lora is not None:
             trained = add_lora(self.net_g, options.lora, generator_at(self.seed, 'lora'))
             count = sum(parameter.numel() for parameter in trained)
             logger.info('lora: %s parameters are trained.', f'{count:,}')
-        if train.ema_decay > 0:
-            self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
         terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
         for term in terms.values():
-            term.check_size(options.datasets['train'].get('gt_size') or 0)
+            term.to(self.device).check_size(options.datasets['train'].get('gt_size') or 0)
         if 'gan' in train.terms:
-            self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
             self.net_d = build_network(options, 'd').to(self.device)
-            terms['gan'] = AdversarialTerm(self.net_d, self.gan_loss)
-        self.objective = Objective(terms, options.sharpen).to(self.device)
+        self.autocast = autocast_of(train.amp, self.device)
+        modules = self.networks() | terms
+        self.forms = choose_forms(options, self.process, modules, self.autocast, forms)
+        called = bring_into(self.forms, modules)
+        self.train_g, self.train_d = (
+            self.process.wrap(called.get(name), find_unused=options.find_unused_parameters)
+            for name in ('net_g', 'net_d')
+        )
+        if train.ema_decay > 0:
+            self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
+        if self.net_d is not None:
+            self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
+            # Each side's gradients need a scale of their own in fp16.
+            pupil = self.train_d if train.amp != 'fp16' else None
+            self.adversary = AdversarialTerm(
+                self.net_d, self.gan_loss, pupil, parts=train.accumulate
+            )
+            terms = {'gan': self.adversary} | terms
+        self.objective = Objective(terms, options.sharpen)
         compared = any(needs_base(section) for section in options.val.metrics.values())
         # Adapters cost no copy, so that a base is always there with them.
         if self.objective.needs('base') or options.lora is not None or compared:
@@ -85,19 +104,7 @@ class RestorationModel:
         self.optimisation = {'g': Optimisation(self.net_g, train.optim_g, train)}
         if self.net_d is not None:
             self.optimisation['d'] = Optimisation(self.net_d, train.optim_d, train)
-        self.train_g = self.wrap(self.net_g)
-        self.train_d = self.wrap(self.net_d) if self.net_d is not None else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.device)
-
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """Average the gradients over the processes, if there are several."""
-        if self.process.world_size == 1:
-            return network
-        return DistributedDataParallel(
-            network,
-            device_ids=[self.device.index] if self.device.type == 'cuda' else None,
-            find_unused_parameters=self.options.find_unused_parameters,
-        )
 
     # One iteration
 
@@ -125,7 +132,9 @@ class RestorationModel:
         update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
         outputs = self.step_generator(pairs, log, update_g, iteration, position)
         if self.net_d is not None:
-            self.step_discriminator(pairs, outputs, log, iteration)
+            if not (update_g and self.adversary.teaches):
+                self.teach_discriminator(pairs, outputs, log)
+            self.step('d', log, iteration)
         for optimisation in self.optimisation.values():
             optimisation.end_iteration()
         return log
@@ -133,18 +142,24 @@ class RestorationModel:
     def step_generator(
         self, pairs: list[Fed], log: dict, update: bool, iteration: int, position: int
     ) -> list[Tensor]:
-        """Update the generator, unless the discriminator is ahead of it; return its outputs."""
-        outputs = []
+        """Update the generator, unless the discriminator is ahead of it; return its outputs.
+
+        If the adversarial term teaches, the discriminator gets its gradients here.
+        """
+        outputs, parts = [], len(pairs)
         for number, fed in enumerate(pairs):
-            with self.synchronise(self.train_g, last=number == len(pairs) - 1):
-                with torch.set_grad_enabled(update):
-                    output = self.train_g(fed.lq)
+            last = number == parts - 1
+            with synchronise(self.train_g, last=last), synchronise(self.train_d, last=last):
+                with torch.set_grad_enabled(update), self.autocast():
+                    output = self.train_g(fed.lq).float()
                 if update:
-                    loss, terms = self.objective(
-                        self.batch_of(fed, output, iteration, position + number)
-                    )
-                    (loss / len(pairs)).backward()
-                    self.note(log, terms, loss, len(pairs))
+                    batch = self.batch_of(fed, output, iteration, position + number)
+                    with self.autocast():
+                        loss, terms = self.objective(batch)
+                    self.optimisation['g'].backward(loss / parts)
+                    self.note(log, terms, loss, parts)
+                    if self.net_d is not None and self.adversary.teaches:
+                        self.note(log, *self.adversary.learnt, parts)
             outputs.append(output.detach())
         if update:
             self.step('g', log, iteration)
@@ -155,31 +170,27 @@ class RestorationModel:
     def batch_of(self, fed: Fed, output: Tensor, iteration: int, place: int) -> Batch:
         """Gather what the terms look at."""
         needs = self.objective.needs
+        with self.autocast():
+            base = self.base_output(fed.lq).float() if needs('base') else None
+            average = self.net_g_ema(fed.lq).float() if needs('average') else None
         return Batch(
             **vars(fed),
             output=output,
             generator=generator_at(self.seed, 'objective', place, self.process.rank),
             iteration=iteration,
-            base=self.base_output(fed.lq) if needs('base') else None,
-            average=self.net_g_ema(fed.lq) if needs('average') else None,
+            base=base,
+            average=average,
         )
 
-    def step_discriminator(
-        self, pairs: list[Fed], outputs: list[Tensor], log: dict, iteration: int
-    ) -> None:
-        """Update the discriminator on what the generator just made."""
+    def teach_discriminator(self, pairs: list[Fed], outputs: list[Tensor], log: dict) -> None:
+        """Give the discriminator its gradients on what the generator just made."""
         for number, (fed, output) in enumerate(zip(pairs, outputs, strict=True)):
-            with self.synchronise(self.train_d, last=number == len(pairs) - 1):
-                real = fed.sharpened if 'gan' in self.options.sharpen else fed.gt
-                loss, values = discriminator_loss(self.train_d, self.gan_loss, real, output)
-                (loss / len(pairs)).backward()
+            real = fed.sharpened if 'gan' in self.options.sharpen else fed.gt
+            with synchronise(self.train_d, last=number == len(pairs) - 1):
+                with self.autocast():
+                    loss, values = discriminator_loss(self.train_d, self.gan_loss, real, output)
+                self.optimisation['d'].backward(loss / len(pairs))
             self.note(log, values, loss, len(pairs))
-        self.step('d', log, iteration)
-
-    def synchronise(self, network: nn.Module, *, last: bool) -> Any:
-        """Exchange gradients between processes only at the last of the accumulated batches."""
-        wrapped = isinstance(network, DistributedDataParallel)
-        return network.no_sync() if wrapped and not last else nullcontext()
 
     def note(self, log: dict, values: Mapping[str, Tensor], loss: Tensor, parts: int) -> None:
         """Add the mean of the accumulated batches to the log, and watch the loss, on the device."""
@@ -192,18 +203,10 @@ class RestorationModel:
         if norm is not None:
             log[f'grad_norm_{which}'] = norm
 
-    @torch.no_grad()
     def update_ema(self) -> None:
         """Move the averaged generator towards the current one."""
-        if self.net_g_ema is None:
-            return
-        torch._foreach_lerp_(
-            list(self.net_g_ema.parameters()),
-            list(self.net_g.parameters()),
-            1 - self.options.train.ema_decay,
-        )
-        for averaged, current in zip(self.net_g_ema.buffers(), self.net_g.buffers(), strict=True):
-            averaged.copy_(current)
+        if self.net_g_ema is not None:
+            move_average(self.net_g_ema, self.net_g, self.options.train.ema_decay)
 
     def learning_rate(self) -> float:
         """The generator's learning rate, without warm-up."""
@@ -262,6 +265,7 @@ class RestorationModel:
             'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
             'feeder': self.feed.state_dict(),
             'calibration': self.objective.calibration_state(),
+            'forms': self.forms,
         }
 
     def save_adapters(self, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from iqasr.quality.base import MissingWeightsError, QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer
+from iqasr.quality.names import scorer_section
 from iqasr.quality.niqe_scorer import NIQEScorer
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.quality.pyiqa_scorer import PyIQAScorer

@@ -11,7 +11,8 @@ from importlib import resources
 
 import cv2
 import numpy as np
-from basicsr.utils.matlab_functions import imresize
+import torch
+from basicsr.utils.matlab_functions import calculate_weights_indices
 from scipy.special import gamma
 
 BLOCK_PX = 96
@@ -33,8 +34,7 @@ def niqe(luma: np.ndarray) -> float:
         return float('nan')
     luma = luma[: rows * BLOCK_PX, : columns * BLOCK_PX]
     with np.errstate(all='ignore'):
-        # Not our own reduction: the last bit of a pixel can move a tabulated shape by a step.
-        halved = imresize(luma / 255, 0.5) * 255
+        halved = halve(luma / 255) * 255
         scales = [features(luma, BLOCK_PX), features(halved, BLOCK_PX // 2)]
         found = np.concatenate(scales, axis=1)
         whole = found[~np.isnan(found).any(axis=1)]
@@ -62,6 +62,44 @@ def ratio_table() -> tuple[np.ndarray, np.ndarray]:
     shape = np.arange(0.2, 10.001, 0.001)
     inverse = np.reciprocal(shape)
     return shape, np.square(gamma(inverse * 2)) / (gamma(inverse) * gamma(inverse * 3))
+
+
+def halve(image: np.ndarray) -> np.ndarray:
+    """Reduce an image to half its size, bicubically.
+
+    Equal to ``basicsr.utils.matlab_functions.imresize`` to the last bit, which can move a tabulated
+    shape by a step; hence the same products of matrix and vector, one for each row and column.
+
+    Args:
+        image: ``(H, W)`` float32, of even sides.
+
+    Returns:
+        ``(H / 2, W / 2)`` float32.
+    """
+    for axis in (0, 1):
+        weights, starts, before, after = reduction(image.shape[axis])
+        margins = [(before, after) if each == axis else (0, 0) for each in (0, 1)]
+        padded = torch.from_numpy(np.pad(image, margins, 'symmetric'))
+        halved = torch.empty(len(starts), image.shape[1 - axis])
+        for line, start, taps in zip(halved, starts, weights, strict=True):
+            seen = padded.narrow(axis, start, len(taps))
+            torch.mv(seen if axis else seen.T, taps, out=line)
+        image = (halved.T.contiguous() if axis else halved).numpy()
+    return image
+
+
+@functools.cache
+def reduction(length: int) -> tuple[torch.Tensor, list[int], int, int]:
+    """Ask BasicSR how to halve a line of pixels.
+
+    Returns:
+        Weights, ``(length / 2, 8)``, where each row of them starts, and how many pixels are
+        mirrored at either end.
+    """
+    weights, indices, before, after = calculate_weights_indices(
+        length, length // 2, 0.5, 'cubic', 4, True
+    )
+    return weights, indices[:, 0].int().tolist(), before, after
 
 
 def features(luma: np.ndarray, side: int) -> np.ndarray:

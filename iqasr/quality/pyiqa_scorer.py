@@ -10,6 +10,7 @@ import fnmatch
 import io
 import logging
 import math
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.quality.base import QualityScorer
+from iqasr.quality.musiq import FastMUSIQ
 from iqasr.quality.pyiqa_weights import missing_weights
 from iqasr.registry import SCORER_REGISTRY, nearest
 
@@ -28,8 +30,14 @@ NO_GRADIENT = (
 )  # fmt: skip
 """Metrics that round, work on PIL images or switch gradients off."""
 
+FASTER = {'MUSIQ': FastMUSIQ}
+"""What computes the scores of a network of pyiqa, by its class, in its place."""
+
 MIN_SIZE = {'niqe*': 192, 'ilniqe': 192, 'unique': 128, 'dbcnn': 64, 'liqe*': 224, 'maclip': 224}
 """Least height and width in pixels, where more than 32."""
+
+ONE_AT_A_TIME = threading.Lock()
+"""Networks of pyiqa keep hooks and caches, so that only one thread may be in one."""
 
 
 @SCORER_REGISTRY.register()
@@ -71,7 +79,10 @@ class PyIQAScorer(QualityScorer):
             arguments['pretrained_model_path'] = weights
         created = create_metric(pyiqa, metric, arguments)
         # Past nn.Module, which would make it part of the module tree.
-        object.__setattr__(self, '_network', created.net.requires_grad_(False))
+        network = created.net.requires_grad_(False)
+        faster = FASTER.get(type(network).__name__)
+        object.__setattr__(self, '_network', network)
+        object.__setattr__(self, '_compute', faster(network) if faster else network)
         self._device = torch.device('cpu')
         self.name = metric
         self.version = version_of(pyiqa.__version__, weights, options or {})
@@ -88,7 +99,8 @@ class PyIQAScorer(QualityScorer):
         if image.device != self._device:
             self._network.to(image.device)
             self._device = image.device
-        score = self._network(*(x for x in (image, reference) if x is not None))
+        with ONE_AT_A_TIME:
+            score = self._compute(*(x for x in (image, reference) if x is not None))
         return score[0] if isinstance(score, tuple) else score
 
 

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 
 from iqasr.data.photographs import read_photographs, reduced
-from iqasr.models.networks import build_network
-from iqasr.option_check import load_options
-from iqasr.paths import resolve
+from iqasr.models.network_files import open_network
 from iqasr.ranking.ladders import KINDS, Damage, Restored
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker
 from iqasr.registry import SCORER_REGISTRY, build
@@ -60,10 +58,7 @@ def photographs_of(folder: str, reduce: float) -> list[np.ndarray]:
 
 
 def kinds_with(network: str | None) -> dict[str, Damage]:
-    """All kinds of damage; with the option file of a network, its restorations too."""
+    """All kinds of damage; with the file of a network (`open_network`), its restorations too."""
     if network is None:
         return dict(KINDS)
-    options = load_options(resolve(network), phase='test')
-    if options.path.pretrain_network_g is not None:
-        options.path.pretrain_network_g = str(resolve(options.path.pretrain_network_g))
-    return KINDS | {'network': Restored(build_network(options, 'g'), options.scale)}
+    return KINDS | {'network': Restored(*open_network(network))}

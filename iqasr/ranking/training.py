@@ -52,7 +52,7 @@ REPORT_EVERY, SAVE_EVERY = 100, 500
 class RankerOptions:
     """How a ranker is trained."""
 
-    iterations: int = 3000
+    iterations: int = 4000
     photographs_per_batch: int = 12
     rungs: int = 4
     """Versions of each, beside the photograph itself."""
@@ -60,15 +60,15 @@ class RankerOptions:
     lr: float = 2e-3
     regression: float = 0.5
     """Weight of the common scale, beside the order."""
-    robustness: float = 1.0
-    """Weight of the rise under attack."""
+    robustness: float = 5.0
+    """Weight of the rise under attack, at the end."""
     epsilon: float = 2 / 255
     """Largest change of a pixel by the attack."""
-    attack_steps: int = 4
+    attack_steps: int = 5
     """With one step the network learns to hide its gradient, and is as weak as before."""
-    warmup: int = 3000
-    """Iterations in which the weight of robustness rises to its full value. Order is learnt first:
-    under strong attacks from the start, it is not learnt at all."""
+    order_iterations: int = 1500
+    """Iterations before the first attack; the weight of robustness rises from there to the end.
+    Under strong attacks from the start, order is not learnt at all."""
     distillation: float = 1.0
     """Weight of the teacher's order, if there is a teacher."""
     seed: int = 0
@@ -131,13 +131,13 @@ class RankerTraining:
         for kind, share in zip(kinds, right.tolist(), strict=True):
             self.wrong[kind] += MOMENTUM * (1 - share - self.wrong[kind])
         target = RANGE * (0.5 - severity)
-        robustness = self.options.robustness * min(1, iteration / self.options.warmup)
         regression = F.smooth_l1_loss(logits.view(severity.shape)[scaled], target[scaled])
         parts = {
             'order': order,
             'regression': self.options.regression * regression if scaled.any() else 0 * order,
-            'robustness': robustness * self.rise(flat, logits, generator),
         }
+        if (weight := self.robustness_at(iteration)) > 0:
+            parts['robustness'] = weight * self.rise(flat, logits, generator)
         if self.teacher is not None:
             with torch.no_grad():
                 taught = self.teacher(flat)
@@ -148,6 +148,11 @@ class RankerTraining:
         self.optimizer.step()
         self.schedule.step()
         return {name: part.item() for name, part in parts.items()} | {'right': right.mean().item()}
+
+    def robustness_at(self, iteration: int) -> float:
+        """Weigh the rise under attack: nothing while order is learnt, then ever more."""
+        first, last = self.options.order_iterations, self.options.iterations
+        return self.options.robustness * max(0, iteration - first) / max(1, last - first)
 
     def ladders(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
         """Draw a batch of ladders.

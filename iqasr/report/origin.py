@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iqasr.options import read_yaml
+from iqasr.option_file import read_yaml
 from iqasr.paths import resolve
 from iqasr.report.results import Results
 

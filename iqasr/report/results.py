@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from iqasr.data.image_files import DataError
-from iqasr.paths import resolve
+from iqasr.paths import natural_order, resolve
 
 RELATIVE_TOLERANCE = 1e-6
 """Between a mean in the summary and that of the CSV file, which are the same numbers."""
@@ -107,12 +107,22 @@ def read_results(folder: str | Path) -> Results:
 def read_all(folders: Sequence[str | Path]) -> list[Results]:
     """Read several result folders; those of the same name are told apart by their folders.
 
+    Args:
+        folders: One that only holds result folders, as several checkpoints leave it, stands for
+            these.
+
     Raises:
         DataError: If one cannot be read.
     """
-    results = [read_results(folder) for folder in folders]
+    results = [read_results(own) for folder in folders for own in result_folders(Path(folder))]
     count = collections.Counter(r.name for r in results)
     return [replace(r, name=f'{r.name} ({r.folder})') if count[r.name] > 1 else r for r in results]
+
+
+def result_folders(folder: Path) -> list[Path]:
+    """List the result folders in a folder, numbers in their order; else itself."""
+    inside = [] if (folder / 'summary.json').is_file() else folder.glob('*/summary.json')
+    return sorted((path.parent for path in inside), key=natural_order) or [folder]
 
 
 def common_sets(results: Sequence[Results]) -> list[str]:

@@ -31,7 +31,7 @@ class GTSampler(ABC):
     needs_quality: bool = True
     """Whether the choice depends on quality."""
 
-    of_candidates: ClassVar[dict[str, tuple[bool, bool | None]]] = {
+    of_candidates: ClassVar[dict[str, tuple[bool | None, bool | None]]] = {
         'all': (True, True),
         'enhanced': (False, True),
         'positives': (False, None),

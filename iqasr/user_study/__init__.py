@@ -4,4 +4,11 @@ from iqasr.user_study.analysis import Analysis, analyse
 from iqasr.user_study.making import Design, make_study
 from iqasr.user_study.manifest import Manifest, read_manifest
 from iqasr.user_study.summary import analyse_study
-from iqasr.user_study.votes import Ballot, Comparison, comparisons, read_ballots
+from iqasr.user_study.votes import (
+    LEAST_CAUGHT,
+    Ballot,
+    Comparison,
+    comparisons,
+    read_ballots,
+    reliability,
+)

@@ -11,7 +11,7 @@ from iqasr.data.image_files import DataError
 from iqasr.user_study.agreement import alpha
 from iqasr.user_study.manifest import Manifest
 from iqasr.user_study.strengths import Votes, strengths_with_errors
-from iqasr.user_study.votes import Ballot, Reliability, counted, reliability
+from iqasr.user_study.votes import LEAST_CAUGHT, Ballot, Reliability, counted, reliability
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ class Analysis:
     """How often the left (or upper) image was chosen; sides were drawn at random."""
 
 
-def analyse(manifest: Manifest, ballots: Sequence[Ballot], least_caught: float = 0.7) -> Analysis:
+def analyse(
+    manifest: Manifest, ballots: Sequence[Ballot], least_caught: float = LEAST_CAUGHT
+) -> Analysis:
     """Analyse the votes of a study.
 
     Args:

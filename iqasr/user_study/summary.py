@@ -7,11 +7,11 @@ from pathlib import Path
 from iqasr.checkpoint import write_json, write_text_atomically
 from iqasr.user_study.analysis import Analysis, Rate, Rater, Strength, analyse
 from iqasr.user_study.manifest import read_manifest
-from iqasr.user_study.votes import read_ballots
+from iqasr.user_study.votes import LEAST_CAUGHT, read_ballots
 
 
 def analyse_study(
-    manifest_path: str, vote_paths: Sequence[str], target: str, least_caught: float = 0.7
+    manifest_path: str, vote_paths: Sequence[str], target: str, least_caught: float = LEAST_CAUGHT
 ) -> str:
     """Analyse a study and write ``summary.md``, ``summary.json`` and ``strengths.png``.
 

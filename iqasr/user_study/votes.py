@@ -13,6 +13,9 @@ from iqasr.user_study.manifest import Choice, Item, Manifest, Record, read_recor
 
 logger = logging.getLogger('iqasr')
 
+LEAST_CAUGHT = 0.7
+"""Share of catch trials that a rater must answer rightly to count."""
+
 
 class Vote(Record):
     """One answer."""
@@ -87,7 +90,7 @@ def read_ballots(paths: Sequence[Path], manifest: Manifest) -> list[Ballot]:
                 *(other[0], path, ballot.rater, longest[0]),
             )
     if not paths:
-        problems.append('There are no files of votes.')
+        problems.append('There are no files of votes. Name those of your raters.')
     if problems:
         raise DataError(problems)
     return [ballot for _, ballot in kept.values()]

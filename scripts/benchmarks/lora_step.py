@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ratios import write_json
 from training_step import NETWORKS, compare
 
 HEADER = """\
@@ -26,12 +27,19 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=24, help='side of the low-quality crop')
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=5, help='steps of each, alternating')
+    parser.add_argument('--json', help='file for the figures')
     args = parser.parse_args()
+    found = []
     sys.stdout.write(HEADER)
     for name in args.networks:
         shape = (args.batch, 3, args.size, args.size)
         for row in compare(name, args.rank, shape, args.rounds):
             sys.stdout.write('| ' + ' | '.join(row) + ' |\n')
+            network, trained, _, optimiser, step, ratio, peak = row
+            measured = f'{ratio} x ({step} ms); optimiser {optimiser} MB, peak {peak} MB'
+            what = f'training step, {network}: {trained} / all'
+            found.append({'what': what, 'measured': measured, 'target': '<= 1.05 x'})
+    write_json(found, args.json, **vars(args))
 
 
 if __name__ == '__main__':

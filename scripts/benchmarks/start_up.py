@@ -5,7 +5,6 @@ Usage:
 """
 
 import argparse
-import json
 import os
 import re
 import resource
@@ -21,6 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from photo_sets import write_candidates
+from ratios import report_measured
 
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.raw_store import create_raw_store
@@ -39,8 +39,6 @@ import basicsr
     'iqasr': 'import iqasr',
 }
 """basicsr needs a stand-in to be imported with a new torchvision; iqasr brings its own."""
-
-HEADER = '| what | measured | target |\n|---|---:|---:|\n'
 
 
 def starts(folder: Path, groups: int) -> list[tuple[str, str, str]]:
@@ -112,12 +110,8 @@ def main() -> None:
         rows = starts(Path(temporary), args.groups)
         rows += memory(Path(temporary), args.samples)
     rows += imports(args.rounds)
-    sys.stdout.write(HEADER)
-    for row in rows:
-        sys.stdout.write('| ' + ' | '.join(row) + ' |\n')
-    if args.json is not None:
-        content = {'load_average': os.getloadavg(), 'settings': vars(args), 'rows': rows}
-        Path(args.json).write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    named = [dict(zip(('what', 'measured', 'target'), row, strict=True)) for row in rows]
+    report_measured(named, args.json, **vars(args))
 
 
 if __name__ == '__main__':

@@ -103,6 +103,9 @@ def test_command_tells_by_its_exit_code_what_went_wrong(command, photographs, tm
     assert code == 2
     assert 'pairs.csv, line 2: x.png: there is no such file' in said.err
     assert 'pairs.csv, line 2: p_b is 2' in said.err
+    (tmp_path / 'image.csv').write_bytes((tmp_path / '0_a.png').read_bytes())
+    with pytest.raises(DataError, match='is no CSV file'):
+        analyse_from_options(str(tmp_path / 'image.csv'), ['ranker'], str(tmp_path / 'o'))
     code, said = command(good, 'rankr')
     assert (code, "Did you mean 'ranker'?" in said.err) == (2, True)
 

@@ -121,7 +121,7 @@ def test_every_problem_of_a_csv_is_named_with_its_line(images):
     [
         ('path_a,p_b\n', 'no column path_b, source_id. The first line'),
         ('', 'no column path_a, path_b, p_b, source_id'),
-        ('path_a,path_b,p_b,source_id\n', 'holds no pairs'),
+        ('path_a,path_b,p_b,source_id\n', 'holds only the line'),
         ('path_a,path_b,p_b,source_id\na.png,b.png,1,s\n', 'all pairs come from one source'),
     ],
 )

@@ -1,5 +1,6 @@
 """PSNR, SSIM and NIQE against BasicSR's functions."""
 
+import itertools
 import math
 
 import basicsr.metrics
@@ -57,6 +58,22 @@ def test_niqe_equals_basicsr(border):
 
 def test_luma_equals_basicsr_to_the_bit():
     assert np.array_equal(luma_of(PHOTOGRAPH), to_y_channel(PHOTOGRAPH)[..., 0])
+
+
+def test_large_image_in_several_tiles_equals_basicsr():
+    image = np.random.default_rng(0).integers(0, 256, (150, 600, 3), dtype=np.uint8)
+    other = cv2.GaussianBlur(image, (0, 0), 1)
+    expected = basicsr.metrics.calculate_ssim(image, other, 0)
+    assert calculate_ssim(image, other, 0) == pytest.approx(expected, abs=1e-7)
+
+
+def test_flat_areas_of_any_contrast_equal_basicsr():
+    rows, columns = np.mgrid[:150, :170]
+    levels = [(rows // 31 + columns // 23) % 2 * 255, columns % 97 // 48 * 255, 200 + 0 * rows]
+    images = [np.repeat(level[..., None], 3, axis=2).astype(np.uint8) for level in levels]
+    for image, other in itertools.combinations([*images, 255 - images[0]], 2):
+        expected = basicsr.metrics.calculate_ssim(image, other, 0)
+        assert calculate_ssim(image, other, 0) == pytest.approx(expected, abs=1e-6)
 
 
 def test_equal_images_are_perfect():

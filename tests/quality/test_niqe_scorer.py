@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import torch
 from basicsr.metrics import calculate_niqe
+from basicsr.utils.matlab_functions import imresize
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
 from iqasr.quality import NIQEScorer
+from iqasr.quality.niqe import halve
 
 PHOTOGRAPH = data.astronaut()[:200, 100:310]
 
@@ -19,6 +21,12 @@ def test_equals_basicsr():
     quality = NIQEScorer()(to_tensor(PHOTOGRAPH, flipped))
     expected = [calculate_niqe(x[..., ::-1], crop_border=0) for x in (PHOTOGRAPH, flipped)]
     np.testing.assert_allclose(NIQEScorer().published(quality), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize('size', [(192, 96), (96, 288)])
+def test_halving_equals_basicsr_to_the_bit(size):
+    image = np.random.default_rng(0).random(size, np.float32)
+    assert np.array_equal(halve(image), imresize(image, 0.5))
 
 
 def test_rounds_to_8_bit():

@@ -10,7 +10,9 @@ from iqasr.ranking import KINDS, RankerOptions, RankerTraining, train_from_folde
 from iqasr.ranking import training as module
 from iqasr.ranking.training import RANGE, order_loss, taught_loss
 
-SMALL = RankerOptions(iterations=6, photographs_per_batch=2, crop_px=48, rungs=2)
+SMALL = RankerOptions(
+    iterations=6, photographs_per_batch=2, crop_px=48, rungs=2, order_iterations=2
+)
 
 
 class Darkness(QualityScorer):
@@ -42,7 +44,7 @@ def test_taught_loss_by_hand_leaves_nan_out():
 
 
 def test_training_learns_the_order(photographs):
-    options = replace(SMALL, iterations=80, photographs_per_batch=6, warmup=80)
+    options = replace(SMALL, iterations=80, photographs_per_batch=6, order_iterations=80)
     training = RankerTraining(photographs, {k: KINDS[k] for k in ('blur', 'noise')}, options)
     values = [training.step(iteration) for iteration in range(1, 81)]
     early, late = (sum(v['order'] for v in part) for part in (values[:20], values[-20:]))
@@ -50,9 +52,17 @@ def test_training_learns_the_order(photographs):
     assert sum(v['right'] for v in values[-20:]) / 20 > 0.8
 
 
+def test_robustness_waits_for_the_order_and_rises_to_the_end(photographs):
+    options = replace(SMALL, iterations=12, robustness=6.0, order_iterations=4)
+    training = RankerTraining(photographs, KINDS, options)
+    assert [training.robustness_at(i) for i in (1, 4, 8, 12)] == [0, 0, 3, 6]
+    assert 'robustness' not in training.step(4)
+    assert 'robustness' in training.step(5)
+
+
 def test_attacked_training_rises_less_under_attack(photographs):
     def rise(robustness):
-        options = replace(SMALL, iterations=60, robustness=robustness, warmup=1)
+        options = replace(SMALL, iterations=60, robustness=robustness, order_iterations=0)
         training = RankerTraining(photographs, {'blur': KINDS['blur']}, options)
         for iteration in range(1, 61):
             training.step(iteration)
@@ -63,7 +73,9 @@ def test_attacked_training_rises_less_under_attack(photographs):
 
 
 def test_teacher_without_gradient_is_followed(photographs):
-    options = replace(SMALL, iterations=60, distillation=20.0, photographs_per_batch=6)
+    options = replace(
+        SMALL, iterations=60, distillation=20.0, photographs_per_batch=6, order_iterations=60
+    )
     training = RankerTraining(photographs, {'blur': KINDS['blur']}, options, Darkness())
     for iteration in range(1, 61):
         training.step(iteration)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from iqasr.analysis import read_pairs
 from iqasr.data.image_files import DataError
 from iqasr.user_study import comparisons, read_ballots, read_manifest
 
@@ -85,3 +86,26 @@ def test_manifest_that_is_none_is_refused(tmp_path):
     (tmp_path / 'study.json').write_text('{"study": "x"}')
     with pytest.raises(DataError, match=r'study.json: methods: Field required'):
         read_manifest(tmp_path / 'study.json')
+
+
+def test_votes_become_pairs_without_raters_who_did_not_look(study, write_votes, tmp_path):
+    blind = [
+        {'trial': key, 'choice': choice, 'side': 'left', 'seconds': 1}
+        for key, choice in [(key, 'b') for key in study.items]
+        + [(key, 'ab'[catch.answer == 'a']) for key, catch in study.catch.items()]
+    ]
+    paths = [write_votes('r1', count=4), write_votes('blind', 'r2', votes=blind)]
+    pairs = read_pairs(str(tmp_path / 'study.json'), list(map(str, paths))).pairs
+    items = [study.items[key] for key in list(study.items)[:4]]
+    expected = {
+        (*sorted(str(tmp_path / image) for image in (item.image_a, item.image_b)), item.source)
+        for item in items
+    }
+    assert {(pair.path_a, pair.path_b, pair.source_id) for pair in pairs} == expected
+    preferred = {pair.path_b if pair.p_b else pair.path_a for pair in pairs}
+    assert preferred == {str(tmp_path / item.image_a) for item in items}
+    with pytest.raises(DataError, match='no vote is left; 1 of 1 raters'):
+        read_pairs(str(tmp_path / 'study.json'), [str(paths[1])])
+    other = write_votes('other', study_id='0123')
+    with pytest.raises(DataError, match='votes of study 0123'):
+        read_pairs(str(tmp_path / 'study.json'), [str(other)])

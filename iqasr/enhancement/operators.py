@@ -1,0 +1,121 @@
+"""Classical operators that enhance without training.
+
+Source:
+    The implementations are OpenCV's. Buades et al. (2011), Non-local means denoising, IPOL; Tomasi
+    and Manduchi (1998), Bilateral filtering for gray and color images, ICCV; Zuiderveld (1994),
+    Contrast limited adaptive histogram equalization, Graphics Gems IV.
+"""
+
+import cv2
+import numpy as np
+
+from iqasr.enhancement.base import Enhancer
+from iqasr.registry import ENHANCER_REGISTRY
+
+
+def sharpened(image: np.ndarray, sigma_px: float, amount: float) -> np.ndarray:
+    """Add `amount` times what a Gaussian blur removes; ``(H, W, 3)`` uint8."""
+    blurred = cv2.GaussianBlur(image, (0, 0), sigma_px)
+    return cv2.addWeighted(image, 1 + amount, blurred, -amount, 0)
+
+
+def equalised(image: np.ndarray, clip_limit: float, tiles: int) -> np.ndarray:
+    """Equalise the lightness of an image in tiles; ``(H, W, 3)`` uint8 RGB."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lab[..., 0] = cv2.createCLAHE(clip_limit, (tiles, tiles)).apply(lab[..., 0])
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+
+
+def refuse_unless_positive(**options: float) -> None:
+    """Refuse options that are not above 0.
+
+    Raises:
+        ValueError: Naming the first of them.
+    """
+    for name, value in options.items():
+        if not value > 0:
+            raise ValueError(f'{name} is {value}; use a number above 0.')
+
+
+@ENHANCER_REGISTRY.register()
+class UnsharpMask(Enhancer):
+    """Sharpens by adding what a Gaussian blur removes.
+
+    Args:
+        sigma_px: Standard deviation of the blur, > 0.
+        amount: How many times to add it, > 0; from about 2 on, edges get halos.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(self, *, sigma_px: float = 1.0, amount: float = 0.8) -> None:
+        refuse_unless_positive(sigma_px=sigma_px, amount=amount)
+        self.sigma_px, self.amount = sigma_px, amount
+
+    def enhance(self, photograph: np.ndarray) -> np.ndarray:
+        """Sharpen; see `Enhancer.enhance`."""
+        return sharpened(photograph, self.sigma_px, self.amount)
+
+
+@ENHANCER_REGISTRY.register()
+class LocalContrast(Enhancer):
+    """Raises local contrast: the lightness is equalised in tiles, by no more than a limit (CLAHE).
+
+    Args:
+        clip_limit: Largest slope of the tone curve, > 0; at 1 hardly anything changes.
+        tiles: Tiles along each side of the photograph, >= 1.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(self, *, clip_limit: float = 1.5, tiles: int = 4) -> None:
+        refuse_unless_positive(clip_limit=clip_limit, tiles=tiles)
+        self.clip_limit, self.tiles = clip_limit, tiles
+
+    def enhance(self, photograph: np.ndarray) -> np.ndarray:
+        """Raise local contrast; see `Enhancer.enhance`."""
+        return equalised(photograph, self.clip_limit, self.tiles)
+
+
+@ENHANCER_REGISTRY.register()
+class NonLocalMeans(Enhancer):
+    """Removes noise by averaging over similar patches. Slow: seconds per megapixel.
+
+    Args:
+        strength: About the standard deviation of the noise in grey levels, > 0; more takes detail.
+
+    Raises:
+        ValueError: If `strength` is not positive.
+    """
+
+    def __init__(self, *, strength: float = 3.0) -> None:
+        refuse_unless_positive(strength=strength)
+        self.strength = strength
+
+    def enhance(self, photograph: np.ndarray) -> np.ndarray:
+        """Remove noise; see `Enhancer.enhance`."""
+        return cv2.fastNlMeansDenoisingColored(photograph, None, self.strength, self.strength)
+
+
+@ENHANCER_REGISTRY.register()
+class BilateralFilter(Enhancer):
+    """Smooths, but not across edges: fast removal of weak noise and compression artifacts.
+
+    Args:
+        sigma_levels: Differences in grey levels that are smoothed, > 0.
+        sigma_px: Standard deviation of the neighbourhood, > 0.
+
+    Raises:
+        ValueError: If an option is out of range.
+    """
+
+    def __init__(self, *, sigma_levels: float = 12.0, sigma_px: float = 2.0) -> None:
+        refuse_unless_positive(sigma_levels=sigma_levels, sigma_px=sigma_px)
+        self.sigma_levels, self.sigma_px = sigma_levels, sigma_px
+
+    def enhance(self, photograph: np.ndarray) -> np.ndarray:
+        """Smooth; see `Enhancer.enhance`."""
+        diameter = 2 * round(1.25 * self.sigma_px) + 1
+        return cv2.bilateralFilter(photograph, diameter, self.sigma_levels, self.sigma_px)

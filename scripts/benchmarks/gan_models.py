@@ -1,0 +1,81 @@
+"""Training steps of BasicSR's GAN models and of ours, with the same networks, losses and batch."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.nn.functional as F
+from torchvision.models import vgg19
+
+from iqasr.distributed import Process
+from iqasr.models import RestorationModel
+from iqasr.options import Options, gather_terms
+from iqasr.randomness import generator_at
+
+NETWORKS = {
+    'SRVGG-16': {'type': 'SRVGGNetCompact', 'num_conv': 16, 'upscale': 4},
+    'RRDB-23': {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3},
+}
+LAYERS = {'conv1_2': 0.1, 'conv2_2': 0.1, 'conv3_4': 1, 'conv4_4': 1, 'conv5_4': 1}
+ADAM = {'type': 'Adam', 'lr': 1e-4, 'betas': [0.9, 0.99]}
+TRAIN = {
+    'ema_decay': 0.999,
+    'optim_g': ADAM,
+    'optim_d': dict(ADAM),
+    'scheduler': {'type': 'MultiStepLR', 'milestones': [400000], 'gamma': 0.5},
+    'pixel_opt': {'type': 'L1Loss'},
+    'perceptual_opt': {'type': 'PerceptualLoss', 'layer_weights': LAYERS},
+}
+DISCRIMINATOR = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}
+GAN = {'gan_type': 'vanilla', 'loss_weight': 0.1}
+
+
+def random_features(**_: Any) -> Any:
+    """Make a VGG19 with random weights, the same each time."""
+    torch.manual_seed(0)
+    return vgg19(weights=None)
+
+
+@contextmanager
+def with_random_features() -> Iterator[None]:
+    """Let perceptual losses use a VGG19 with random weights, as nothing can be downloaded."""
+    with mock.patch('basicsr.archs.vgg_arch.vgg.vgg19', side_effect=random_features):
+        yield
+
+
+def batch_of(count: int, side: int) -> dict[str, torch.Tensor]:
+    """Make a random batch."""
+    lq = torch.rand(count, 3, side, side, generator=generator_at(1))
+    return {'lq': lq, 'gt': F.interpolate(lq, scale_factor=4)}
+
+
+def stock_step(name: str, count: int, side: int, loss: str) -> Callable[[], Any]:
+    """Build BasicSR's model; the relativistic loss is that of its ``ESRGANModel``."""
+    from basicsr.models.esrgan_model import ESRGANModel  # needs iqasr to be imported first
+    from basicsr.models.srgan_model import SRGANModel
+
+    options = {
+        'num_gpu': 0, 'dist': False, 'is_train': True, 'rank': 0, 'scale': 4, 'path': {},
+        'network_g': copy.deepcopy(NETWORKS[name]), 'network_d': dict(DISCRIMINATOR),
+        'train': copy.deepcopy(TRAIN) | {'gan_opt': {'type': 'GANLoss'} | GAN},
+    }  # fmt: skip
+    for place, key in (('pixel_opt', 'reduction'), ('perceptual_opt', 'criterion')):
+        options['train'][place].setdefault(key, 'mean' if key == 'reduction' else 'l1')
+    model = (SRGANModel if loss == 'GANLoss' else ESRGANModel)(options)
+    model.feed_data(batch_of(count, side))
+    return lambda: model.optimize_parameters(1)
+
+
+def our_step(name: str, count: int, side: int, loss: str, speed: str) -> Callable[[], Any]:
+    """Build ours, as an option file would."""
+    train = TRAIN | {'gan_opt': {'type': loss} | GAN, 'total_iter': 1000, 'speed': speed}
+    data = {'type': 'PairedImageDataset', 'gt_size': 4 * side, 'batch_size_per_gpu': count}
+    options = Options(
+        name='step', scale=4, datasets={'train': data}, network_g=dict(NETWORKS[name]),
+        network_d=dict(DISCRIMINATOR), train=gather_terms(train),
+    )  # fmt: skip
+    model, batch = RestorationModel(options, Process(), 0), batch_of(count, side)
+    return lambda: model.optimize_parameters([batch], 1, 0)

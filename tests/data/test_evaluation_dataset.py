@@ -1,0 +1,64 @@
+"""Test sets: which files belong together, and what does not fit."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from iqasr.data.evaluation_dataset import EvaluationDataset
+from iqasr.data.image_files import DataError
+from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.raw_store import create_raw_store
+
+
+def test_files_that_do_not_match_the_test_set_are_named(labelled_set):
+    (labelled_set / 'lq/01_a-1.png').rename(labelled_set / 'lq/other.png')
+    with pytest.raises(DataError) as caught:
+        EvaluationDataset(
+            scale=4, dataroot_gt=str(labelled_set), dataroot_lq=str(labelled_set / 'lq')
+        )
+    text = str(caught.value)
+    assert f"{labelled_set}/lq/01_a-1.*: missing, the lq of '01_a-1'." in text
+    assert f'{labelled_set}/lq/other.png: the test set has no image of this name.' in text
+
+
+@pytest.mark.parametrize('create', [create_lmdb, create_raw_store])
+def test_stores_give_what_folders_give(create, labelled_set, tmp_path):
+    path = str(tmp_path / f'set.{"lmdb" if create is create_lmdb else "raw"}')
+    lq = str(labelled_set / 'lq')
+    folder = EvaluationDataset(scale=4, dataroot_gt=str(labelled_set), dataroot_lq=lq)
+    shutil.copytree(labelled_set / 'images', tmp_path / 'set/images')
+    shutil.copytree(labelled_set / 'labels', tmp_path / 'set/labels')
+    create(str(tmp_path / 'set'), path)
+    store = EvaluationDataset(scale=4, dataroot_gt=path, dataroot_lq=lq)
+    assert store.check() == []
+    assert len(store) == len(folder) == 2
+    for a, b in zip(folder, store, strict=True):
+        assert a['key'] == b['key']
+        assert all(map(torch.equal, a['gt'], b['gt']))
+
+
+@pytest.mark.parametrize(
+    ('kind', 'shape', 'fits'),
+    [
+        ('lq', (24, 24), True),
+        ('lq', (24, 23), False),
+        ('restored', (97, 98), True),
+        ('restored', (96, 96), True),
+        ('restored', (95, 96), False),
+    ],
+)
+def test_sizes_that_do_not_fit_are_named(kind, shape, fits, tmp_path):
+    for folder, size in (('gt', (97, 98)), (kind, shape)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / 'a.png'), np.zeros((*size, 3), np.uint8))
+    roots = {f'dataroot_{name}': str(tmp_path / name) for name in ('gt', kind)}
+    dataset = EvaluationDataset(scale=4, **roots)
+    problems = dataset.check()
+    assert (problems == []) == fits
+    if fits:
+        assert dataset[0]['gt'][0].shape[1:] == ((96, 96) if kind == 'lq' else shape)
+    else:
+        assert f'but its ground truth {tmp_path}/gt/a.png is 98 x 97 px' in problems[0]

@@ -1,0 +1,28 @@
+"""What an installed package holds beside Python."""
+
+import runpy
+
+import setuptools
+
+from iqasr.paths import project_root
+
+
+def test_every_file_of_the_package_is_installed(monkeypatch):
+    monkeypatch.chdir(project_root())
+    given = {}
+    monkeypatch.setattr(setuptools, 'setup', given.update)
+    runpy.run_path('setup.py')
+    package = project_root() / 'iqasr'
+    found = {
+        path
+        for path in package.rglob('*')
+        if path.is_file() and path.suffix != '.py' and '__pycache__' not in path.parts
+    }
+    installed = {
+        path for pattern in given['package_data']['iqasr'] for path in package.glob(pattern)
+    }
+    assert found <= installed
+    folders = {path.parent for path in package.rglob('*.py')}
+    assert {str(f.relative_to(project_root())).replace('/', '.') for f in folders} == set(
+        given['packages']
+    )
