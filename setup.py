@@ -47,6 +47,7 @@ setup(
         'console_scripts': [
             'iqasr-train = iqasr.pipeline:train_command',
             'iqasr-test = iqasr.pipeline:test_command',
+            'iqasr-check = iqasr.dialects.survey:check_command',
         ]
     },
 )

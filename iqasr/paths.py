@@ -23,14 +23,17 @@ def resolve(path: str | Path) -> Path:
     """Find a path of an option file.
 
     Args:
-        path: Absolute, or relative to the working directory, to the project root, or to the folder
-            that holds this package (``iqasr/weights/...``).
+        path: Absolute, or relative to the working directory or the project root; files of this
+            package begin with ``iqasr/`` wherever it is installed.
 
     Returns:
         An absolute path; the one below the working directory if none exists.
     """
     path = Path(path).expanduser()
-    for base in (Path.cwd(), project_root(), Path(__file__).resolve().parents[1]):
+    bases = [Path.cwd(), project_root()]
+    if path.parts[:1] == ('iqasr',):  # other names beside the package are other packages
+        bases.append(Path(__file__).resolve().parents[1])
+    for base in bases:
         if (base / path).exists():
             return base / path
     return Path.cwd() / path

@@ -23,6 +23,6 @@ def test_every_file_of_the_package_is_installed(monkeypatch):
     }
     assert found <= installed
     folders = {path.parent for path in package.rglob('*.py')}
-    assert {str(f.relative_to(project_root())).replace('/', '.') for f in folders} == set(
+    assert {f.relative_to(project_root()).as_posix().replace('/', '.') for f in folders} == set(
         given['packages']
     )

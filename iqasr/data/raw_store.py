@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -150,18 +151,19 @@ def _store(
 ) -> None:
     """Write the images that have no entry yet into their places, and add their entries."""
     todo = [(source, place) for source, place in places.items() if source.key not in images]
-    file = os.open(os.path.join(partial, PIXELS), os.O_WRONLY | os.O_CREAT, 0o644)
+    path = Path(partial, PIXELS)
+    path.touch()
     problems: list[str] = []
     with (
-        os.fdopen(file, 'wb', buffering=0) as pixels,
+        path.open('rb+') as pixels,
         open(os.path.join(partial, _JOURNAL), 'a', encoding='utf-8') as journal,
         tqdm(total=len(places), initial=len(images), desc='storing', unit='image') as bar,
     ):
         pixels.truncate(sum(place.num_bytes for place in places.values()))
         for start in range(0, len(todo), _IMAGES_PER_BATCH):
             batch = todo[start : start + _IMAGES_PER_BATCH]
-            written = list(pool.map(lambda pair: _write(file, *pair), batch))
-            os.fsync(file)
+            written = list(pool.map(lambda pair: _write(path, *pair), batch))
+            os.fsync(pixels.fileno())
             for (source, _), image in zip(batch, written, strict=True):
                 if isinstance(image, str):
                     problems.append(image)
@@ -175,7 +177,7 @@ def _store(
         raise DataError(problems)
 
 
-def _write(file: int, source: Source, place: RawImage) -> RawImage | str:
+def _write(path: Path, source: Source, place: RawImage) -> RawImage | str:
     """Decode an image into its place; returns its entry, or what is wrong with it."""
     try:
         with open(source.path, 'rb') as stream:
@@ -186,10 +188,15 @@ def _write(file: int, source: Source, place: RawImage) -> RawImage | str:
     if image.shape[:2] != place[1:3]:
         return f'{source.path}: has changed while it was stored. Run this again.'
     planes = np.ascontiguousarray(image.transpose(2, 0, 1)).reshape(-1)
-    done = 0
-    while done < place.num_bytes:  # one call writes 2 GiB at most
-        done += os.pwrite(file, planes[done:], place.offset + done)
+    _put(path, planes, place.offset)
     return place._replace(checksum=zlib.crc32(planes), content_hash=content_hash(data))
+
+
+def _put(path: Path, data: np.ndarray, offset: int) -> None:
+    """Write into a file; one that is opened for it, as Windows has no ``pwrite`` for threads."""
+    with path.open('rb+') as file:
+        file.seek(offset)
+        file.write(data)
 
 
 def _verify(reader: RawReader, pool: ThreadPoolExecutor, journal: str | None = None) -> None:

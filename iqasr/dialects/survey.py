@@ -1,7 +1,9 @@
-"""Which of the option files in a folder run here, and what would be left out of them."""
+"""Which option files run here, and what would be left out of them."""
 
+import argparse
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,24 +13,56 @@ from iqasr.option_check import load_options
 from iqasr.option_file import read_yaml
 from iqasr.options import RECOGNISED, OptionError
 
+CANNOT_RUN = 2
+"""Exit code when an option file does not run, or there is none."""
 
-def survey(folder: str | Path) -> list[tuple[str, str]]:
-    """Check every option file below a folder and build its network, without data and weights.
+
+def check_command(arguments: Sequence[str] | None = None) -> int:
+    """Run ``iqasr-check``: write a line per option file; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description='Say which option files run, and why the others do not; without reading data '
+        'or weights. To check those as well: iqasr-train -opt FILE --check.'
+    )
+    parser.add_argument(
+        'paths', nargs='+', metavar='PATH', help='option file, or folder of some (.yml), any depth'
+    )
+    parsed = parser.parse_args(arguments)
+    try:
+        found = survey(parsed.paths)
+    except OptionError as error:
+        sys.stderr.write(f'{parser.prog}: {error}\n')
+        return CANNOT_RUN
+    for path, said in found:
+        sys.stdout.write(f'{path.as_posix()}: {said}\n')
+    return 0 if all(said.startswith('runs') for _, said in found) else CANNOT_RUN
+
+
+def survey(paths: Sequence[str | Path]) -> list[tuple[Path, str]]:
+    """Check option files and build their networks, without data and weights.
 
     Args:
-        folder: Holds ``.yml`` files, at any depth.
+        paths: Option files, and folders that hold some (``.yml``), at any depth.
 
     Returns:
-        Paths below the folder, and ``runs``, ``runs, <n> warnings``, or why not.
+        Each file and ``runs``, ``runs, <n> warnings``, or why not.
 
     Raises:
-        OptionError: If there is none.
+        OptionError: If there is no such file, or a folder holds none.
     """
-    paths = sorted(Path(folder).rglob('*.yml'))
-    if not paths:
-        raise OptionError(f'{folder}: holds no option file (.yml).')
     with quiet():
-        return [(path.relative_to(folder).as_posix(), verdict(path)) for path in paths]
+        return [(file, verdict(file)) for path in paths for file in option_files(Path(path))]
+
+
+def option_files(path: Path) -> list[Path]:
+    """List the option files at a path; `survey` tells what is refused."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise OptionError(f'{path}: there is no such file or folder.')
+    found = sorted(path.rglob('*.yml'))
+    if not found:
+        raise OptionError(f'{path}: holds no option file (.yml).')
+    return found
 
 
 def verdict(path: Path) -> str:

@@ -79,7 +79,8 @@ class Settings:
                     'Give another folder.'
                 )
             return
-        found, own = json.loads(record.read_text()), json.loads(json.dumps(self.description()))
+        found = json.loads(record.read_text(encoding='utf-8'))
+        own = json.loads(json.dumps(self.description()))
         differing = [name for name in own if found.get(name) != own[name]]
         if differing:
             raise DataError(

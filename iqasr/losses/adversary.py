@@ -38,9 +38,9 @@ class RelativisticGANLoss(GANLoss):
 class AdversarialTerm(Term):
     """The generator's side: how real the discriminator takes the output to be.
 
-    The discriminator can learn from the pass that judges the output for the generator, which saves
-    one of its passes: neither has changed when the other's turn comes. What then differs: spectral
-    normalisation and dropout draw or iterate once an iteration, not twice.
+    The discriminator can learn from the pass that judges the output for the generator, as neither
+    has changed when the other's turn comes. That saves one of three passes; with them, one of
+    three power iterations of spectral normalisation, and one of three draws of a dropout.
 
     Args:
         discriminator: Network from images :math:`(N, 3, H, W)` to logits. It is not part of this
@@ -88,9 +88,10 @@ class AdversarialTerm(Term):
         return generator_loss(self.loss, real, fake)
 
     def teach(self, discriminator: nn.Module, batch: Batch) -> Tensor:
-        """Judge output and ground truth in one pass, for both sides."""
+        """Judge output and ground truth for both sides."""
         output = batch.output.detach().requires_grad_()
-        real, fake = judge(discriminator, batch.gt, output)
+        # Apart: in one pass, the generator's gradient would be carried through the real ones, too.
+        real, fake = discriminator(batch.gt).float(), discriminator(output).float()
         value = generator_loss(self.loss, real.detach(), fake)
         (gradient,) = torch.autograd.grad(value, output, retain_graph=True)
         # At once, so that the pass is forgotten before the next term's.

@@ -142,10 +142,7 @@ class RestorationModel:
     def step_generator(
         self, pairs: list[Fed], log: dict, update: bool, iteration: int, position: int
     ) -> list[Tensor]:
-        """Update the generator, unless the discriminator is ahead of it; return its outputs.
-
-        If the adversarial term teaches, the discriminator gets its gradients here.
-        """
+        """Update the generator, unless the discriminator is ahead of it; return its outputs."""
         outputs, parts = [], len(pairs)
         for number, fed in enumerate(pairs):
             last = number == parts - 1

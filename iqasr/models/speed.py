@@ -73,7 +73,7 @@ def choose_forms(
     modules = {k: m for k, m in modules.items() if any(p.dim() == 4 for p in m.parameters())}
     if len(CANDIDATES[speed]) == 1:
         return dict.fromkeys(modules, speed)
-    if known is not None and known.keys() == modules.keys():
+    if known and known.keys() == modules.keys() and set(known.values()) <= set(CANDIDATES[speed]):
         return dict(known)
     if not side:
         logger.warning('train.speed: without gt_size there is nothing to measure; plain is used.')

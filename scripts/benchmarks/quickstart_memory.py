@@ -8,7 +8,9 @@ It runs in a copy of the repository, from the start, in the environment of `.ven
 
 import argparse
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,21 +60,29 @@ def peak_of(command: list[str], folder: Path, every_s: float) -> tuple[dict[str,
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=sys.stderr, start_new_session=True
     )
-    while process.poll() is None:
-        shares = shares_of(process.pid)
-        peak = max(peak, shares, key=lambda found: sum(found.values()))
-        time.sleep(every_s)
+    try:
+        while process.poll() is None:
+            shares = shares_of(process.pid)
+            peak = max(peak, shares, key=lambda found: sum(found.values()))
+            time.sleep(every_s)
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return peak, time.perf_counter() - start
 
 
-def measure(every_s: float) -> list[dict[str, Any]]:
+def measure(every_s: float, total_iter: int | None) -> list[dict[str, Any]]:
     """Measure the quickstart, as rows of a table: the peak, and what each process had then."""
     with tempfile.TemporaryDirectory() as temporary:
         for part in (REPOSITORY / name for name in PARTS):
             copy = shutil.copytree if part.is_dir() else shutil.copy
             copy(part, Path(temporary, part.name))
+        for path in Path(temporary, 'options/train').glob('quickstart_*.yml') if total_iter else ():
+            text = path.read_text(encoding='utf-8')
+            text = re.sub(r'(?m)^  total_iter: \d+', f'  total_iter: {total_iter}', text)
+            path.write_text(text, encoding='utf-8')
         peak, seconds = peak_of(['bash', 'scripts/quickstart.sh'], Path(temporary), every_s)
     what = f'whole quickstart ({seconds / 60:.0f} min), peak memory of all its processes'
     rows = [{'what': what, 'measured': f'{sum(peak.values()):.0f} MB', 'target': '<= 2000 MB'}]
@@ -87,9 +97,10 @@ def main() -> None:
     """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description='Watch the memory of the quickstart.')
     parser.add_argument('--every_s', type=float, default=0.5, help='time between two looks')
+    parser.add_argument('--total_iter', type=int, help='shorten the trainings (their own)')
     parser.add_argument('--json', help='file for the figures')
     args = parser.parse_args()
-    report_measured(measure(args.every_s), args.json, **vars(args))
+    report_measured(measure(args.every_s, args.total_iter), args.json, **vars(args))
 
 
 if __name__ == '__main__':

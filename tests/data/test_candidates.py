@@ -137,9 +137,9 @@ def test_unknown_label_broken_json_and_missing_file_are_reported_together(
 ):
     root = make_set(labels=positive_then_negative)
     labels = os.path.join(root, 'labels')
-    with open(os.path.join(labels, 'A', 'a.json'), 'w') as file:
+    with open(os.path.join(labels, 'A', 'a.json'), 'w', encoding='utf-8') as file:
         json.dump({'Picture_2': {'File': '01', 'Label': 'Great'}}, file)
-    with open(os.path.join(labels, 'B', 'b.json'), 'w') as file:
+    with open(os.path.join(labels, 'B', 'b.json'), 'w', encoding='utf-8') as file:
         file.write('{"Picture_1": ')
     os.remove(os.path.join(labels, 'C', 'c.json'))
     problems = sorted(problems_of(root))

@@ -48,7 +48,7 @@ def test_every_bad_candidate_is_named(make_set, make_picture):
     cv2.imwrite(paths[2], np.dstack([image, image[..., 0]]))
     cv2.imwrite(paths[3], image[..., 0])
     cv2.imwrite(paths[4], image[:44])
-    with open(paths[5], 'w') as file:
+    with open(paths[5], 'w', encoding='utf-8') as file:
         file.write('text')
     problems = check_candidates(open_candidates(root))
     assert len(problems) == len(bad)
@@ -86,7 +86,7 @@ def test_image_folder(make_set, tmp_path):
 def test_other_files_of_a_folder_are_named(make_set):
     folder = os.path.join(make_set(), 'original')
     for name in ('Thumbs.db', '.DS_Store', '._a.png'):
-        with open(os.path.join(folder, name), 'w') as file:
+        with open(os.path.join(folder, name), 'w', encoding='utf-8') as file:
             file.write('text')
     [problem] = check_other_files(folder)
     assert problem.startswith(os.path.join(folder, 'Thumbs.db') + ': not an image')

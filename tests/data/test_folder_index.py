@@ -77,8 +77,8 @@ def add_group(root):
         data = Path(images, folder, f'a{ending}.png').read_bytes()
         Path(images, folder, f'z{ending}.png').write_bytes(data)
     for who in 'ABC':
-        data = Path(root, 'labels', '0-3', who, 'a.json').read_text()
-        Path(root, 'labels', '0-3', who, 'z.json').write_text(data)
+        data = Path(root, 'labels', '0-3', who, 'a.json').read_text(encoding='utf-8')
+        Path(root, 'labels', '0-3', who, 'z.json').write_text(data, encoding='utf-8')
 
 
 def remove_candidate(root):
@@ -131,7 +131,7 @@ def test_files_that_have_just_changed_are_not_trusted(root, scans):
 @pytest.mark.parametrize('content', ['', '{', '[]', '{"stamp": 1}'])
 def test_broken_index_is_made_again(root, scans, content):
     start(root)
-    Path(root, INDEX_FILE).write_text(content)
+    Path(root, INDEX_FILE).write_text(content, encoding='utf-8')
     start(root)
     start(root)
     assert scans['scans'] == 2

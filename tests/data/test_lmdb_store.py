@@ -79,7 +79,7 @@ def test_grey_is_refused_in_candidates_only(labelled, target, make_picture):
 
 def test_meta_info_is_that_of_basicsr(labelled, target):
     create_lmdb(labelled, target)
-    lines = Path(target, 'meta_info.txt').read_text().splitlines()
+    lines = Path(target, 'meta_info.txt').read_text(encoding='utf-8').splitlines()
     assert len(lines) == 9
     assert lines[0] == 'a/01.png (48,40,3) 1'
 
@@ -298,7 +298,7 @@ def test_lmdb_without_a_listed_image_is_refused(labelled, target):
 @pytest.mark.parametrize('content', [[1], {'groups': [{'key': 'a', 'files': ['a/original']}]}])
 def test_broken_groups_are_refused(labelled, target, content):
     create_lmdb(labelled, target)
-    Path(target, 'groups.json').write_text(json.dumps(content))
+    Path(target, 'groups.json').write_text(json.dumps(content), encoding='utf-8')
     with pytest.raises(DataError, match=r'groups\.json: not readable'):
         open_candidates(target)
 

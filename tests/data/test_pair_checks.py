@@ -123,7 +123,7 @@ def test_images_in_one_root_only_are_named(write_pairs, backend):
 def test_files_that_basicsr_would_take_for_images_are_named(write_pairs):
     section = write_pairs([(48, 40)])
     stray = Path(section['dataroot_lq'], 'Thumbs.db')
-    stray.write_text('text')
+    stray.write_text('text', encoding='utf-8')
     [problem] = problems_of(section)
     assert problem.startswith(f'{stray}: not an image')
     check_files(section | {'meta_info_file': 'list.txt'}, 4, 'train')
@@ -154,7 +154,7 @@ def test_lmdb_without_a_listed_image_is_refused(write_pairs):
 
 def test_lmdb_with_a_broken_list_is_refused(write_pairs):
     section = write_pairs([(48, 40)], 'lmdb')
-    Path(section['dataroot_gt'], 'meta_info.txt').write_text('0.png 48 40\n')
+    Path(section['dataroot_gt'], 'meta_info.txt').write_text('0.png 48 40\n', encoding='utf-8')
     [problem] = problems_of(section)
     assert "meta_info.txt: line 1 is not 'key.png (height,width,channels) level'" in problem
 

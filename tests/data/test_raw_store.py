@@ -175,7 +175,7 @@ def test_full_disk_while_writing_is_said_and_the_run_taken_up(labelled, target, 
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, 'pwrite', full)
+        patch.setattr(raw_store, '_put', full)
         with pytest.raises(OSError, match=r'No space left.*goes on where it stopped'):
             create_raw_store(labelled, target)
     assert not os.path.exists(target)
@@ -192,9 +192,9 @@ def flip_a_bit(path, place):
 
 
 def test_what_does_not_read_back_is_never_taken_for_whole(labelled, target, monkeypatch):
-    pwrite = os.pwrite
+    put = raw_store._put
     with monkeypatch.context() as patch:
-        patch.setattr(os, 'pwrite', lambda f, data, at: pwrite(f, bytes(len(data)), at))
+        patch.setattr(raw_store, '_put', lambda path, data, at: put(path, bytes(len(data)), at))
         with pytest.raises(DataError, match='damaged, its checksum differs'):
             create_raw_store(labelled, target)
     assert not os.path.exists(target)
@@ -217,12 +217,12 @@ def test_one_changed_bit_is_found(labelled, target):
 def test_incomplete_stores_are_refused(labelled, target):
     create_raw_store(labelled, target)
     index, pixels = (os.path.join(target, name) for name in ('index.json', 'pixels.bin'))
-    content = Path(index).read_text()
+    content = Path(index).read_text(encoding='utf-8')
     for broken in ('{', '[]', json.dumps(json.loads(content) | {'format': 'iqasr raw 9'})):
-        Path(index).write_text(broken)
+        Path(index).write_text(broken, encoding='utf-8')
         with pytest.raises(DataError, match=r'index\.json: not readable'):
             open_candidates(target)
-    Path(index).write_text(content)
+    Path(index).write_text(content, encoding='utf-8')
     os.truncate(pixels, 1000)
     with pytest.raises(DataError, match=r'pixels\.bin: 1000 of 51840 bytes'):
         open_candidates(target)

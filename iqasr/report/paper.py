@@ -1,0 +1,252 @@
+"""The rows of the paper's table: what is done of them on this disk, and our figures beside theirs.
+
+Source:
+    Zhang et al. (CVPR 2025), Augmenting Perceptual Super-Resolution via Image Quality Predictors,
+    main table (HGGT's Test-100, x4), as third-party notes on the paper give it; the notes agree
+    with each other, but were not compared with the paper itself. LPIPS-ST is taken for pyiqa's
+    ``stlpips``, and the other columns for its metrics of these names, by the range of their values.
+"""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from iqasr.data.candidates import open_candidates
+from iqasr.data.hggt import Label
+from iqasr.data.image_files import DataError
+from iqasr.data.quality_table import QualityTable
+from iqasr.option_file import read_yaml
+from iqasr.paths import project_root
+from iqasr.report.results import read_results
+from iqasr.report.table import ARROWS, markdown_table, number
+
+logger = logging.getLogger('iqasr')
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of the table: its heading, its direction, and the digits it is given with."""
+
+    title: str
+    better: str
+    digits: int = 2
+
+
+COLUMNS = {
+    'psnr': Column('PSNR', 'higher'),
+    'stlpips': Column('LPIPS-ST', 'lower', 3),
+    'musiq': Column('MUSIQ', 'higher'),
+    'nima': Column('NIMA', 'higher'),
+    'qalign': Column('Q-Align', 'higher'),
+    'topiq_nr': Column('TOPIQ', 'higher'),
+}
+"""By their names in summaries."""
+
+NO_REFERENCE = ('musiq', 'nima', 'qalign', 'topiq_nr')
+
+BACKBONES = {'swinir': 'SwinIR', 'rrdb': 'RESRGAN'}
+
+STAGES = {
+    'pretrain': 'L1',
+    'uniform_positives': 'UPos',
+    'sma': 'SMA',
+    'smp': 'SMP',
+    'amo': 'AMO',
+    'uniform_positives_finetune': 'UPos+FT',
+    'amo_finetune': 'AMO+FT',
+    'amo_finetune_ig': 'AMO+FT_IG',
+    'amo_finetune_hp': 'AMO+FT_HP',
+}
+
+GOLD_STANDARD = 'Gold Standard'
+
+PUBLISHED = {
+    'SwinIR-UPos': (22.30, 0.129, 66.39, 5.16, 3.56, 0.62),
+    'SwinIR-AMO': (22.08, 0.124, 68.08, 5.21, 3.67, 0.66),
+    'SwinIR-AMO+FT': (21.77, 0.121, 70.81, 5.29, 3.75, 0.70),
+    GOLD_STANDARD: (math.nan, math.nan, 69.64, 5.28, 3.78, 0.69),
+    'RESRGAN-UPos': (21.54, 0.192, 65.93, 5.25, 3.47, 0.63),
+    'RESRGAN-AMO+FT': (21.02, 0.169, 71.67, 5.35, 3.68, 0.71),
+}
+"""In the order of `COLUMNS`; NaN where the paper has no figure."""
+
+TEST_SET = 'Test-100'
+DOWNLOAD = 'download HGGT, see options/paper/README.md'
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network of the table, trained by one option file.
+
+    Args:
+        title: What the paper calls it.
+        name: The run, ``experiments/<name>``.
+        option_file: Trains it; relative to the project.
+        test_file: Tests it, likewise.
+    """
+
+    title: str
+    name: str
+    option_file: str
+    test_file: str
+
+
+def paper_rows() -> list[Row]:
+    """List the networks, each after those it starts from."""
+    rows = []
+    for backbone, published in BACKBONES.items():
+        for stage, title in STAGES.items():
+            name = f'{backbone}_{stage}_x4'
+            folder = 'paper' if stage == 'uniform_positives_finetune' else 'train'
+            files = f'options/{folder}/{name}.yml', f'options/paper/{backbone}_test100_x4.yml'
+            rows.append(Row(f'{published}-{title}', name, *files))
+    return rows
+
+
+@dataclass(frozen=True)
+class Status:
+    """What there is of a row.
+
+    Args:
+        data: What it is trained on.
+        start: The weights it starts from; None if it starts from none.
+        trained: Its own weights, complete.
+        figures: By metric; empty until it is evaluated.
+        next_step: The command to run next; empty if nothing is left to do.
+    """
+
+    data: bool
+    start: bool | None
+    trained: bool | None
+    figures: Mapping[str, float]
+    next_step: str
+
+
+def status_of(row: Row, root: Path) -> Status:
+    """Look what there is of a row.
+
+    Args:
+        row: The row.
+        root: Folder of ``options/``, ``experiments/`` and ``results/``, and of relative paths.
+
+    Raises:
+        OptionError: If its option files cannot be read.
+    """
+    options, test = (read_yaml(root / file) for file in (row.option_file, row.test_file))
+    source = options['datasets']['train']['dataroot_gt']
+    table = options.get('quality', {}).get('table')
+    before = options['path'].get('pretrain_network_g')
+    weights = f'experiments/{row.name}/models/net_g_latest.pth'
+    data = (root / source).is_dir()
+    start = (root / before).is_file() if before else None
+    trained = (root / weights).is_file()
+    figures = figures_in(root / 'results' / f'{row.name}_test100')
+    tested_on = test['datasets']['test']
+    if figures:
+        step = ''
+    elif trained and all((root / tested_on[d]).is_dir() for d in ('dataroot_gt', 'dataroot_lq')):
+        step = (
+            f'python iqasr/test.py -opt {row.test_file} --checkpoints {weights} '
+            f'--force_yml name={row.name}_test100'
+        )
+    elif trained or not data:
+        step = DOWNLOAD
+    elif start is False:
+        step = f'train {Path(before).parts[-3]} first'
+    elif table and not (root / table).is_file():
+        step = f'python scripts/score_candidates.py -i {source} --scorer musiq'
+    else:
+        step = f'python iqasr/train.py -opt {row.option_file} --auto_resume'
+    return Status(data, start, trained, figures, step)
+
+
+def figures_in(folder: Path) -> dict[str, float]:
+    """Read the means on Test-100 in a result folder; none if it was not tested on that."""
+    if not (folder / 'summary.json').exists():
+        return {}
+    try:
+        means: dict[str, Any] = read_results(folder).sets[TEST_SET]['means']
+        return {metric: float(means[metric]) for metric in COLUMNS if metric in means}
+    except (DataError, KeyError, TypeError, ValueError) as error:
+        logger.warning('%s: not used, it has no figures of %s (%s).', folder, TEST_SET, error)
+        return {}
+
+
+def gold_standard(root: Path) -> Status:
+    """Measure the ground truths of Test-100 themselves, from their quality tables.
+
+    The paper's definition was not found. Here: the mean over the positives of an image, then over
+    the images, of whole ground truths.
+
+    Args:
+        root: As in `status_of`.
+    """
+    test = read_yaml(root / f'options/paper/{next(iter(BACKBONES))}_test100_x4.yml')
+    source = test['datasets']['test']['dataroot_gt']
+    if not (root / source).is_dir():
+        return Status(False, None, None, {}, DOWNLOAD)
+    tables = {m: root / source / f'quality_{m}.csv' for m in NO_REFERENCE}
+    missing = [metric for metric, path in tables.items() if not path.is_file()]
+    score = f'python scripts/score_candidates.py -i {source} --scorer {missing[0]}' * bool(missing)
+    figures = {}
+    try:
+        groups = open_candidates(str(root / source)).groups
+        for metric in tables.keys() - set(missing):
+            table = QualityTable.read(str(tables[metric]))
+            means = []
+            for group in groups:
+                positive = [label is Label.POSITIVE for label in group.labels]
+                if any(positive):
+                    means.append(table.row(group.key, group.names)[positive].nanmean().item())
+            figures[metric] = sum(means) / len(means) if means else math.nan
+    except (OSError, ValueError) as error:
+        logger.warning('%s: no gold standard. %s', source, error)
+    return Status(True, None, None, figures, score)
+
+
+def paper_table(root: Path | None = None) -> str:
+    """Write what there is of every row, and the figures.
+
+    Args:
+        root: As in `status_of`; default the project.
+
+    Returns:
+        Two tables in Markdown. In the second, published figures are in brackets.
+
+    Raises:
+        OptionError: If an option file is missing or cannot be read.
+    """
+    root = root or project_root()
+    found = {row.title: status_of(row, root) for row in paper_rows()}
+    found[GOLD_STANDARD] = gold_standard(root)
+    done = []
+    for title, s in found.items():
+        parts = (s.data, s.start, s.trained, bool(s.figures))
+        step = f'`{s.next_step}`' if s.next_step.startswith('python') else s.next_step
+        done.append([title, *('-' if p is None else 'yes' if p else 'no' for p in parts), step])
+    figures = [[title, *cells(s.figures, PUBLISHED.get(title))] for title, s in found.items()]
+    heads = [f'{column.title}{ARROWS[column.better]}' for column in COLUMNS.values()]
+    return '\n\n'.join(
+        [
+            markdown_table(['row', 'data', 'start', 'trained', 'evaluated', 'next'], done),
+            markdown_table([f'{TEST_SET}: ours (published)', *heads], figures),
+        ]
+    )
+
+
+def cells(ours: Mapping[str, float], published: tuple[float, ...] | None) -> list[str]:
+    """Write the figures of a row.
+
+    Example:
+        >>> cells({'psnr': 22.314}, PUBLISHED['SwinIR-UPos'])[:2]
+        ['22.31 (22.30)', '- (0.129)']
+    """
+    theirs = published or (math.nan,) * len(COLUMNS)
+    written = []
+    for (metric, column), value in zip(COLUMNS.items(), theirs, strict=True):
+        own, other = (number(v, '', column.digits) for v in (ours.get(metric, math.nan), value))
+        written.append(own if own == other == '-' else f'{own} ({other})')
+    return written

@@ -1,0 +1,33 @@
+"""List the rows of the paper's table: what is there, what to run next, and figures beside theirs.
+
+Usage:
+    python scripts/paper_table.py --out results/paper_table.md
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import iqasr  # noqa: F401 - prepares the import of basicsr
+from iqasr.checkpoint import write_text_atomically
+from iqasr.report.paper import paper_table
+
+
+def main() -> None:
+    """Parse the command line and print two tables."""
+    parser = argparse.ArgumentParser(description="The rows of the paper's table, and figures.")
+    parser.add_argument('--out', help='Markdown file to write as well')
+    args = parser.parse_args()
+    try:
+        table = paper_table()
+        if args.out:
+            write_text_atomically(f'{table}\n', Path(args.out))
+    except (OSError, ValueError) as error:
+        parser.exit(2, f'{parser.prog}: {error}\n')
+    sys.stdout.write(f'{table}\n')
+
+
+if __name__ == '__main__':
+    main()
