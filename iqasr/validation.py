@@ -62,7 +62,8 @@ def image_of(tensor: Tensor) -> np.ndarray:
     """Turn :math:`(3, H, W)` RGB, uint8 or in [0, 1], into ``(H, W, 3)`` uint8 BGR in [0, 255]."""
     if tensor.dtype != torch.uint8:
         tensor = tensor.detach().float().clamp(0, 1).mul_(255).round_().byte()
-    return cv2.merge(tensor.flip(0).cpu().numpy())
+    image = cv2.merge(tensor.flip(0).cpu().numpy())
+    return image.reshape(*image.shape[:2], -1)  # OpenCV drops the axis of a single channel
 
 
 def evaluate(

@@ -95,6 +95,7 @@ class Adoption:
         self.rename()
         self.ignore()
         drop_empty(content)
+        self.tiles()
         self.networks()
         self.terms()
         self.training_set()
@@ -124,8 +125,21 @@ class Adoption:
             *before, key = path.split('.')
             places = sections_of(self.content, before[0]) if before else [('', self.content)]
             for name, section in places:
-                if section.pop(key, None) is not None:
+                if section.pop(key, None):
                     self.account.warn('.'.join([*before, name, key]).strip('.'), reason)
+
+    def tiles(self) -> None:
+        """Restore images in tiles if they are asked for, not only described."""
+        content = self.content
+        side, overlap = content.pop('tile_size', None), content.pop('tile_pad', 0)
+        asked = content.pop('tile_process', False)
+        if side and asked:
+            content['val'] = content.get('val', {}) | {'tile_px': side, 'tile_overlap_px': overlap}
+            self.account.note(
+                'tile_size, tile_pad', [side, overlap], 'val.tile_px, tile_overlap_px'
+            )
+        elif side:
+            self.account.note('tile_process', asked, 'images are restored whole')
 
     def networks(self) -> None:
         """Call networks by their present name."""

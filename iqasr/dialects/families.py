@@ -103,13 +103,8 @@ RENAMED = {
 TERMS = {'ldl_opt': 'LDLLoss', 'neg_opt': 'NegativeLoss'}
 """Terms whose ``L1Loss`` is part of a definition that is a loss of ours."""
 
-TILES = 'images are restored whole.'
-
 IGNORED = {
-    'pre_pad': TILES,
-    'tile_size': TILES,
-    'tile_pad': TILES,
-    'tile_process': TILES,
+    'pre_pad': 'images are extended as far as the network asks for it.',
     'datasets.num_prefetch_queue': 'batches are loaded ahead by num_worker_per_gpu processes.',
 }
 """Options that change nothing here, and why."""

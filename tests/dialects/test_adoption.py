@@ -155,7 +155,7 @@ def place(options, path):
         ({'queue_size': 5}, 'queue_size: 5 is no multiple of the batch, 2: 4 instead.'),
         ({'gt_size': 48}, 'datasets.train.gt_size: 32 is left out: gt_size of the top level, 48'),
         ({'high_order_degradation': False}, 'RealESRGANDataset has no LQ; its images are degraded'),
-        ({'tile_size': 400}, 'tile_size: images are restored whole.'),
+        ({'pre_pad': 10}, 'pre_pad: images are extended as far as'),
         ({'gray_noise_probb': 0.4}, 'gray_noise_probb: unknown option, left out.'),
         ({'gt_usm': True}, 'gt_usm: left out: its model does not read it'),
     ],
@@ -189,6 +189,12 @@ def test_misspelling_is_a_warning_there_and_an_error_in_ours(path, known, basics
     del basicsr['model_type'], basicsr['datasets']['train']['use_flip']
     with pytest.raises(OptionError, match=f'{where}: unknown option'):
         load_options(write(basicsr))
+
+
+@pytest.mark.parametrize(('asked', 'tiles'), [(True, (480, 24)), (False, (None, 32))])
+def test_tiles_of_hggt(asked, tiles, hggt, write):
+    val = load_options(write(hggt | {'tile_process': asked})).val
+    assert (val.tile_px, val.tile_overlap_px) == tiles
 
 
 def test_a_metric_that_is_not_here_is_left_out(basicsr):
@@ -234,9 +240,9 @@ def test_what_is_printed_says_what_became_and_is_an_option_file_of_ours(family, 
 
 def test_warnings_are_logged_and_printed(realesrgan, write, caplog):
     logging.getLogger('iqasr').propagate = True
-    options = load_options(write(realesrgan | {'tile_size': 400}))
-    assert 'tile_size: images are restored whole.' in caplog.text
-    assert '# warning: tile_size: images are restored whole.' in options.as_yaml()
+    options = load_options(write(realesrgan | {'pre_pad': 10}))
+    assert 'pre_pad: images are extended' in caplog.text
+    assert '# warning: pre_pad: images are extended' in options.as_yaml()
 
 
 def test_files_of_ours_are_left_as_they_are(paired_options):

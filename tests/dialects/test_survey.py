@@ -9,7 +9,7 @@ from iqasr.dialects.survey import check_command, survey
 def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path):
     files = {
         'a.yml': realesrgan,
-        'b/c.yml': basicsr | {'tile_size': 400, 'tile_pad': 24},
+        'b/c.yml': basicsr | {'pre_pad': 10, 'sharpness': 2},
         'd.yml': basicsr | {'model_type': 'EDVRModel'},
         'e.yml': basicsr | {'scale': 2},
     }
