@@ -108,7 +108,7 @@ def test_the_discriminator_sees_each_image_once_an_iteration(gan_options, model_
 # The loss curve
 
 
-TOLERANCES = {'l_pixel': 1e-3, 'l_gan': 0.05, 'l_d_fake': 0.05}
+TOLERANCES = {'l_pixel': 1e-2, 'l_gan': 0.05, 'l_d_fake': 0.05}
 """Relative; what rounding has become after 200 iterations: adversaries amplify it."""
 
 

@@ -49,7 +49,7 @@ def make_weights(disk, name):
 def make_summary(disk, name, dataset='Test-100', **means):
     path = disk / f'results/{name}_test100/summary.json'
     path.parent.mkdir(parents=True)
-    better = {metric: COLUMNS[metric].better for metric in means}
+    better = {m: COLUMNS[m].better if m in COLUMNS else 'higher' for m in means}
     sets = {dataset: {'means': means, 'files': {}}}
     path.write_text(json.dumps({'name': name, 'better': better, 'sets': sets}))
     return path
