@@ -44,7 +44,7 @@ def run_subject(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         found = json.loads(figures.read_text(encoding='utf-8')) if figures.exists() else {}
     seconds = time.perf_counter() - start
     logger.info('%s: %.0f s, exit code %d', name, seconds, done.returncode)
-    return {'rows': [], **found, 'exit_code': done.returncode, 'seconds': round(seconds, 1)}
+    return {'rows': [], **found, 'exit_code': done.returncode, 'seconds': round(seconds, 3)}
 
 
 def table_of(subjects: Mapping[str, Mapping[str, Any]]) -> str:
