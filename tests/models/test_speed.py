@@ -108,14 +108,18 @@ def test_the_discriminator_sees_each_image_once_an_iteration(gan_options, model_
 # The loss curve
 
 
-TOLERANCES = {'l_pixel': 1e-3, 'l_gan': 0.05, 'l_d_fake': 0.05}
+TOLERANCES = {'l_pixel': 1e-3, 'l_gan': 0.03, 'l_d_fake': 0.03}
 """Relative; what rounding has become after 200 iterations: adversaries amplify it."""
 
 
 def curve(model, iterations=200):
     for layer in model.net_d.modules():
-        for hook in layer._forward_pre_hooks.values():
-            hook.n_power_iterations = 20  # else the norms depend on the number of passes
+        if hasattr(layer, 'weight_orig'):
+            nn.utils.remove_spectral_norm(layer)  # it depends on the number of passes
+            torch.manual_seed(0)
+            layer.reset_parameters()
+    train = model.options.train
+    model.optimisation['d'] = Optimisation(model.net_d, train.optim_d, train)
     logs = [model.optimize_parameters([batch_of(i)], i, 2 * i) for i in range(1, iterations + 1)]
     return {k: torch.stack([log[k] for log in logs]) for k in ('l_pixel', 'l_gan', 'l_d_fake')}
 
