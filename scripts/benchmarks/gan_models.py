@@ -62,8 +62,6 @@ def stock_step(name: str, count: int, side: int, loss: str) -> Callable[[], Any]
         'network_g': copy.deepcopy(NETWORKS[name]), 'network_d': dict(DISCRIMINATOR),
         'train': copy.deepcopy(TRAIN) | {'gan_opt': {'type': 'GANLoss'} | GAN},
     }  # fmt: skip
-    for place, key in (('pixel_opt', 'reduction'), ('perceptual_opt', 'criterion')):
-        options['train'][place].setdefault(key, 'mean' if key == 'reduction' else 'l1')
     model = (SRGANModel if loss == 'GANLoss' else ESRGANModel)(options)
     model.feed_data(batch_of(count, side))
     return lambda: model.optimize_parameters(1)

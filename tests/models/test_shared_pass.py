@@ -1,0 +1,179 @@
+"""What both sides learn from a shared pass, and the whole fast step against the plain one."""
+
+import copy
+
+import pytest
+import torch
+from basicsr.losses.gan_loss import GANLoss
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from iqasr.losses import AdversarialTerm, Batch, RelativisticGANLoss, discriminator_loss
+from iqasr.models.feeder import Fed
+from iqasr.models.optimisation import Optimisation
+
+# One pass of the discriminator
+
+DISCRIMINATORS = {
+    'plain': lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.Conv2d(4, 1, 3)),
+    'batch statistics': lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Tanh(), nn.Conv2d(4, 1, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize('network', DISCRIMINATORS)
+@pytest.mark.parametrize('loss', [GANLoss('vanilla', loss_weight=0.1), RelativisticGANLoss()])
+def test_both_sides_learn_from_one_look_what_they_learn_from_two(loss, network):
+    torch.manual_seed(0)
+    apart = DISCRIMINATORS[network]()
+    together = copy.deepcopy(apart)
+    gt, output = torch.rand(2, 2, 3, 8, 8)
+    outputs = [output.clone().requires_grad_() for _ in range(2)]
+    lq = gt[..., ::4, ::4]
+
+    expected = AdversarialTerm(apart, loss)(Batch(lq, gt, outputs[0]))
+    (3 * expected).backward()
+    expected_loss, expected_log = discriminator_loss(apart, loss, gt, output)
+    (expected_loss / 2).backward()
+
+    term = AdversarialTerm(together, loss, together, parts=2)
+    value = term(Batch(lq, gt, outputs[1]))
+    (3 * value).backward()
+    log, learnt = term.learnt
+
+    assert torch.allclose(value, expected)
+    assert torch.allclose(outputs[1].grad, outputs[0].grad, atol=1e-8)
+    assert torch.allclose(learnt, expected_loss)
+    assert log.keys() == expected_log.keys()
+    for ours, theirs in zip(together.parameters(), apart.parameters(), strict=True):
+        assert torch.allclose(ours.grad, theirs.grad, atol=1e-7)
+
+
+def test_the_discriminator_sees_each_image_once_an_iteration(gan_options, model_of, batch_of):
+    model, seen = model_of(gan_options), []
+    model.net_d.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    model.optimize_parameters([batch_of(1)], 1, 0)
+    assert seen == [2, 2]
+
+
+# The loss curve
+
+
+TOLERANCES = {'l_pixel': 1e-3, 'l_gan': 0.03, 'l_d_fake': 0.03}
+"""Relative; what rounding has become after 200 iterations: adversaries amplify it."""
+
+
+def without_spectral_norm(model):
+    """Remove what depends on the number of passes."""
+    for layer in model.net_d.modules():
+        if hasattr(layer, 'weight_orig'):
+            nn.utils.remove_spectral_norm(layer)
+            torch.manual_seed(0)
+            layer.reset_parameters()
+    train = model.options.train
+    model.optimisation['d'] = Optimisation(model.net_d, train.optim_d, train)
+
+
+def curve(model, batch_of, iterations=200):
+    without_spectral_norm(model)
+    logs = [model.optimize_parameters([batch_of(i)], i, 2 * i) for i in range(1, iterations + 1)]
+    return {k: torch.stack([log[k] for log in logs]) for k in ('l_pixel', 'l_gan', 'l_d_fake')}
+
+
+@pytest.fixture
+def plain_curve(gan_options, model_of, batch_of):
+    options = copy.deepcopy(gan_options)
+    options['train']['optim_g']['foreach'] = options['train']['optim_d']['foreach'] = False
+    model = model_of(options)
+    model.adversary._pupil = [None]
+    return curve(model, batch_of)
+
+
+def test_losses_of_200_iterations_are_those_of_the_plain_step(
+    gan_options, model_of, plain_curve, batch_of
+):
+    """A shared pass of the discriminator, fused optimisers and channels_last together."""
+    gan_options['train']['speed'] = 'channels_last'
+    fast = curve(model_of(gan_options), batch_of)
+    assert plain_curve['l_pixel'][-20:].mean() < 0.9 * plain_curve['l_pixel'][:5].mean()
+    for name, values in plain_curve.items():
+        difference = (fast[name] - values).abs() / values
+        assert difference[:10].max() < 1e-4, name
+        assert difference.max() < TOLERANCES[name], name
+
+
+def test_accumulated_batches_teach_the_discriminator_what_one_large_batch_does(
+    gan_options, model_of, batch_of
+):
+    gan_options['train']['optim_g'] = gan_options['train']['optim_d'] = {'type': 'SGD', 'lr': 0.1}
+    whole = model_of(gan_options)
+    gan_options['train']['accumulate'] = 2
+    parts = model_of(gan_options)
+    for model in (whole, parts):
+        without_spectral_norm(model)
+    data = batch_of(1, count=4)
+    halves = [{k: v[i : i + 2] for k, v in data.items()} for i in (0, 2)]
+    one = whole.optimize_parameters([data], 1, 0)
+    two = parts.optimize_parameters(halves, 1, 0)
+    assert two['l_d_real'].item() == pytest.approx(one['l_d_real'].item(), rel=1e-5)
+    for name, network in whole.networks().items():
+        for ours, theirs in zip(
+            network.parameters(), parts.networks()[name].parameters(), strict=True
+        ):
+            assert torch.allclose(ours, theirs, atol=1e-7)
+
+
+# Waiting
+
+
+class ForbidWaiting(TorchDispatchMode):
+    """Fails when the host reads a value back from a tensor."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default, 'a value was read back'
+        return function(*args, **(kwargs or {}))
+
+
+def refuse(*_):
+    raise AssertionError('a tensor was copied to the host')
+
+
+@pytest.mark.parametrize('amp', ['none', 'bf16'])
+def test_a_whole_iteration_does_not_wait_for_the_device(
+    amp, gan_options, model_of, monkeypatch, adapt
+):
+    adapt(gan_options)
+    gan_options['datasets']['train']['gt_size'] = 64
+    gan_options['train'] |= {'amp': amp, 'clip_grad_norm': 1.0}
+    gan_options['train']['quality_opt'] = {
+        'type': 'QualityLoss',
+        'scorer': {'type': 'RankerScorer'},
+        'loss_weight': 0.1,
+    }
+    model = model_of(gan_options)
+    fed = Fed(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 64, 64))
+    model.feed = lambda *_: (fed, {})
+    for name in ('tolist', 'cpu', 'numpy'):
+        monkeypatch.setattr(torch.Tensor, name, refuse)
+    with ForbidWaiting():
+        log = model.optimize_parameters([{}], 1, 0)
+    monkeypatch.undo()
+    assert {'q_quality', 'l_gan', 'l_d_real', 'grad_norm_g'} <= log.keys()
+
+
+def test_frozen_weights_never_hold_gradients(gan_options, model_of, batch_of, adapt):
+    adapt(gan_options)
+    model = model_of(gan_options)
+    held = []
+    step = model.step
+
+    def look(which, log, iteration):
+        held.extend(n for n, p in model.net_g.named_parameters() if p.grad is not None)
+        step(which, log, iteration)
+
+    model.step = look
+    model.optimize_parameters([batch_of(1)], 1, 0)
+    assert held
+    assert all('.lora_' in name for name in held)
+    assert all(p.grad is None for n in model.networks().values() for p in n.parameters())
