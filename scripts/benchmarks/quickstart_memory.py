@@ -84,7 +84,8 @@ def measure(every_s: float, total_iter: int | None) -> list[dict[str, Any]]:
             text = re.sub(r'(?m)^  total_iter: \d+', f'  total_iter: {total_iter}', text)
             path.write_text(text, encoding='utf-8')
         peak, seconds = peak_of(['bash', 'scripts/quickstart.sh'], Path(temporary), every_s)
-    what = f'whole quickstart ({seconds / 60:.0f} min), peak memory of all its processes'
+    length = f'trainings of {total_iter} iterations, ' if total_iter else ''
+    what = f'whole quickstart ({length}{seconds / 60:.0f} min), peak memory of all its processes'
     rows = [{'what': what, 'measured': f'{sum(peak.values()):.0f} MB', 'target': '<= 2000 MB'}]
     return rows + [
         {'what': f'at the peak: `{command.split(" ", 1)[1][:80]}`', 'measured': f'{mb:.0f} MB',
