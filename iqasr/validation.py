@@ -126,13 +126,11 @@ def evaluate(
         found = list(progress(finished, len(mine), name, process))
     # Strictly as many as asked for, unless given up: then the last are missing.
     parts = process.gather(list(zip(mine, found, strict=False)))
-    everyone = [
-        found for _, found in sorted((f for part in parts for f in part), key=itemgetter(0))
-    ]
+    everyone = sorted((pair for part in parts for pair in part), key=itemgetter(0))
     if len(everyone) < len(dataset):
         return None
-    rows = [row for row, _ in everyone]
-    return Result(name, rows, {row['name']: files for row, files in everyone})
+    rows = [row for _, (row, _) in everyone]
+    return Result(name, rows, {row['name']: files for _, (row, files) in everyone})
 
 
 @dataclass
