@@ -248,5 +248,5 @@ def cells(ours: Mapping[str, float], published: tuple[float, ...] | None) -> lis
     written = []
     for (metric, column), value in zip(COLUMNS.items(), theirs, strict=True):
         own, other = (number(v, '', column.digits) for v in (ours.get(metric, math.nan), value))
-        written.append(own if own == other == '-' else f'{own} ({other})')
+        written.append(own if other == '-' else f'{own} ({other})')
     return written
