@@ -24,9 +24,13 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--processes', type=int, default=2, help='runs at a time, a core each')
     parser.add_argument('--held_out', help='weights of another ranker, as one more judge')
+    parser.add_argument(
+        '--force_yml', nargs='+', default=[], metavar='K=V', help='options of training, but of FT'
+    )
     args = parser.parse_args()
     try:
         choices = {'reduce': args.reduce, 'held_out': args.held_out, 'processes': args.processes}
+        choices['training'] = args.force_yml
         text = study_from_folders(args.input, args.val, args.output, args.seeds, **choices)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')

@@ -13,6 +13,7 @@ import numpy as np
 
 from iqasr.checkpoint import write_text_atomically
 from iqasr.data.sample_dataset import make_sample_dataset
+from iqasr.map_scoring import score_map
 from iqasr.paths import project_root
 from iqasr.quality import RankerScorer
 from iqasr.report.bootstrap import interval
@@ -57,6 +58,10 @@ COMPARISONS = (
 )
 """Pairs of variants whose differences are shown."""
 
+CROP_PX, STRIDE_PX = 128, 48
+MAP = f'map_ranker_{CROP_PX}_{STRIDE_PX}.safetensors'
+"""What AMO chooses by: each crop is scored once for all runs. Their side is that of training."""
+
 ARTIFACTS = (
     'val:metrics:high_frequency={type: calculate_high_frequency, crop_border: 4}',
     'val:metrics:worst_tile={type: WorstTile, scorer: {type: RankerScorer}, tile_px: 64, '
@@ -75,6 +80,7 @@ class Study:
         test_set: Folder with ``gt`` and ``lq_x4``.
         seeds: One run of every variant each.
         overrides: Further options of every test, as for ``--force_yml``.
+        training: Further options of every training but those that start from another one.
     """
 
     root: Path
@@ -82,6 +88,7 @@ class Study:
     test_set: Path
     seeds: Sequence[int]
     overrides: Sequence[str] = ()
+    training: Sequence[str] = ()
 
     def run(self, processes: int) -> None:
         """Train and test what is not finished yet; may be killed and started again."""
@@ -108,7 +115,11 @@ class Study:
         ]
         if variant.name == 'sma':
             overrides.append(f'quality:table={self.data / "train/quality_ranker.csv"}')
-        if variant.after is not None:
+        if variant.name.startswith('amo'):
+            overrides.append(f'quality={{map: {self.data / "train" / MAP}}}')
+        if variant.after is None:
+            overrides += self.training
+        else:
             overrides.append(
                 f'path:pretrain_network_g={self.weights(run_name(variant.after, seed), "latest")}'
             )
@@ -230,6 +241,7 @@ def study_from_folders(
     reduce: float = 2.0,
     held_out: str | None = None,
     processes: int = 2,
+    training: Sequence[str] = (),
 ) -> str:
     """Make the data, run the study, write ``study.md`` and a grid of pictures.
 
@@ -241,6 +253,7 @@ def study_from_folders(
         reduce: Photographs are made smaller by this factor first.
         held_out: Weights of a ranker that no variant optimises, as a judge.
         processes: Runs at a time.
+        training: Further options of every training but fine-tuning, as for ``--force_yml``.
 
     Returns:
         The tables, Markdown.
@@ -253,11 +266,13 @@ def study_from_folders(
     if not (root / 'data').exists():
         root.mkdir(parents=True, exist_ok=True)
         make_sample_dataset(str(root / 'data'), train, test, reduce=reduce)
-    score_candidates(str(root / 'data/train'), RankerScorer())
+    source = str(root / 'data/train')
+    score_candidates(source, RankerScorer())
+    score_map(source, RankerScorer(), crop=CROP_PX, stride=STRIDE_PX)
     judge = f"{{type: RankerScorer, weights: '{held_out}'}}" if held_out else ''
     section = f'{{type: QualityMetric, scorer: {judge}, crop_border: 4}}'
     overrides = [*ARTIFACTS, *([f'val:metrics:other_ranker={section}'] if held_out else [])]
-    study = Study(root, root / 'data', root / 'data/val', seeds, overrides)
+    study = Study(root, root / 'data', root / 'data/val', seeds, overrides, training)
     study.run(processes)
     names = [name for v in VARIANTS for name in (*(f'{v.name}@{i}' for i in v.checkpoints), v.name)]
     values = {name: study.values(name) for name in names}

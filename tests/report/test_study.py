@@ -39,13 +39,15 @@ def commands(monkeypatch):
 
 
 def test_finetuning_starts_from_the_network_of_its_seed(commands, tmp_path):
-    Study(tmp_path, tmp_path / 'data', tmp_path / 'val', [7]).run(1)
+    gan = 'train:gan_opt={type: GANLoss}'
+    Study(tmp_path, tmp_path / 'data', tmp_path / 'val', [7], training=[gan]).run(1)
     trained = [words for words in commands if words[0] == 'train']
     assert [words[1] for words in trained] == [f'train/quickstart_{v.name}' for v in VARIANTS]
     start = (
         f'path:pretrain_network_g={tmp_path}/experiments/study_amo_seed7/models/net_g_latest.pth'
     )
     assert [start in words[2] for words in trained] == [v.after == 'amo' for v in VARIANTS]
+    assert [gan in words[2] for words in trained] == [v.after is None for v in VARIANTS]
     assert all('manual_seed=7' in words[2] for words in trained)
 
 
