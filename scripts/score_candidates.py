@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Score candidates, or their crops.')
     parser.add_argument('-i', '--input', required=True, help='folder of candidates or store')
     parser.add_argument('-o', '--output', help='default: in <input>, named by scorer')
-    parser.add_argument('--scorer', required=True, help='niqe, or any metric of pyiqa')
+    parser.add_argument('--scorer', required=True, help='ranker, niqe, or any of pyiqa')
     parser.add_argument('--scorer-options', nargs='*', default=[], metavar='K=V')
     parser.add_argument('--batch', type=int, help='most images per call (8), or crops (64)')
     parser.add_argument('--map', action='store_true', help='score crops, into a quality map')
