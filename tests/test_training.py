@@ -452,7 +452,7 @@ def test_failing_run_with_workers_ends(paired_options, write_options):
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert result.returncode == 1
     assert 'planned' in result.stderr
