@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -218,7 +217,7 @@ def read(reader: Reader, file: str) -> Tensor:
         rgb = reader.image(file)
     except ValueError as error:
         raise DataError(str(error)) from error
-    return torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())  # a store may give a read-only view
 
 
 def size(reader: Reader, file: str) -> tuple[int, int]:
