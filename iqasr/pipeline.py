@@ -15,6 +15,7 @@ from tqdm import tqdm
 from iqasr.builders import build_dataset, build_model
 from iqasr.checkpoint import CheckpointError, CheckpointFolder, write_text_atomically
 from iqasr.data.image_files import DataError
+from iqasr.data.loader import left_unopened
 from iqasr.distributed import Process, join_processes, leave_processes
 from iqasr.evaluation import evaluate_sets, find_checkpoints, folder_names
 from iqasr.metrics import build_metrics
@@ -198,8 +199,9 @@ def check(training: TrainingRun) -> int:
     else:
         items = tqdm(range(len(data)), desc='reading', unit='image', disable=None)
         problems = []
-        for index in items:
-            data[index]
+        with left_unopened(data):
+            for index in items:
+                data[index]
     if problems:
         raise DataError(problems)
     model, validator = training.model, training.validator
