@@ -246,6 +246,12 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
         with refusals():
             seed = own.manual_seed or 0
             model = None if own.is_restored else build_model(own, process, seed)
+            if (
+                model is not None
+                and own.path.pretrain_network_g is None
+                and any(True for _ in model.net_g.parameters())
+            ):
+                logger.warning('path.pretrain_network_g: missing, so random weights are tested.')
         evaluate_sets(
             own,
             None if model is None else model.test,
