@@ -20,7 +20,7 @@ from iqasr.data.raw_pairs import RawPairs
 from iqasr.data.raw_reader import is_raw
 from iqasr.distributed import Process
 from iqasr.models import RestorationModel
-from iqasr.option_types import INJECTED
+from iqasr.option_types import DATASETS, INJECTED
 from iqasr.options import LoaderOptions, OptionError, Options
 from iqasr.paths import resolve
 from iqasr.quality import QualityScorer
@@ -102,7 +102,7 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
         section.setdefault('io_backend', {'type': 'disk'})
         drop_missing_list(section)
         section['io_backend'] = dict(section['io_backend'])
-        if phase == 'train':
+        if phase == 'train' and section['type'] in DATASETS['train']:
             section = {'use_hflip': False, 'use_rot': False} | section
         check_files(section, options.scale, phase)
         try:

@@ -187,7 +187,7 @@ class OptionCheck(MetricCheck):
         for key in unknown:
             hint = nearest(key, loader | own) or f' There are: {", ".join(sorted(loader | own))}.'
             self.problems.add(f'{path}.{key}', f'unknown option.{hint}')
-        if shipped and key == 'train':
+        if shipped and key == 'train' and takes_options(cls):
             self.crop(f'{path}.gt_size', section.get('gt_size'))
         checked = check_section(self.problems, path, both, LoaderOptions)
         known = {k: v for k, v in rest.items() if k not in unknown}
@@ -202,8 +202,8 @@ class OptionCheck(MetricCheck):
         scale = self.options.scale
         if size is None:
             self.problems.add(path, 'is required and missing.')
-        elif isinstance(size, int) and (size < scale or size % scale):
-            self.problems.add(path, f'is {size}; use a positive multiple of scale, {scale}.')
+        elif isinstance(size, int) and size % scale:
+            self.problems.add(path, f'is {size}; use a multiple of scale, {scale}.')
 
     def candidates(self) -> None:
         """Check sampling, quality and degradation, which belong together."""
