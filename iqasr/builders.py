@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from iqasr.data.candidates import is_lmdb
 from iqasr.data.checks import check_image_folder, check_other_files
 from iqasr.data.evaluation_dataset import EvaluationDataset
 from iqasr.data.image_files import DataError
 from iqasr.data.lmdb_reader import check_lmdb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.originals import read_list
 from iqasr.data.pair_checks import check_listed_pairs, check_pairs, check_store_pairs
 from iqasr.data.quality_map import QualityMap
 from iqasr.data.quality_table import QualityTable
@@ -18,7 +20,7 @@ from iqasr.data.raw_pairs import RawPairs
 from iqasr.data.raw_reader import is_raw
 from iqasr.distributed import Process
 from iqasr.models import RestorationModel
-from iqasr.option_types import INJECTED
+from iqasr.option_types import DATASETS, INJECTED
 from iqasr.options import LoaderOptions, OptionError, Options
 from iqasr.paths import resolve
 from iqasr.quality import QualityScorer
@@ -100,6 +102,8 @@ def build_dataset(section: Mapping[str, Any], options: Options, phase: str) -> A
         section.setdefault('io_backend', {'type': 'disk'})
         drop_missing_list(section)
         section['io_backend'] = dict(section['io_backend'])
+        if phase == 'train' and section['type'] in DATASETS['train']:
+            section = {'use_hflip': False, 'use_rot': False} | section
         check_files(section, options.scale, phase)
         try:
             dataset = raw_pairs(section, options.scale, phase) or build(
@@ -188,6 +192,7 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
             f'{", ".join(missing)}: no such folder, neither here nor in the project. Check '
             f'the dataroot options of {section.get("name", phase)}.'
         )
+    check_backend(section, roots)
     training = phase == 'train'
     sizes = {'exact': training, 'min_size': section.get('gt_size') or 1 if training else 1}
     template = section.get('filename_tmpl') or '{}'
@@ -209,6 +214,24 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
         problems += [problem for root in roots for problem in check_other_files(root)]
     if problems:
         raise DataError(problems)
+
+
+def check_backend(section: Mapping[str, Any], roots: Sequence[str]) -> None:
+    """Check that what the images are kept in is what ``io_backend`` says, and listed rightly.
+
+    Raises:
+        DataError: If it is not.
+    """
+    if any(is_raw(root) for root in roots):
+        return
+    backend = section['io_backend']['type']
+    for root in roots:
+        if backend == 'disk' and is_lmdb(root):
+            raise DataError(f'{root}: is an LMDB. Set io_backend: {{type: lmdb}}.')
+        if backend == 'lmdb' and not root.endswith('.lmdb'):
+            raise DataError(f'{root}: BasicSR reads LMDBs named *.lmdb only. Rename the folder.')
+    if backend == 'disk' and section.get('meta_info_file'):
+        read_list(roots[0], section['meta_info_file'])
 
 
 def check_folders(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from iqasr.distributed import Process
 from iqasr.paths import time_stamp
+from iqasr.unreadable import why_unreadable
 
 logger = logging.getLogger('iqasr')
 
@@ -113,11 +114,8 @@ def load_file(path: str | Path) -> dict[str, Any]:
             return load_safetensors(path)
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        reason = str(error).split('\n')[0][:200]
-        raise CheckpointError(
-            f'{path}: cannot be read ({reason}). It is damaged, or an old pickle that holds more '
-            'than tensors; in that case load it once where you trust it and save its state dict.'
-        ) from error
+        reason = why_unreadable(path, error)
+        raise CheckpointError(f'{path}: cannot be read. {reason}') from error
 
 
 def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dict[str, Tensor]:

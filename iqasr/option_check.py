@@ -187,6 +187,8 @@ class OptionCheck(MetricCheck):
         for key in unknown:
             hint = nearest(key, loader | own) or f' There are: {", ".join(sorted(loader | own))}.'
             self.problems.add(f'{path}.{key}', f'unknown option.{hint}')
+        if shipped and key == 'train' and takes_options(cls):
+            self.crop(f'{path}.gt_size', section.get('gt_size'))
         checked = check_section(self.problems, path, both, LoaderOptions)
         known = {k: v for k, v in rest.items() if k not in unknown}
         return (
@@ -194,6 +196,14 @@ class OptionCheck(MetricCheck):
             | {'type': section['type']}
             | check_section(self.problems, path, known, cls, () if takes_options(cls) else INJECTED)
         )
+
+    def crop(self, path: str, size: Any) -> None:
+        """Check the size of crops, if it is of the right kind at all."""
+        scale = self.options.scale
+        if size is None:
+            self.problems.add(path, 'is required and missing.')
+        elif isinstance(size, int) and size % scale:
+            self.problems.add(path, f'is {size}; use a multiple of scale, {scale}.')
 
     def candidates(self) -> None:
         """Check sampling, quality and degradation, which belong together."""

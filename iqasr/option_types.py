@@ -49,7 +49,11 @@ def find_scheduler(name: str) -> type:
 
 def _subclasses(module: Any, base: type) -> dict[str, type]:
     members = inspect.getmembers(module, inspect.isclass)
-    return {name: cls for name, cls in members if issubclass(cls, base) and cls is not base}
+    return {
+        name: cls
+        for name, cls in members
+        if issubclass(cls, base) and cls is not base and not name.startswith('_')
+    }
 
 
 def _find(kind: str, name: str, known: Mapping[str, type]) -> type:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from iqasr.builders import build_dataset, build_model
 from iqasr.checkpoint import CheckpointError, CheckpointFolder, write_text_atomically
 from iqasr.data.image_files import DataError
+from iqasr.data.loader import left_unopened
 from iqasr.distributed import Process, join_processes, leave_processes
 from iqasr.evaluation import evaluate_sets, find_checkpoints, folder_names
 from iqasr.metrics import build_metrics
@@ -198,8 +199,9 @@ def check(training: TrainingRun) -> int:
     else:
         items = tqdm(range(len(data)), desc='reading', unit='image', disable=None)
         problems = []
-        for index in items:
-            data[index]
+        with left_unopened(data):
+            for index in items:
+                data[index]
     if problems:
         raise DataError(problems)
     model, validator = training.model, training.validator
@@ -244,6 +246,12 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
         with refusals():
             seed = own.manual_seed or 0
             model = None if own.is_restored else build_model(own, process, seed)
+            if (
+                model is not None
+                and own.path.pretrain_network_g is None
+                and any(True for _ in model.net_g.parameters())
+            ):
+                logger.warning('path.pretrain_network_g: missing, so random weights are tested.')
         evaluate_sets(
             own,
             None if model is None else model.test,

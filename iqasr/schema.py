@@ -64,6 +64,8 @@ def reason_of(detail: ErrorDetails, known: Collection[str]) -> str:
         return f'unknown option.{nearest(str(detail["loc"][-1]), known) or listing}'
     if detail['type'] == 'missing':
         return 'is required and missing.'
+    if detail['type'] == 'string_pattern_mismatch':
+        return f'use letters, digits and . + - _ only, not {detail["input"]!r}.'
     message = detail['msg'].removeprefix('Value error, ').removeprefix('Input ').rstrip('.')
     return f'{message}, not {detail["input"]!r}.'
 

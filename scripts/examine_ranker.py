@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-w', '--weights', help='.safetensors (default: the packaged ranker)')
     parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
-    parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
+    parser.add_argument('--network', help='network for more ladders: weights or test option file')
     args = parser.parse_args()
     try:
         files = {'reduce': args.reduce, 'network': args.network}

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument('-o', '--output', required=True, help='folder of images and pairs.csv')
     parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
     parser.add_argument('--size', type=int, default=192, help='side of the squares, in pixels')
-    parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
+    parser.add_argument('--network', help='network for more ladders: weights or test option file')
     args = parser.parse_args()
     try:
         choices = {'reduce': args.reduce, 'size_px': args.size, 'network': args.network}

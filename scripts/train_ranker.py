@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-o', '--output', required=True, help='.safetensors to write')
     parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
-    parser.add_argument('--network', help='test option file of a network, for ladders of outputs')
+    parser.add_argument('--network', help='network for more ladders: weights or test option file')
     parser.add_argument('--teacher', help="scorer whose order is learnt too, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights of a ranker to start from (default: random)')
     numbers = asdict(RankerOptions())

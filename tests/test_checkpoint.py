@@ -59,11 +59,18 @@ def test_loading_what_fits_leaves_the_rest(saved):
     assert torch.equal(target[1].bias, saved[1]['1.bias'])
 
 
-@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut'])
-def test_damaged_file_is_named(content, tmp_path):
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'', 'It is empty'),
+        (b'<html>', "It is no checkpoint, as it begins with b'<html>'"),
+        (b'PK\x03\x04 cut', 'It is cut short'),
+    ],
+)
+def test_damaged_file_is_named(content, reason, tmp_path):
     path = tmp_path / 'net.pth'
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r'net\.pth: cannot be read'):
+    with pytest.raises(CheckpointError, match=rf'net\.pth: cannot be read\. {reason}'):
         load_file(path)
 
 
@@ -73,7 +80,7 @@ def test_pickled_code_is_not_run(tmp_path):
             return (exec, (f'open({str(tmp_path / "run")!r}, "w")',))
 
     torch.save({'params': Dangerous()}, tmp_path / 'net.pth')
-    with pytest.raises(CheckpointError, match='cannot be read'):
+    with pytest.raises(CheckpointError, match='holds more than tensors and numbers'):
         load_file(tmp_path / 'net.pth')
     assert not (tmp_path / 'run').exists()
 

@@ -552,6 +552,16 @@ REFUSED_AT_START = {
     'scale': ({'network_g:upscale': 2}, (), 'enlarges 2 times, but the data is for scale 4'),
     'folder': ({'datasets:train:dataroot_gt': '/nowhere'}, (), '/nowhere'),
     'weights': ({'path:pretrain_network_g': 'no.pth'}, (), 'no.pth: there is no such file'),
+    'crop': ({'datasets:train:gt_size': 30}, (), 'gt_size: is 30; use a multiple of scale, 4'),
+    'no crop': ({'datasets:train:gt_size': '~'}, (), 'gt_size: is required and missing.'),
+    'schedule': (
+        {'train:scheduler': '{type: MultiStepLR, milestones: 5}'},
+        (),
+        'MultiStepRestartLR cannot be built from its options',
+    ),
+    'rate': ({'train:optim_g:lr': -1}, (), 'Adam cannot be built from its options: Invalid'),
+    'name': ({'name': 'a/b'}, (), "name: use letters, digits and . + - _ only, not 'a/b'"),
+    'list': ({'datasets:train:meta_info_file': 'no.txt'}, (), 'no.txt: cannot be read as a list'),
 }
 
 

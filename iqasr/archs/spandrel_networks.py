@@ -127,7 +127,8 @@ def recognise(weights: Mapping[str, Tensor], path: Any) -> 'ModelDescriptor':
                    if s.detect(weights)]  # fmt: skip
         reason = f'resembles {fitting[0]}, but spandrel cannot read it so ({error!r})'
     raise ValueError(
-        f'{path}: {reason}. It holds {summary(weights)}. Name the network in network_g.'
+        f'{path}: {reason}. It holds {summary(weights)}. Name the network in network_g '
+        'of an option file.'
     )
 
 

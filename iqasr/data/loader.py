@@ -112,6 +112,15 @@ class PlacedDataset(Dataset):
 
 
 @contextmanager
+def left_unopened(dataset: Any) -> Iterator[None]:
+    """Read a data set of BasicSR and leave it as it was: an open LMDB cannot be sent to workers."""
+    backend = dict(getattr(dataset, 'io_backend_opt', {}))
+    yield
+    if getattr(dataset, 'file_client', None) is not None:
+        dataset.file_client, dataset.io_backend_opt = None, backend
+
+
+@contextmanager
 def training_stream(
     dataset: Any,
     options: LoaderOptions,

@@ -162,9 +162,12 @@ def _check_sizes(
     problems = []
     enlarged = lq[0] * scale, lq[1] * scale
     if lq != (gt[0] // scale, gt[1] // scale) or (exact and gt != enlarged):
+        found = gt[0] // lq[0]
+        is_other = found > 0 and gt == (lq[0] * found, lq[1] * found)
+        change = f', or set scale: {found}' if is_other else ''
         problems.append(
             f'{places[0]}: {in_px(gt)}, but its LQ {places[1]} is {in_px(lq)}, which does not '
-            f'fit scale {scale}. Make the GT {in_px(enlarged)}.'
+            f'fit scale {scale}. Make the GT {in_px(enlarged)}{change}.'
         )
     if min(gt) < min_size:
         problems.append(

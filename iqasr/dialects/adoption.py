@@ -204,6 +204,12 @@ class Adoption:
             dataset['margin'] = MARGIN // scale * scale
         content['sampling'] = {'type': 'UniformSampler', 'candidates': source.candidates}
         account.note(f'{path}.type', was, f'sampling.candidates: {source.candidates}')
+        largest = dataset.get('blur_kernel_size_max')
+        if not source.largest_kernel and isinstance(largest, int):
+            dataset['blur_kernel_size_max'] = largest - 1
+            account.note(
+                f'{path}.blur_kernel_size_max', largest, f'{largest - 1}: {was} stops before'
+            )
         section = take_degradation(content, dataset, source.stages, account)
         content['degradation'] = section
         account.note(f'{path}.type', was, f'degradation.type: {section["type"]}')

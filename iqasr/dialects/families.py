@@ -50,6 +50,7 @@ FAMILIES = {
     'RealESRNet_Model': Family('HGGT', sharpens=ORIGINAL_OF),
     'RealESRGAN_Model': Family('HGGT', sharpens=TERM_OF),
     'RealESRGAN_PosGT_Model': Family('HGGT'),
+    'EnhancementModel': Family('HGGT'),
 }
 """Families by their ``model_type``."""
 
@@ -66,6 +67,8 @@ class Source:
     """Whether it holds photographs without candidates."""
     labels: bool = False
     """Whether the choice, or a term, needs human judgements."""
+    largest_kernel: bool = True
+    """Whether kernels may be as large as ``blur_kernel_size_max`` says, or only smaller."""
 
 
 SOURCES = {
@@ -76,14 +79,17 @@ SOURCES = {
     'PosNegGTPosDataset': Source(1, 'positives', labels=True),
     'PosNegGTPosNeg_Dataset': Source(1, 'positives-else-original', labels=True),
     'TwoStageDegradation_PosNegGTPos_Dataset': Source(2, 'positives', labels=True),
+    'EnhancementDataset': Source(1, 'original', originals=True, largest_kernel=False),
 }
 """Data sets that become a `MultiGTDataset` with sampling and degradation."""
 
 NETWORKS = {
     'VGGStyleDiscriminator128': {'type': 'VGGStyleDiscriminator', 'input_size': 128},
     'VGGStyleDiscriminator256': {'type': 'VGGStyleDiscriminator', 'input_size': 256},
+    'RealESRGANUNetDiscriminatorSN': {'type': 'UNetDiscriminatorSN'},
+    'RCANNOUP': {'type': 'RCAN', 'upscale': 1},
 }
-"""Networks under an earlier name."""
+"""Networks under an earlier or another name; their weights have the same names."""
 
 RENAMED = {
     'path': {
@@ -157,8 +163,9 @@ REFUSED = {
         ['AdaTarget_Model', 'AdaTargetGAN_Model', 'AdaTarget_PosGT_Model', 'RRDBAdaNet'],
         _OTHER.format('a network that moves the target', 'HGGT (basicsr/train_adatarget.py)'),
     ),
-    'EnhancementModel': _OTHER.format(
-        'the enhancement networks of HGGT', 'HGGT (ImageEnhancement/basicsr/train.py)'
+    'ELAN': (
+        'is a network that iqasr does not have; run it with HGGT (ImageEnhancement/basicsr/'
+        'train.py), or train an enhancer of another network by options/train/enhance_x1.yml'
     ),
     'ImageRestorationModel': _BLUR.format('NAFNet'),
     'ImageCleanModel': _BLUR.format('Restormer'),

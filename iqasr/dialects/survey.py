@@ -27,30 +27,34 @@ def check_command(arguments: Sequence[str] | None = None) -> int:
         'paths', nargs='+', metavar='PATH', help='option file, or folder of some (.yml), any depth'
     )
     parsed = parser.parse_args(arguments)
+    code = 0
     try:
-        found = survey(parsed.paths)
+        for path, said in survey(parsed.paths):
+            sys.stdout.write(f'{path.as_posix()}: {said}\n')
+            sys.stdout.flush()
+            code = code if said.startswith('runs') else CANNOT_RUN
     except OptionError as error:
         sys.stderr.write(f'{parser.prog}: {error}\n')
         return CANNOT_RUN
-    for path, said in found:
-        sys.stdout.write(f'{path.as_posix()}: {said}\n')
-    return 0 if all(said.startswith('runs') for _, said in found) else CANNOT_RUN
+    return code
 
 
-def survey(paths: Sequence[str | Path]) -> list[tuple[Path, str]]:
+def survey(paths: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
     """Check option files and build their networks, without data and weights.
 
     Args:
         paths: Option files, and folders that hold some (``.yml``), at any depth.
 
-    Returns:
+    Yields:
         Each file and ``runs``, ``runs, <n> warnings``, or why not.
 
     Raises:
-        OptionError: If there is no such file, or a folder holds none.
+        OptionError: Before the first, if there is no such file, or a folder holds none.
     """
+    files = [file for path in paths for file in option_files(Path(path))]
     with quiet():
-        return [(file, verdict(file)) for path in paths for file in option_files(Path(path))]
+        for file in files:
+            yield file, verdict(file)
 
 
 def option_files(path: Path) -> list[Path]:

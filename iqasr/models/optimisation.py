@@ -25,14 +25,14 @@ class Optimisation:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.train = train
         device = self.parameters[0].device.type
-        self.optimizer = find_optimizer(optimizer['type'])(
-            self.parameters, **fused(optimizer, device)
+        self.optimizer = built(
+            find_optimizer(optimizer['type']), self.parameters, fused(optimizer, device)
         )
         self.scaler = torch.amp.GradScaler(device, enabled=train.amp == 'fp16')
         self.scheduler = None
         if train.scheduler is not None:
             cls = find_scheduler(train.scheduler['type'])
-            self.scheduler = cls(self.optimizer, **without_type(train.scheduler))
+            self.scheduler = built(cls, self.optimizer, without_type(train.scheduler))
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss, scaled up where half precision would lose them."""
@@ -105,6 +105,18 @@ FUSED = ('Adam', 'AdamW', 'SGD')
 """Optimisers of torch that take a step in one operation, on these devices."""
 
 FUSED_DEVICES = ('cpu', 'cuda')
+
+
+def built(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
+    """Build an optimiser or a scheduler.
+
+    Raises:
+        ValueError: If its constructor refuses the options.
+    """
+    try:
+        return cls(subject, **options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{cls.__name__} cannot be built from its options: {error}.') from error
 
 
 def fused(optimizer: Mapping[str, Any], device: str) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def test_pairs_fit_exactly_or_rounded(pair_folders):
 
 
 def test_pairs_of_another_scale_are_reported(pair_folders):
-    assert len(check_pairs(*pair_folders, 2, exact=False, filename_tmpl='{}x4')) == 2
+    problems = check_pairs(*pair_folders, 2, exact=False, filename_tmpl='{}x4')
+    assert ['or set scale: 4' in problem for problem in problems] == [True, False]
 
 
 def test_pairs_without_partner_are_reported(pair_folders):
@@ -120,13 +121,27 @@ def test_images_in_one_root_only_are_named(write_pairs, backend):
     assert re.search(r'lq.*/1\S*: has no GT', alone)
 
 
-def test_files_that_basicsr_would_take_for_images_are_named(write_pairs):
+def test_files_that_basicsr_would_take_for_images_are_named(write_pairs, tmp_path):
     section = write_pairs([(48, 40)])
     stray = Path(section['dataroot_lq'], 'Thumbs.db')
     stray.write_text('text', encoding='utf-8')
     [problem] = problems_of(section)
     assert problem.startswith(f'{stray}: not an image')
-    check_files(section | {'meta_info_file': 'list.txt'}, 4, 'train')
+    listing = tmp_path / 'list.txt'
+    listing.write_text('0.png (48,40,3)\n', encoding='utf-8')
+    check_files(section | {'meta_info_file': str(listing)}, 4, 'train')
+    listing.write_text('0.png (48,40,3)\n1.png (48,40,3)\n', encoding='utf-8')
+    [problem] = problems_of(section | {'meta_info_file': str(listing)})
+    assert re.search(r'gt.*/?1\.png: missing, but listed in .*list\.txt', problem)
+
+
+def test_an_lmdb_that_is_not_said_to_be_one_is_named(write_pairs, tmp_path):
+    section = write_pairs([(48, 40)], 'lmdb')
+    [problem] = problems_of(section | {'io_backend': {'type': 'disk'}})
+    assert 'gt.lmdb: is an LMDB. Set io_backend: {type: lmdb}' in problem
+    os.rename(section['dataroot_gt'], tmp_path / 'stored')
+    [problem] = problems_of(section | {'dataroot_gt': str(tmp_path / 'stored')})
+    assert 'stored: BasicSR reads LMDBs named *.lmdb only' in problem
 
 
 def test_lmdb_may_be_opened_after_the_check(write_pairs):

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 import torch
+import yaml
 from torch.utils.data import DataLoader
 
 from iqasr.builders import build_dataset
@@ -11,6 +12,7 @@ from iqasr.data.lmdb_store import create_lmdb
 from iqasr.data.loader import PlacedDataset, training_stream
 from iqasr.data.raw_store import create_raw_store
 from iqasr.options import LoaderOptions, Options
+from iqasr.pipeline import train_command
 
 
 @pytest.fixture
@@ -54,12 +56,19 @@ def test_candidates_can_be_sent(candidate_options, stored, kind):
     assert_same_when_sent(training_set(candidate_options))
 
 
-def test_spawned_workers_give_the_same_batches(candidate_options, monkeypatch):
+@pytest.fixture
+def spawn(monkeypatch):
+    """Start workers afresh."""
+
     def spawning(*args, **kwargs):
         context = 'spawn' if kwargs['num_workers'] else None
         return DataLoader(*args, **kwargs, multiprocessing_context=context)
 
     monkeypatch.setattr('iqasr.data.loader.DataLoader', spawning)
+
+
+@pytest.mark.usefixtures('spawn')
+def test_spawned_workers_give_the_same_batches(candidate_options):
     del candidate_options['train']
     dataset = training_set(candidate_options)
     batches = []
@@ -70,3 +79,13 @@ def test_spawned_workers_give_the_same_batches(candidate_options, monkeypatch):
     for alone, sent in zip(*batches, strict=True):
         assert torch.equal(alone['gt'], sent['gt'])
         assert torch.equal(alone['original'], sent['original'])
+
+
+@pytest.mark.usefixtures('spawn')
+def test_checked_pairs_in_lmdbs_reach_spawned_workers(paired_options, stored, tmp_path):
+    section = paired_options['datasets']['train']
+    section |= {'dataroot_gt': stored['lmdb']['gt'], 'dataroot_lq': stored['lmdb']['lq']}
+    section |= {'io_backend': {'type': 'lmdb'}, 'num_worker_per_gpu': 1}
+    path = tmp_path / 'options.yml'
+    path.write_text(yaml.safe_dump(paired_options), encoding='utf-8')
+    assert train_command(['-opt', str(path), '--check']) == 0

@@ -203,7 +203,50 @@ def hggt(candidates, pairs, tmp_path) -> dict:
     return options | STAGE_1 | tiles | {'gt_size': 32, 'queue_size': 4}
 
 
-FAMILIES = ['basicsr', 'ldl', 'realesrgan', 'realesrnet', 'realesrgan_pairs', 'hggt']
+@pytest.fixture
+def enhancement(candidates, pairs, tmp_path) -> dict:
+    """An enhancer: scale 1, photographs that a list names."""
+    listing = tmp_path / 'meta_info.txt'
+    listing.write_text('\n'.join(f'original/{k:02d}.png' for k in range(8)))
+    options = with_adversary(paired('EnhancementModel', pairs)) | STAGE_1
+    kernels = {key: KERNELS[key] for key in ('kernel_list', 'kernel_prob', 'sinc_prob')}
+    options['datasets']['train'] = {
+        'name': 'DF2K_OST',
+        'type': 'EnhancementDataset',
+        'dataroot_gt': str(candidates),
+        'meta_info': str(listing),
+        'io_backend': {'type': 'disk'},
+        'blur_kernel_size_min': 1,
+        'blur_kernel_size_max': 4,
+        **kernels,
+        'blur_sigma': [0.1, 0.5],
+        'use_hflip': True,
+        'use_rot': True,
+        'num_worker_per_gpu': 0,
+        'batch_size_per_gpu': 2,
+    }
+    options['datasets']['val'] = {
+        'name': 'Set5',
+        'type': 'SingleImageDataset',
+        'dataroot_lq': str(pairs / 'lq'),
+        'io_backend': {'type': 'disk'},
+    }
+    options['val'] = {'pbar': True, 'val_freq': 1e5, 'save_img': True, 'suffix': None}
+    options['network_g'] = {
+        'type': 'RCANNOUP',
+        'num_in_ch': 3,
+        'num_out_ch': 3,
+        'num_feat': 16,
+        'num_group': 1,
+        'num_block': 1,
+        'rgb_mean': [0.4488, 0.4371, 0.4040],
+    }
+    options['network_d']['type'] = 'RealESRGANUNetDiscriminatorSN'
+    sizes = {'scale': 1, 'gt_size': 32, 'queue_size': 4}
+    return options | sizes | {'pre_pad': 0, 'tile_size': 480, 'tile_pad': 24}
+
+
+FAMILIES = ['basicsr', 'ldl', 'realesrgan', 'realesrnet', 'realesrgan_pairs', 'hggt', 'enhancement']
 
 
 @pytest.fixture

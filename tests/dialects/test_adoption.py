@@ -56,6 +56,18 @@ def test_degradation_of_hggt(hggt):
     assert options['degradation'] == {'type': 'FirstOrderDegradation', 'stage': stage}
 
 
+def test_enhancers_of_hggt(enhancement):
+    options, _ = adopt(enhancement)
+    kernels = {'blur_sigma': [0.1, 0.5], 'blur_kernel_size': [3, 7]}
+    shape = {key: STAGE_1[key] for key in STAGE_1 if not key.startswith('beta')}
+    assert options['degradation']['stage'] == shape | kernels
+    assert options['sampling']['candidates'] == 'original'
+    assert options['datasets']['train']['originals'] is True
+    network = enhancement['network_g'] | {'type': 'RCAN', 'upscale': 1}
+    assert options['network_g'] == network
+    assert options['network_d']['type'] == 'UNetDiscriminatorSN'
+
+
 def test_data_set_of_hggt(hggt):
     roots = hggt['datasets']['train']
     options, _ = adopt(hggt)
