@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
+from iqasr.losses.shared_features import share_features
 from iqasr.quality.base import MissingWeightsError
 from iqasr.registry import LOSS_REGISTRY, build
 
@@ -107,7 +108,7 @@ class ReferenceTerm(Term):
 
 
 class Objective(nn.Module):
-    """The sum of its terms.
+    """The sum of its terms, whose perceptual losses share features, see `share_features`.
 
     Args:
         terms: Terms by name; a term ``x`` comes from ``train.x_opt`` and is logged as ``l_x``.
@@ -118,6 +119,7 @@ class Objective(nn.Module):
         super().__init__()
         self.sharpened = sharpened
         self.terms = nn.ModuleDict(terms)
+        self.features = share_features(self.terms)
         if terms and all(term.calibration for term in terms.values()):
             raise ValueError('gradient_ratio: there is no term to compare with; give loss_weight.')
 
@@ -142,6 +144,7 @@ class Objective(nn.Module):
         log = {f'l_{name}': value.detach() for name, value in values.items()}
         for name, term in self.terms.items():
             log |= {f'{note}_{name}': value for note, value in term.notes.items()}
+        self.features.clear()
         return sum(values.values()), log
 
     def calibrations(self) -> dict[str, GradientRatio]:

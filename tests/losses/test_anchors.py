@@ -92,18 +92,6 @@ def test_pixel_distances_by_hand():
     assert l2.item() == pytest.approx(0.5 * difference.square().mean().item(), rel=1e-6)
 
 
-@pytest.fixture
-def vgg(monkeypatch):
-    """VGG19 with random weights in place of torchvision's file."""
-    from basicsr.archs import vgg_arch
-    from torchvision.models import vgg
-
-    torch.manual_seed(0)
-    network = vgg.vgg19(weights=None)
-    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', lambda **_: network)
-    return network
-
-
 @pytest.mark.parametrize('distance', ['l1', 'l2', 'feature', 'gram'])
 def test_distance_is_0_to_itself_and_leads_back_to_the_base(distance, vgg):
     batch, term = random_images(), BaseDistanceLoss(distance=distance)

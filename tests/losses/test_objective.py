@@ -38,20 +38,14 @@ def test_results_of_a_loss_are_added_and_absent_ones_left_out(batch):
     assert ReferenceTerm(Two())(batch).item() == pytest.approx(batch.output.mean().item())
 
 
-def test_perceptual_loss_compares_vgg_features(batch, monkeypatch):
-    from basicsr.archs import vgg_arch
-    from torchvision.models import vgg
-
-    torch.manual_seed(0)
-    network = vgg.vgg19(weights=None)
-    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', lambda **_: network)
+def test_perceptual_loss_compares_vgg_features(batch, vgg):
     layers = {'conv1_2': 0.1, 'conv2_2': 1.0}
     term = build_term({'type': 'PerceptualLoss', 'layer_weights': layers})
     mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     expected = 0.0
     for layer, weight in ((2, 0.1), (7, 1.0)):  # conv1_2 and conv2_2, before their ReLU
-        out, gt = (vgg_features(network, (x - mean) / std, layer) for x in (batch.output, batch.gt))
+        out, gt = (vgg_features(vgg, (x - mean) / std, layer) for x in (batch.output, batch.gt))
         expected += weight * (out - gt).abs().mean()
     assert term(batch).item() == pytest.approx(expected.item(), rel=1e-5)
 
