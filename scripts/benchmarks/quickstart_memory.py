@@ -68,6 +68,7 @@ def peak_of(command: list[str], folder: Path, every_s: float) -> tuple[dict[str,
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return peak, time.perf_counter() - start
@@ -101,6 +102,8 @@ def main() -> None:
     parser.add_argument('--total_iter', type=int, help='shorten the trainings (their own)')
     parser.add_argument('--json', help='file for the figures')
     args = parser.parse_args()
+    # As Ctrl-C does, a polite kill must end what was started here.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     report_measured(measure(args.every_s, args.total_iter), args.json, **vars(args))
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from iqasr.archs.lora import add_lora
 from iqasr.archs.lora_options import LoRAOptions
+from iqasr.models.optimisation import fused
 from iqasr.randomness import generator_at
 from iqasr.registry import ARCH_REGISTRY, build
 
@@ -48,7 +49,8 @@ class Training:
         if rank:
             parameters = add_lora(network, LoRAOptions(rank=rank), generator_at(0))
         self.network, self.count = network, sum(p.numel() for p in parameters)
-        self.optimizer = torch.optim.Adam(parameters, lr=1e-4)
+        adam = fused({'type': 'Adam', 'lr': 1e-4}, self.device.type)
+        self.optimizer = torch.optim.Adam(parameters, **adam)
         self.lq = torch.rand(shape, generator=generator_at(1)).to(self.device)
         self.gt = F.interpolate(self.lq, scale_factor=4)
 

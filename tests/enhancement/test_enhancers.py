@@ -46,7 +46,10 @@ def test_tiles_give_what_the_whole_photograph_does(tmp_path, scale, batch):
     found = tiles.enhance(PHOTOGRAPH)
     assert found.shape == PHOTOGRAPH.shape
     assert found.dtype == np.uint8
-    assert np.array_equal(found, whole)
+    # Convolutions of another size sum in another order, which may tip a value at half a level.
+    off = np.abs(found.astype(int) - whole)
+    assert off.max() <= 1
+    assert np.mean(off > 0) < 1e-3
     assert whole.std() > 5
 
 
