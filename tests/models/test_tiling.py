@@ -41,23 +41,18 @@ def test_batches_of_tiles_give_the_same():
     assert calls == [1, 2, 1, 1] * 4  # the tiles of a row: left edge, three inside, right edge
 
 
-def in_8_bit(output):
-    return output.clamp(0, 1).mul(255).round()
-
-
 @pytest.mark.parametrize('overlap', [4, 6])
 @pytest.mark.parametrize('size', SIZES)
 def test_tiles_equal_the_whole_where_the_overlap_covers_what_is_seen(size, overlap):
     network, lq = SeesFour(), torch.rand(2, 3, *size)
     whole, found = network(lq), tiled(network, lq, overlap)
     torch.testing.assert_close(found, whole, atol=1e-5, rtol=0)
-    assert torch.equal(in_8_bit(found), in_8_bit(whole))
-    assert in_8_bit(whole).std() > 5
+    assert (255 * whole.clamp(0, 1)).std() > 5
 
 
 def test_less_overlap_shows_seams():
     network, lq = SeesFour(), torch.rand(1, 3, 37, 53)
-    differing = in_8_bit(tiled(network, lq, 3)) != in_8_bit(network(lq))
+    differing = (tiled(network, lq, 3) - network(lq)).abs() > 1e-4
     columns = differing.any(dim=(0, 1, 2)).nonzero().flatten() // 4
     assert set(columns.tolist()) == set(range(53))  # somewhere in each, by the seams between rows
     rows_inside = differing[..., 4:36, :].any(dim=(0, 1, 2)).nonzero().flatten() // 4
