@@ -182,9 +182,7 @@ def check_files(section: Mapping[str, Any], scale: int, phase: str) -> None:
     Raises:
         DataError: With the files that are unreadable, unsuitable or wrongly paired.
     """
-    backend = section['io_backend'].get('type')
-    if backend not in ('disk', 'lmdb'):
-        return
+    backend = section['io_backend']['type']
     roots = [section[k] for k in ('dataroot_gt', 'dataroot_lq') if section.get(k)]
     missing = [root for root in roots if not Path(root).is_dir()]
     if missing:

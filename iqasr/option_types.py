@@ -19,7 +19,7 @@ DATASETS = {
 }
 """Which data sets of BasicSR and iqasr serve which phase; others, of a user's own, serve any."""
 
-BACKENDS = ('disk', 'lmdb', 'memcached')
+BACKENDS = ('disk', 'lmdb')
 
 UNSUITABLE = {
     'LBFGS': 'it evaluates the loss several times an iteration',

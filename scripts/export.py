@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Write a network as others load it.')
     parser.add_argument('-i', '--input', required=True, help='.pth or .safetensors')
     parser.add_argument('-o', '--output', required=True, help='.pth, .safetensors or .onnx')
-    parser.add_argument('--key', default='params_ema', help='params_ema (averaged) or params')
+    parser.add_argument('--key', default='params_ema', choices=['params_ema', 'params'])
     parser.add_argument('-l', '--lora', nargs='+', default=[], help='adapters to merge')
     parser.add_argument('-w', '--weights', type=float, nargs='+', help='of each; default: 1')
     parser.add_argument('-s', '--scale', type=float, nargs='+', default=[1.0], help='of their sum')

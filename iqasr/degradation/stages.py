@@ -40,6 +40,7 @@ def blur(image: Tensor, kernels: Tensor) -> Tensor:
     padded = F.pad(image, [margin] * 4, mode=mode).flatten(0, 1)[None]
     weight = kernels.to(image.dtype).to(image.device, non_blocking=True)
     weight = weight.repeat_interleave(channels, 0)[:, None]
+    # Not separable kernels, or images, by themselves: convolutions of few groups are slower.
     return F.conv2d(padded, weight, groups=count * channels).view_as(image)
 
 

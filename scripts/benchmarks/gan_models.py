@@ -67,9 +67,9 @@ def stock_step(name: str, count: int, side: int, loss: str) -> Callable[[], Any]
     return lambda: model.optimize_parameters(1)
 
 
-def our_step(name: str, count: int, side: int, loss: str, speed: str) -> Callable[[], Any]:
-    """Build ours, as an option file would."""
-    train = TRAIN | {'gan_opt': {'type': loss} | GAN, 'total_iter': 1000, 'speed': speed}
+def our_step(name: str, count: int, side: int, loss: str, **choices: str) -> Callable[[], Any]:
+    """Build ours, as an option file would; `choices` are ``train.speed`` and ``train.amp``."""
+    train = TRAIN | {'gan_opt': {'type': loss} | GAN, 'total_iter': 1000} | choices
     data = {'type': 'PairedImageDataset', 'gt_size': 4 * side, 'batch_size_per_gpu': count}
     options = Options(
         name='step', scale=4, datasets={'train': data}, network_g=dict(NETWORKS[name]),

@@ -21,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time training steps against BasicSR's.")
     parser.add_argument('--networks', nargs='+', default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument('--speed', default='plain', help='train.speed of our step')
+    parser.add_argument('--amp', default='none', help='train.amp of our step')
     parser.add_argument('--loss', default='GANLoss', choices=['GANLoss', 'RelativisticGANLoss'])
     parser.add_argument('--size', type=int, default=24, help='side of the low-quality crop')
     parser.add_argument('--batch', type=int, default=1)
@@ -33,7 +34,7 @@ def main() -> None:
             settings = name, args.batch, args.size, args.loss
             works = {
                 'plain': (stock_step(*settings), 1),
-                'fast': (our_step(*settings, args.speed), 1),
+                'fast': (our_step(*settings, speed=args.speed, amp=args.amp), 1),
             }
             times = alternate(works, args.rounds)
             rows.append(speed_up(f'training step, {name}', times['plain'], times['fast'], 1.5))
