@@ -1,6 +1,6 @@
 # Makes a virtual environment and installs iqasr into it, in the order that works; sourced by
 # quickstart.sh and run_tests.sh. Quick when nothing has changed.
-#   IQASR_VENV  where the environment is (default: .venv in the repository)
+#   IQASR_VENV  where the environment is (default: .venv in the repository); one that exists is used
 #   PYTHON      interpreter to use (default: the first suitable one found)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -8,14 +8,15 @@ VENV="${IQASR_VENV:-.venv}"
 
 find_python() {
   local candidate
-  for candidate in ${PYTHON:-} python3.12 python3.11 python3.10 python3.13 python3 python; do
+  for candidate in ${PYTHON:-python3.12 python3.11 python3.10 python3.13 python3 python}; do
     if "$candidate" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
         2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  echo 'No Python 3.10 to 3.13 was found. Install one, or name it: PYTHON=/path/to/python.' >&2
+  echo "No Python 3.10 to 3.13 was found${PYTHON:+ as $PYTHON}." \
+    'Install one, or name it: PYTHON=/path/to/python.' >&2
   return 1
 }
 
@@ -29,11 +30,16 @@ install_all() {
   "${pip[@]}" --no-build-isolation --editable '.[dev]'
 }
 
-stamp="$VENV/.iqasr-$(cksum < setup.py | tr ' ' '-')"
+stamp="$VENV/.iqasr-$( (echo "${PYTHON:-}"; cat setup.py) | cksum | tr ' ' '-')"
+made="$VENV/.made-for-iqasr"
 if [ ! -f "$stamp" ]; then
-  python="$(find_python)"
-  echo "Installing into $VENV with $("$python" --version); this is done once."
-  "$python" -m venv --clear "$VENV"
+  # An environment that is somebody else's is added to, not emptied.
+  if [ ! -e "$VENV" ] || [ -e "$made" ]; then
+    python="$(find_python)"
+    "$python" -m venv --clear "$VENV"
+    touch "$made"
+  fi
+  echo "Installing into $VENV with $("$VENV/bin/python" --version); this is done once."
   install_all
   touch "$stamp"
 fi
