@@ -6,8 +6,8 @@ Usage:
     torchrun --nproc_per_node=8 scripts/score_candidates.py -i datasets/hggt.lmdb --scorer musiq
 """
 
-import argparse
 import sys
+from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
 
 import yaml
@@ -20,7 +20,7 @@ from iqasr.scoring import score_from_options
 
 def main() -> None:
     """Parse the command line and score."""
-    parser = argparse.ArgumentParser(description='Score images.', argument_default=argparse.SUPPRESS)
+    parser = ArgumentParser(description='Score candidates or crops.', argument_default=SUPPRESS)
     add = parser.add_argument
     add('-i', '--input', dest='source', required=True, help='folder of candidates or store')
     add('-o', '--output', dest='out', help='default: in <input>, named by scorer')
