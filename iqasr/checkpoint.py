@@ -142,6 +142,8 @@ def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dic
     weights = {str(name): value for name, value in content.items()}
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise CheckpointError(f'{path}: holds no weights; found {list(content)[:5]}.')
+    if any(name.endswith('.lora_a') for name in weights):
+        raise CheckpointError(f'{path}: holds adapters alone; merge them by scripts/export.py -l.')
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}

@@ -28,8 +28,8 @@ def score_map(
     scorer: QualityScorer,
     out: str | None = None,
     *,
-    crop: int,
-    stride: int,
+    crop: int = 256,
+    stride: int = 64,
     batch: int = 64,
     process: Process | None = None,
 ) -> Path:
@@ -59,6 +59,8 @@ def score_map(
     refuse_scorer(scorer, batch)
     if crop < 1 or stride < 1:
         raise ValueError(f'crop is {crop}, stride {stride}; use 1 pixel or more.')
+    if crop < scorer.min_size:
+        raise ValueError(f'crop: {scorer.name} needs {scorer.min_size} px, not {crop}.')
     process = process or Process()
     kind = MapKind(scorer.name, scorer.version, tuple(scorer.score_range), crop, stride)
     path = Path(out or Path(source, f'map_{scorer.name}_{crop}_{stride}.safetensors'))

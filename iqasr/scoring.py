@@ -80,9 +80,9 @@ def score_from_options(
     options: Mapping[str, Any],
     out: str | None = None,
     *,
-    batch: int | None = None,
     cpu: bool = False,
     score: Callable[..., Path] = score_candidates,
+    **how: int,
 ) -> Path:
     """Score, in one process or as one of those that torchrun started.
 
@@ -91,14 +91,13 @@ def score_from_options(
         name: As in `scorer_named`.
         options: As in `scorer_named`.
         cpu: Leave the GPU alone.
-        batch: Most images, or crops, per call; None for what `score` does by itself.
-        score: `score_candidates`, or `iqasr.map_scoring.score_map` with its crops.
+        score: `score_candidates`, or `iqasr.map_scoring.score_map`.
+        how: Further options of `score`: its batch, its crops.
     """
     scorer = scorer_named(name, options)
     launcher = 'pytorch' if 'RANK' in os.environ else 'none'
     process = join_processes(launcher, 0 if cpu else 'auto')
     try:
-        how = {} if batch is None else {'batch': batch}
         return score(source, scorer, out, process=process, **how)
     finally:
         leave_processes()

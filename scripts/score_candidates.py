@@ -6,9 +6,8 @@ Usage:
     torchrun --nproc_per_node=8 scripts/score_candidates.py -i datasets/hggt.lmdb --scorer musiq
 """
 
-import argparse
 import sys
-from functools import partial
+from argparse import SUPPRESS, ArgumentParser
 from pathlib import Path
 
 import yaml
@@ -16,27 +15,28 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.map_scoring import score_map
-from iqasr.scoring import score_candidates, score_from_options
+from iqasr.scoring import score_from_options
 
 
 def main() -> None:
     """Parse the command line and score."""
-    parser = argparse.ArgumentParser(description='Score candidates, or their crops.')
-    parser.add_argument('-i', '--input', required=True, help='folder of candidates or store')
-    parser.add_argument('-o', '--output', help='default: in <input>, named by scorer')
-    parser.add_argument('--scorer', required=True, help='ranker, niqe, or any of pyiqa')
-    parser.add_argument('--scorer-options', nargs='*', default=[], metavar='K=V')
-    parser.add_argument('--batch', type=int, help='most images per call (8), or crops (64)')
-    parser.add_argument('--map', action='store_true', help='score crops, into a quality map')
-    parser.add_argument('--crop', type=int, default=256, help='their side: gt_size of training')
-    parser.add_argument('--stride', type=int, default=64, help='their distance, in pixels')
-    parser.add_argument('--cpu', action='store_true', help='leave the GPU alone')
-    args = parser.parse_args()
+    parser = ArgumentParser(description='Score candidates or crops.', argument_default=SUPPRESS)
+    add = parser.add_argument
+    add('-i', '--input', dest='source', required=True, help='folder of candidates or store')
+    add('-o', '--output', dest='out', help='default: in <input>, named by scorer')
+    add('--scorer', dest='name', required=True, help='ranker, niqe, or any of pyiqa')
+    add('--scorer-options', dest='options', nargs='*', default=[], metavar='K=V')
+    add('--batch', type=int, help='most images per call (8), or crops (64)')
+    add('--map', dest='score', action='store_const', const=score_map, help='score crops')
+    add('--crop', type=int, help='their side: gt_size of training (256)')
+    add('--stride', type=int, help='their distance, in pixels (64)')
+    add('--cpu', action='store_true', help='leave the GPU alone')
+    how = vars(parser.parse_args())
+    if 'score' not in how and how.keys() & {'crop', 'stride'}:
+        parser.error('--crop and --stride are for --map')
     try:
-        options = yaml.safe_load('\n'.join(x.replace('=', ': ', 1) for x in args.scorer_options))
-        score = partial(score_map, crop=args.crop, stride=args.stride)
-        how = {'score': score if args.map else score_candidates, 'batch': args.batch}
-        score_from_options(args.input, args.scorer, options or {}, args.output, cpu=args.cpu, **how)
+        options = '\n'.join(x.replace('=', ': ', 1) for x in how.pop('options'))
+        score_from_options(options=yaml.safe_load(options) or {}, **how)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')
 

@@ -101,6 +101,13 @@ def test_fine_tuning_files_have_the_terms_of_the_paper(network):
     assert weight['_hp'] > weight[''] == weight['_ig']
 
 
+@pytest.mark.parametrize('path', sorted((REPOSITORY / 'options/train').glob('*_finetune*.yml')))
+def test_fine_tuning_files_watch_for_artifacts(path):
+    metrics = {section['type'] for section in load_options(path).val.metrics.values()}
+    assert metrics >= {'calculate_high_frequency', 'calculate_base_distance', 'WorstTile'}
+    assert load_options(path).val.guard is not None
+
+
 def test_terms_shown_in_the_guide_pass_the_check():
     guide = (REPOSITORY / 'options/README.md').read_text(encoding='utf-8')
     shown = yaml.safe_load(re.search(r'```yaml\n(.*?)```', guide, re.S)[1])['train']

@@ -173,3 +173,11 @@ def test_weights_that_are_misread_elsewhere_are_named(tmp_path, caplog, write_op
     torch.save({'params': network_class('SPAN')(**options).state_dict()}, tmp_path / 'net.pth')
     export(tmp_path / 'net.pth', tmp_path / 'o.pth', option_file=write_options(paired_options))
     assert 'misread it: img_range 1.0, read as 255.0' in caplog.text
+
+
+def test_adapters_given_as_a_network_are_recognised(saved, tmp_path, script):
+    save_lora(adapted(saved()), tmp_path / 'a.safetensors')
+    code, said = script('-i', tmp_path / 'a.safetensors', '-o', tmp_path / 'out.pth')
+    assert code == 2
+    assert 'a.safetensors: holds adapters alone; merge them by scripts/export.py -l' in said
+    assert not (tmp_path / 'out.pth').exists()

@@ -252,8 +252,9 @@ def test_bad_numbers_and_small_images_are_refused(candidates, tmp_path):
         make(candidates, tmp_path / 'm', crop=0)
     with pytest.raises(DataError, match=r'96 x 96 px, smaller than the crops, 128'):
         make(candidates, tmp_path / 'm', crop=128)
-    with pytest.raises(ValueError, match=r'original/00\.png: ranker.*needs at least 48x48'):
-        make(candidates, tmp_path / 'm', RankerScorer())
+    with pytest.raises(ValueError, match='crop: ranker needs 48 px, not 32'):
+        make(candidates, tmp_path / 'new' / 'm', RankerScorer())
+    assert not (tmp_path / 'new').exists()
 
 
 def test_option_file_names_a_map(candidate_options, write_options, made, tmp_path):
@@ -272,12 +273,8 @@ def test_option_file_names_a_map(candidate_options, write_options, made, tmp_pat
 
 
 def test_command_makes_a_map(candidates, tmp_path):
-    def score(*arguments, **options):
-        return score_map(*arguments, crop=64, stride=32, **options)
-
-    path = score_from_options(
-        str(candidates), 'ranker', {}, str(tmp_path / 'new' / 'm'), cpu=True, score=score
-    )
+    out, how = str(tmp_path / 'new' / 'm'), {'crop': 64, 'stride': 32, 'batch': 4}
+    path = score_from_options(str(candidates), 'ranker', {}, out, cpu=True, score=score_map, **how)
     assert QualityMap.read(str(path), 'ranker').groups['00'].quality.shape == (3, 4)
 
 

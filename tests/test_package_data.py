@@ -4,7 +4,7 @@ import runpy
 
 import setuptools
 
-from iqasr.paths import project_root
+from iqasr.paths import packaged_weights, project_root
 
 
 def test_every_file_of_the_package_is_installed(monkeypatch):
@@ -26,3 +26,7 @@ def test_every_file_of_the_package_is_installed(monkeypatch):
     assert {f.relative_to(project_root()).as_posix().replace('/', '.') for f in folders} == set(
         given['packages']
     )
+
+
+def test_packaged_network_is_small():
+    assert packaged_weights('compact_x4.safetensors').stat().st_size < 3_000_000

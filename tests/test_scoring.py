@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,6 +25,7 @@ from iqasr.scoring import (
 )
 
 NAMES = ('original', '01', '02')
+SCRIPT = Path(__file__).parents[1] / 'scripts/score_candidates.py'
 
 
 class Brightness(QualityScorer):
@@ -221,6 +225,15 @@ def test_command_builds_and_scores(source, tmp_path):
         str(source), 'brightness', {'gain': 0.5}, str(tmp_path / 'new' / 'half.csv'), cpu=True
     )
     assert QualityTable.read(str(table)).row('e', NAMES)[0].item() == pytest.approx(20 / 255)
+
+
+def test_crops_without_a_map_are_refused(source, tmp_path):
+    command = [sys.executable, str(SCRIPT), '-i', str(source)]
+    command += ['--scorer', 'ranker', '--crop', '64', '-o', str(tmp_path / 'q.csv')]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert '--crop and --stride are for --map' in done.stderr
+    assert not (tmp_path / 'q.csv').exists()
 
 
 def test_full_reference_metric_is_refused(source):

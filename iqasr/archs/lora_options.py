@@ -71,7 +71,7 @@ def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
         Rank by name of layer.
 
     Raises:
-        ValueError: If a pattern matches nothing; the message lists what there is.
+        ValueError: If all ranks are 0, or a pattern matches nothing; then it lists what there is.
     """
     names = list(adaptable_layers(network))
     network_name = type(network).__name__
@@ -91,6 +91,8 @@ def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
             if not any(fnmatchcase(name, pattern) for name in known):
                 raise ValueError(no_match(option, pattern, known, network_name))
     ranks = {name: rank_of(name, options) for name in selected}
+    if not any(ranks.values()):
+        raise ValueError('ranks: leave no layer to adapt; give at least one a rank above 0.')
     return {name: rank for name, rank in ranks.items() if rank}
 
 

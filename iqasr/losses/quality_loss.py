@@ -93,11 +93,13 @@ class QualityLoss(Term):
         Raises:
             ValueError: If one can be.
         """
+        if (self.views.crop or 0) > side:
+            raise ValueError(f'views.crop: {self.views.crop} px are more than gt_size, {side}.')
         least = self.views.least_side(side)
-        if (self.views.crop or 0) > side or least < self.scorer.min_size:
+        if least < self.scorer.min_size:
             raise ValueError(
-                f'{self.scorer.name} needs {self.scorer.min_size} pixels a side; the views of '
-                f'crops of {side} have {least} or fail. Make gt_size or views larger.'
+                f'{self.scorer.name} needs {self.scorer.min_size} pixels a side; views of crops '
+                f'of {side} can have {least}. Make gt_size or views larger.'
             )
 
     def forward(self, batch: Batch) -> Tensor:

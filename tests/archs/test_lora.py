@@ -242,6 +242,7 @@ def test_grouped_convolutions_and_subclasses_are_not_adapted():
         ),
         ({'ranks': {'conv_last': 4}}, r"ranks: 'conv_last' matches no adapted layer of RRDBNet"),
         ({'target': []}, 'target: RRDBNet has no layer to adapt'),
+        ({'ranks': {'*': 0}}, 'ranks: leave no layer to adapt'),
     ],
 )
 def test_patterns_that_match_nothing_are_refused(options, message):

@@ -301,8 +301,10 @@ def test_views_that_make_no_sense_are_refused(views, reason):
 def test_crops_too_small_are_refused_before_training():
     with pytest.raises(ValueError, match='contrast needs 8 pixels a side'):
         term(views=Views(crop=4))
-    with pytest.raises(ValueError, match='have 7 or fail'):
+    with pytest.raises(ValueError, match='can have 7'):
         term(views=Views(rescale_range=(0.5, 1.0))).check_size(15)
+    with pytest.raises(ValueError, match='crop: 24 px are more than gt_size, 16'):
+        term(views=Views(crop=24)).check_size(16)
     term(views=Views(shift=4)).check_size(16)
 
 
