@@ -125,11 +125,20 @@ def recognise(weights: Mapping[str, Tensor], path: Any) -> 'ModelDescriptor':
     except Exception as error:
         fitting = [s.architecture.id for s in registry.architectures('detection')
                    if s.detect(weights)]  # fmt: skip
-        reason = f'resembles {fitting[0]}, but spandrel cannot read it so ({error!r})'
+        reason = f'resembles {fitting[0]}, but spandrel cannot read it so ({brief(error)})'
     raise ValueError(
         f'{path}: {reason}. It holds {summary(weights)}. Name the network in network_g '
         'of an option file.'
     )
+
+
+def brief(error: Exception) -> str:
+    """Shorten what torch says of weights that do not fit, a line each, to the first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) < 2:
+        return repr(error)
+    rest = f' And {len(lines) - 2} more.' if len(lines) > 2 else ''
+    return f'{lines[0]} {lines[1]}{rest}'
 
 
 def summary(weights: Mapping[str, Tensor]) -> str:
