@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.archs.lora_options import is_derived
-from iqasr.archs.sizes import SizeRequirements
+from iqasr.archs.sizes import SizeRequirements, require_sizes
 from iqasr.registry import ARCH_REGISTRY, build, nearest
 
 if TYPE_CHECKING:
@@ -178,6 +178,7 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
         section = basicsr_section(found)
         network = build(ARCH_REGISTRY, section)
         network.load_state_dict(weights)
+        require_sizes(network, section)
         return network, section
     options = {k: v for k, v in found.model.hyperparameters.items() if not callable(v)}
     cls = type(found.model)
