@@ -114,8 +114,7 @@ def load_file(path: str | Path) -> dict[str, Any]:
             return load_safetensors(path)
         content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        reason = why_unreadable(path, error)
-        raise CheckpointError(f'{path}: cannot be read. {reason}') from error
+        raise CheckpointError(f'{path}: cannot be read. {why_unreadable(path, error)}') from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f'{path}: holds no weights; found a {type(content).__name__}.')
     return content
