@@ -112,10 +112,12 @@ def load_file(path: str | Path) -> dict[str, Any]:
             from safetensors.torch import load_file as load_safetensors
 
             return load_safetensors(path)
-        return torch.load(path, map_location='cpu', weights_only=True)
+        content = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        reason = why_unreadable(path, error)
-        raise CheckpointError(f'{path}: cannot be read. {reason}') from error
+        raise CheckpointError(f'{path}: cannot be read. {why_unreadable(path, error)}') from error
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f'{path}: holds no weights; found a {type(content).__name__}.')
+    return content
 
 
 def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from iqasr.archs.lora_files import read_lora
 from iqasr.archs.lora_merge import merge_profiles
-from iqasr.archs.sizes import sizes_of
+from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import differs_when_reloaded, network_of
 from iqasr.checkpoint import (
     CheckpointError,
@@ -181,6 +181,7 @@ def network_for(
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f'{source}: not the network of {option_file}: {error}') from error
+    require_sizes(network, section)
     return network
 
 

@@ -28,9 +28,9 @@ class MetricCheck(SectionCheck):
         if val.guard is not None:
             self.guard(val.guard)
 
-    def refuse_chance(self, path: str, scorer: Mapping[str, Any]) -> None:
+    def refuse_chance(self, path: str, scorer: Any) -> None:
         """Refuse an ensemble that draws a member where the same image must score the same."""
-        if scorer.get('fusion') == 'random':
+        if isinstance(scorer, Mapping) and scorer.get('fusion') == 'random':
             self.problems.add(f'{path}.fusion', 'random is for train.quality_opt only; use mean.')
 
     def metric(self, path: str, section: Mapping[str, Any]) -> dict[str, Any]:

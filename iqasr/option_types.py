@@ -57,6 +57,8 @@ def _subclasses(module: Any, base: type) -> dict[str, type]:
 
 
 def _find(kind: str, name: str, known: Mapping[str, type]) -> type:
+    if not isinstance(name, str):
+        raise ValueError(f'should be the name of a {kind}, not {name!r}.')
     if name in UNSUITABLE:
         raise ValueError(f"{kind} '{name}' cannot be used: {UNSUITABLE[name]}.")
     if name not in known:

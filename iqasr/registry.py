@@ -75,7 +75,7 @@ def lookup(registry: Registry, name: str) -> Any:
         ValueError: If nothing is; the message suggests the nearest name and lists all.
     """
     known = names_in(registry)
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(
             f"no {registry._name} is called '{name}'.{nearest(name, known)} "
             f'There are: {", ".join(sorted(known))}.'

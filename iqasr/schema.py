@@ -30,6 +30,9 @@ def _number(value: Any) -> Any:
 UNION_TAG = re.compile(r'(float|int|str|bool|(list|tuple|dict|literal|is-instance|function).*\[.*)')
 """What pydantic puts into the location of an error to say which member of a union it tried."""
 
+GATHERED = re.compile(r'\*_opt\.([^.]+)')
+"""Where the terms of an objective are while they are checked; a file calls each ``<name>_opt``."""
+
 NUMBER = Annotated[Any, BeforeValidator(_number)]
 """What an unannotated argument with a number as default takes: a number, or several."""
 
@@ -53,7 +56,7 @@ class Problems:
                 continue  # another member of the same union
             seen.append(place)
             parts = [str(part) for part in detail['loc'] if not UNION_TAG.fullmatch(str(part))]
-            where = '.'.join([path, *parts]).strip('.')
+            where = GATHERED.sub(r'\1_opt', '.'.join([path, *parts]).strip('.'))
             self.add(where, reason_of(detail, names_in(schema, detail['loc'][:-1])))
 
 

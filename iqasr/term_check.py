@@ -13,12 +13,14 @@ USM_RADIUS_PX = 25
 
 def needs(section: Mapping[str, Any], what: str) -> bool:
     """Tell whether a term, by its section, looks at ``base``, ``average`` or ``negative``."""
-    return getattr(dict(iter(LOSS_REGISTRY)).get(section.get('type')), f'needs_{what}', False)
+    name = section.get('type')
+    cls = dict(iter(LOSS_REGISTRY)).get(name) if isinstance(name, str) else None
+    return getattr(cls, f'needs_{what}', False)
 
 
 def check_sharpening(options: Options, problems: Problems) -> None:
     """Note what is sharpened, but is not there."""
-    known = ['original', *options.train.terms]
+    known = ['original', 'degraded', *options.train.terms]
     for name in options.sharpen:
         if name not in known:
             hint = nearest(name, known) or f' There are: {", ".join(known)}.'
@@ -27,6 +29,10 @@ def check_sharpening(options: Options, problems: Problems) -> None:
     if options.sharpen and isinstance(side, int) and side <= USM_RADIUS_PX:
         reason = f'is {side}; `sharpen` needs more than {USM_RADIUS_PX} px.'
         problems.add('datasets.train.gt_size', reason)
+    if 'degraded' in options.sharpen and options.degradation is None:
+        problems.add('sharpen', 'degraded needs a section `degradation`.')
+    if {'original', 'degraded'} <= set(options.sharpen):
+        problems.add('sharpen', 'original and degraded exclude each other; original does both.')
     alone = options.sampling is not None and options.sampling.get('candidates') == 'original'
     if 'original' in options.sharpen and not alone:
         reason = 'original needs sampling.candidates: original, which it is the ground truth of.'

@@ -74,6 +74,12 @@ def test_damaged_file_is_named(content, reason, tmp_path):
         load_file(path)
 
 
+def test_list_is_no_checkpoint(tmp_path):
+    torch.save([1, 2], tmp_path / 'net.pth')
+    with pytest.raises(CheckpointError, match=r'net\.pth: holds no weights; found a list'):
+        load_file(tmp_path / 'net.pth')
+
+
 def test_pickled_code_is_not_run(tmp_path):
     class Dangerous:
         def __reduce__(self):

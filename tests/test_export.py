@@ -138,6 +138,8 @@ def test_a_network_that_is_not_recognised_is_named_by_its_option_file(
     code, said = script(*files)
     assert code == 2
     assert 'resembles ESRGAN, but spandrel cannot read it so' in said
+    assert len(said) < 800
+    assert said.count('size mismatch') == 1
     paired_options['network_g'] = {'type': 'RRDBPSNet', **options}
     assert script(*files, '-opt', write_options(paired_options))[0] == 0
     assert (tmp_path / 'net.onnx').is_file()

@@ -1,8 +1,13 @@
 """Which sizes of input a network takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
+
+FOLDS = {1: 4, 2: 2}
+"""By how much BasicSR's ``RRDBNet`` folds its input into channels, by its ``scale``."""
 
 
 @dataclass(frozen=True)
@@ -49,3 +54,18 @@ class SizeRequirements:
 def sizes_of(network: nn.Module) -> SizeRequirements:
     """Return what a network asks of the size of its input."""
     return getattr(network, 'size_requirements', SizeRequirements())
+
+
+def require_sizes(network: nn.Module, section: Mapping[str, Any]) -> None:
+    """Note which sizes a network of BasicSR takes, which does not tell itself.
+
+    Args:
+        network: Left as it is if it tells.
+        section: What it was built from.
+    """
+    if hasattr(network, 'size_requirements'):
+        return
+    multiple = section.get('window_size', 1)
+    if section['type'] == 'RRDBNet':
+        multiple = FOLDS.get(section.get('scale', 4), 1)
+    network.size_requirements = SizeRequirements(multiple_of=multiple)

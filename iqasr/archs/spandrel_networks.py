@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.archs.lora_options import is_derived
-from iqasr.archs.sizes import SizeRequirements
+from iqasr.archs.sizes import SizeRequirements, require_sizes
 from iqasr.registry import ARCH_REGISTRY, build, nearest
 
 if TYPE_CHECKING:
@@ -125,11 +125,20 @@ def recognise(weights: Mapping[str, Tensor], path: Any) -> 'ModelDescriptor':
     except Exception as error:
         fitting = [s.architecture.id for s in registry.architectures('detection')
                    if s.detect(weights)]  # fmt: skip
-        reason = f'resembles {fitting[0]}, but spandrel cannot read it so ({error!r})'
+        reason = f'resembles {fitting[0]}, but spandrel cannot read it so ({brief(error)})'
     raise ValueError(
         f'{path}: {reason}. It holds {summary(weights)}. Name the network in network_g '
         'of an option file.'
     )
+
+
+def brief(error: Exception) -> str:
+    """Shorten what torch says of weights that do not fit, a line each, to the first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) < 2:
+        return repr(error)
+    rest = f' And {len(lines) - 2} more.' if len(lines) > 2 else ''
+    return f'{lines[0]} {lines[1]}{rest}'
 
 
 def summary(weights: Mapping[str, Tensor]) -> str:
@@ -169,6 +178,7 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
         section = basicsr_section(found)
         network = build(ARCH_REGISTRY, section)
         network.load_state_dict(weights)
+        require_sizes(network, section)
         return network, section
     options = {k: v for k, v in found.model.hyperparameters.items() if not callable(v)}
     cls = type(found.model)

@@ -6,7 +6,7 @@ Source:
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from iqasr.dialects.account import Account
 from iqasr.dialects.degradation import left_over, take_degradation
@@ -18,12 +18,15 @@ from iqasr.dialects.families import (
     REFUSED,
     RENAMED,
     SOURCES,
+    TERM_OF,
     TERMS,
     Family,
     Source,
 )
 from iqasr.dialects.unknown import drop_unknown
 from iqasr.options import OptionError
+
+Named = TypeVar('Named')
 
 MARGIN = 64
 POOL = 180
@@ -44,7 +47,7 @@ def adopt(content: Mapping[str, Any]) -> tuple[dict[str, Any], Account]:
     """
     content = copy.deepcopy(dict(content))
     refuse_other_tasks(content)
-    family = FAMILIES.get(content.get('model_type'))
+    family = named_in(FAMILIES, content.get('model_type'))
     account = Account()
     if family is not None:
         Adoption(content, family, account).run()
@@ -64,6 +67,11 @@ def refuse_other_tasks(content: Mapping[str, Any]) -> None:
     for path, name in types.items():
         if isinstance(name, str) and name in REFUSED:
             raise OptionError(f'{path}: {name} {REFUSED[name]}.')
+
+
+def named_in(known: Mapping[str, Named], name: Any) -> Named | None:
+    """Find what a name stands for; the check refuses what is no name."""
+    return known.get(name) if isinstance(name, str) else None
 
 
 def sections_of(content: Mapping[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
@@ -145,7 +153,7 @@ class Adoption:
         """Call networks by their present name."""
         for path in ('network_g', 'network_d'):
             section = self.content.get(path)
-            known = NETWORKS.get(section.get('type')) if isinstance(section, dict) else None
+            known = named_in(NETWORKS, section.get('type')) if isinstance(section, dict) else None
             if known is not None:
                 now = ', '.join(f'{key}: {value}' for key, value in known.items())
                 self.account.note(f'{path}.type', section['type'], now)
@@ -170,7 +178,7 @@ class Adoption:
         """Turn a data set that degrades its images into data set, sampling and degradation."""
         content = self.content
         dataset = dict(sections_of(content, 'datasets')).get('train')
-        source = SOURCES.get(dataset.get('type')) if dataset is not None else None
+        source = named_in(SOURCES, dataset.get('type')) if dataset is not None else None
         if source is not None:
             self.degraded_set(dataset, source)
             return
@@ -236,16 +244,18 @@ class Adoption:
     def sharpening(self) -> None:
         """Collect what is sharpened; of the switches, a model reads its own only."""
         content, reads = self.content, self.family.sharpens
+        terms = dict(sections_of(content, 'train'))
         degraded = 'degradation' in content
+        if degraded and reads is TERM_OF:
+            content['sharpen'] = ['degraded']
+            self.account.note('degradation', None, 'sharpen: degraded')
         for key in ('gt_usm', 'l1_gt_usm', 'percep_gt_usm', 'gan_gt_usm'):
             if key not in content:
                 continue
             value, what = content.pop(key), reads.get(key)
             if what is None or (what == 'original' and not degraded):
                 self.account.warn(key, 'left out: its model does not read it for this data.')
-            elif value is True and (
-                what == 'original' or f'{what}_opt' in content.get('train', {})
-            ):
+            elif value is True and (what == 'original' or f'{what}_opt' in terms):
                 content.setdefault('sharpen', []).append(what)
                 self.account.note(key, value, f'sharpen: {what}')
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 OURS = 'RestorationModel'
 
 TERM_OF = {'l1_gt_usm': 'pixel', 'percep_gt_usm': 'perceptual', 'gan_gt_usm': 'gan'}
-"""Real-ESRGAN's switches, and the terms whose ground truth they sharpen."""
+"""Real-ESRGAN's switches, and the terms whose ground truth they sharpen. Its model degrades the
+sharpened image whatever they say."""
 
 ORIGINAL_OF = {'gt_usm': 'original'}
 """Real-ESRNet's switch, which sharpens before anything else is done."""

@@ -69,12 +69,12 @@ class Feeder:
             The batch, images RGB in [0, 1], and values to log.
         """
         fed, log = self.prepare(data, place)
-        if set(self.options.sharpen) - {'original'}:
+        if set(self.options.sharpen) - {'original', 'degraded'}:
             fed = replace(fed, sharpened=self.usm(fed.gt))
         return fed, log
 
     def prepare(self, data: Mapping[str, Any], place: int) -> tuple[Fed, dict[str, Tensor]]:
-        """Feed one batch, of which nothing but the original is sharpened."""
+        """Feed one batch, of which nothing but the original, or what is degraded, is sharpened."""
         device, scale = self.process.device, self.options.scale
         if self.degradation is None:
             lq, gt = (data[key].to(device, non_blocking=True) for key in ('lq', 'gt'))
@@ -84,7 +84,8 @@ class Feeder:
         original = from_uint8(data['original'].to(device, non_blocking=True))
         if 'original' in self.options.sharpen:  # which is the ground truth, too
             original = self.usm(original)
-        degraded = self.degradation(original, generator)
+        source = self.usm(original) if 'degraded' in self.options.sharpen else original
+        degraded = self.degradation(source, generator)
         lq = crop_at(degraded, data['offset'] // scale, gt.shape[-1] // scale)
         gt = from_uint8(gt)
         if 'original' in self.options.sharpen:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iqasr.archs.sizes import SizeRequirements, sizes_of
+from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.checkpoint import CheckpointError, load_file, load_network, parameters_in
 from iqasr.models.tiling import restore_tiled
@@ -45,8 +45,7 @@ def build_network(options: Options, which: str) -> nn.Module:
             load_pretrained(network, pretrained, key=key, strict=strict)
             logger.info('network_%s: weights of %s.', which, pretrained)
     if which == 'g':
-        if 'window_size' in section and not hasattr(network, 'size_requirements'):
-            network.size_requirements = SizeRequirements(multiple_of=section['window_size'])
+        require_sizes(network, section)
         check_network(network, options)
     else:
         check_discriminator(network, options)

@@ -16,6 +16,8 @@ from iqasr.archs.spandrel_networks import (
 )
 from iqasr.checkpoint import load_file
 from iqasr.export import export
+from iqasr.models.network_files import open_network
+from iqasr.models.networks import restore_whole
 from iqasr.option_check import load_options
 from iqasr.options import OptionError
 
@@ -212,6 +214,20 @@ def test_sizes_are_padded_to_what_is_required():
     assert SizeRequirements(16, 8).padding(20, 8) == (4, 8)
     assert SizeRequirements(1, 4, square=True).padding(5, 13) == (11, 3)
     assert str(SizeRequirements(square=True)) == 'square'
+
+
+@pytest.mark.parametrize(('scale', 'multiple'), [(1, 4), (2, 2), (4, 1)])
+def test_networks_that_fold_their_input_take_any_photograph(scale, multiple, tmp_path):
+    network = RRDBNet(3, 3, scale=scale, num_feat=8, num_block=1).eval()
+    torch.save({'params_ema': network.state_dict()}, tmp_path / 'net.pth')
+    opened, found = open_network(tmp_path / 'net.pth')
+    assert (opened.size_requirements.multiple_of, found) == (multiple, scale)
+    lq = torch.rand(1, 3, 13, 22)
+    with torch.no_grad():
+        output = restore_whole(opened, lq, scale)
+        assert output.shape == (1, 3, 13 * scale, 22 * scale)
+        whole = torch.nn.functional.pad(lq, (0, -22 % multiple, 0, -13 % multiple), 'reflect')
+        assert torch.equal(output, network(whole)[..., : 13 * scale, : 22 * scale])
 
 
 @pytest.mark.parametrize('form', ['params', 'state_dict', 'model', None])

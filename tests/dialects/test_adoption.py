@@ -118,13 +118,14 @@ def test_terms_of_ldl_and_esrgan(ldl):
 @pytest.mark.parametrize(
     ('model', 'switches', 'sharpened'),
     [
-        ('RealESRGANModel', {'l1_gt_usm': True, 'percep_gt_usm': True}, ['pixel']),
-        ('RealESRGANModel', {'l1_gt_usm': True, 'gan_gt_usm': True}, ['pixel', 'gan']),
-        ('RealESRGANModel', {'l1_gt_usm': False, 'gt_usm': True}, []),
+        ('RealESRGANModel', {'l1_gt_usm': True, 'percep_gt_usm': True}, ['degraded', 'pixel']),
+        ('RealESRGANModel', {'l1_gt_usm': True, 'gan_gt_usm': True}, ['degraded', 'pixel', 'gan']),
+        ('RealESRGANModel', {'l1_gt_usm': False, 'gt_usm': True}, ['degraded']),
         ('RealESRNetModel', {'gt_usm': True, 'l1_gt_usm': True}, ['original']),
         ('RealESRNetModel', {'gt_usm': False}, []),
         ('Ours_Model', {'gt_usm': True}, []),
-        ('LDL_Model', {'l1_gt_usm': True}, ['pixel']),
+        ('LDL_Model', {'l1_gt_usm': True}, ['degraded', 'pixel']),
+        ('LDL_PosGT_Model', {}, []),
     ],
 )
 def test_sharpening_follows_the_switches_that_the_model_reads(
@@ -261,3 +262,23 @@ def test_files_of_ours_are_left_as_they_are(paired_options):
     options, account = adopt(paired_options)
     assert options == paired_options
     assert account.became == account.warnings == []
+
+
+@pytest.mark.parametrize('wrong', [['a'], {'a': 1}, -1, True], ids=str)
+@pytest.mark.parametrize(
+    'path',
+    [
+        'model_type',
+        'train',
+        'train:pixel_opt',
+        'train:pixel_opt:type',
+        'train:scheduler:type',
+        'datasets:train:type',
+        'network_g:type',
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused_in_words(path, wrong, realesrgan, write):
+    place(realesrgan, path)[path.split(':')[-1]] = wrong
+    with pytest.raises(OptionError) as caught:
+        load_options(write(realesrgan))
+    assert path.replace(':', '.') in str(caught.value)

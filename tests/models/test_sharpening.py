@@ -45,10 +45,21 @@ def test_a_sharpened_original_is_both_degraded_and_ground_truth(feed):
     assert not torch.equal(fed.lq, plain.lq)
 
 
+def test_what_is_degraded_is_sharpened_and_no_ground_truth(feed):
+    plain, _ = feed([])
+    fed, _ = feed(['degraded'])
+    both, _ = feed(['original'])
+    assert torch.equal(fed.gt, plain.gt)
+    assert torch.equal(fed.lq, both.lq)
+    assert not torch.equal(fed.lq, plain.lq)
+    assert fed.sharpened is None
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
         ({'sharpen': ['pixle']}, "no term is called 'pixle'. Did you mean 'pixel'?"),
+        ({'sharpen': ['original', 'degraded']}, 'original and degraded exclude each other'),
         ({'sharpen': ['original']}, 'original needs sampling.candidates: original'),
         ({'sharpen': ['gan'], 'gt_size': 24}, 'is 24; `sharpen` needs more than 25 px'),
     ],
