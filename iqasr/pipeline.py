@@ -111,12 +111,6 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
         with refusals():
             named = None if arguments.auto_resume else named_state(options)
             in_place = arguments.auto_resume or (named and named.parents[1] == root)
-            if process.is_main:
-                if not in_place and (root / 'models').exists():
-                    set_aside(root)
-                    set_aside(board)
-                log_to_file(root / f'train_{options.name}_{time_stamp()}.log')
-            process.barrier()
             logger.info('%s\n%s', environment(), options.as_yaml())
             checkpoint = None
             if named:
@@ -124,8 +118,14 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
             elif arguments.auto_resume:
                 checkpoint = CheckpointFolder(root).load_newest()
             training = TrainingRun(options, process, root, checkpoint, board)
+            # Only now, so that a run that is refused leaves an earlier one where it is.
             if process.is_main:
+                if not in_place and (root / 'models').exists():
+                    set_aside(root)
+                    set_aside(board)
+                log_to_file(root / f'train_{options.name}_{time_stamp()}.log')
                 write_text_atomically(options.as_yaml(), root / Path(arguments.opt).name)
+            process.barrier()
         return training.train()
 
 

@@ -4,6 +4,7 @@ import difflib
 import logging
 import sys
 import time
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import torch
@@ -17,13 +18,23 @@ logger = logging.getLogger('iqasr')
 FORMAT = '%(asctime)s %(levelname)s: %(message)s'
 
 
+HELD = 10_000
+"""Messages kept before there is a file for them."""
+
+LOGGERS = ('iqasr', 'basicsr')
+
+
 def set_up_logging(process: Process) -> None:
-    """Send the messages of iqasr and BasicSR to the terminal, from the main process only."""
+    """Send the messages of iqasr and BasicSR to the terminal, from the main process only.
+
+    They are kept, too, for `log_to_file`.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(FORMAT))
-    for name in ('iqasr', 'basicsr'):
+    kept = MemoryHandler(HELD, flushLevel=logging.CRITICAL)
+    for name in LOGGERS:
         target = logging.getLogger(name)
-        target.handlers = [handler]
+        target.handlers = [handler, kept]
         target.propagate = False
         target.setLevel(logging.INFO if process.is_main else logging.ERROR)
     # BasicSR would add a handler of its own at the first use of its logger.
@@ -33,12 +44,17 @@ def set_up_logging(process: Process) -> None:
 
 
 def log_to_file(path: Path) -> None:
-    """Write the messages to a file as well."""
+    """Write the messages, those since `set_up_logging` included, to a file as well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding='utf-8')
     handler.setFormatter(logging.Formatter(FORMAT))
-    for name in ('iqasr', 'basicsr'):
-        logging.getLogger(name).addHandler(handler)
+    for name in LOGGERS:
+        target = logging.getLogger(name)
+        for kept in [h for h in target.handlers if isinstance(h, MemoryHandler)]:
+            kept.setTarget(handler)
+            kept.close()
+            target.removeHandler(kept)
+        target.addHandler(handler)
 
 
 class Averages:

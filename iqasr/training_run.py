@@ -68,8 +68,7 @@ class TrainingRun:
             self.restore(*checkpoint)
             report_changes(state['options'], options.as_yaml())
         self.averages, self.stopwatch = Averages(), Stopwatch()
-        main_board = board if process.is_main else None
-        self.board = Board(main_board, self.iteration + 1, options.logger.wandb, options.name)
+        self.board_folder = board if process.is_main else None
 
     def restore(self, networks: dict[str, Any], state: dict[str, Any]) -> None:
         """Load a checkpoint into the model.
@@ -119,6 +118,8 @@ class TrainingRun:
             self.iteration,
             self.seed,
         )
+        wandb, name = self.options.logger.wandb, self.options.name
+        self.board = Board(self.board_folder, self.iteration + 1, wandb, name)
         with self.stop.listening():
             try:
                 self.begin(total)

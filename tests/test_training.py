@@ -234,9 +234,17 @@ def test_earlier_run_of_the_same_name_is_kept(paired_options, train, tmp_path):
 
 def test_refused_start_leaves_an_earlier_run_in_place(paired_options, train, tmp_path):
     train(paired_options)
-    for _ in range(2):
-        assert train(paired_options, '--force_yml', 'path:resume_state=foo.state') == 2
+    for wrong in ('path:resume_state=foo.state', 'path:pretrain_network_g=no.pth'):
+        assert train(paired_options, '--force_yml', wrong) == 2
+    assert [path.name for path in (tmp_path / 'experiments').iterdir() if path.is_dir()] == ['tiny']
     assert (tmp_path / 'experiments/tiny/models/net_g_6.pth').is_file()
+
+
+def test_a_run_may_start_from_the_earlier_one_of_its_name(paired_options, train, tmp_path):
+    train(paired_options)
+    earlier = str(tmp_path / 'experiments/tiny/models/net_g_6.pth')
+    assert train(paired_options, '--force_yml', f'path:pretrain_network_g={earlier}') == 0
+    assert f'weights of {earlier}' in log_of(paired_options)  # said before there was a file
 
 
 def test_complete_run_is_left_as_it_is(paired_options, train, tmp_path):
