@@ -98,11 +98,20 @@ def add_lora(
         The parameters that train, in the network's order.
 
     Raises:
-        ValueError: If the network has adapters already, or a pattern matches nothing.
+        ValueError: If the network has adapters already, a pattern matches nothing, or adapters
+            would be larger than what they adapt.
     """
     if lora_layers(network):
         raise ValueError(f'{type(network).__name__} has adapters already; merge them first.')
     ranks, layers = select_layers(network, options), adaptable_layers(network)
+    weights = {name: layers[name].weight.flatten(1) for name in ranks}
+    own = sum(rank * sum(weights[name].shape) for name, rank in ranks.items())
+    theirs = sum(weight.numel() for weight in weights.values())
+    if own > theirs:
+        raise ValueError(
+            f'rank: the adapters would have {own:,} parameters, their layers have {theirs:,}. '
+            'Lower it, or train all weights, without `lora`.'
+        )
     freeze(network)
     for name, rank in ranks.items():
         weight = layers[name].weight

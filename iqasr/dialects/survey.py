@@ -70,16 +70,18 @@ def option_files(path: Path) -> list[Path]:
 
 
 def verdict(path: Path) -> str:
-    """Say whether an option file runs; the reason is all that the check finds."""
+    """Say whether an option file runs; if not, all that the check finds, and what it left out."""
+    warnings: list[str] = []
     try:
         content = read_yaml(path)
+        warnings = adopt(content)[1].warnings
         options = load_options(path, phase='train' if 'train' in content else 'test')
         if options.network_g != RECOGNISED:
             options.path.pretrain_network_g = None
             build_network(options, 'g')
-        count = len(adopt(content)[1].warnings)
     except ValueError as error:
-        return str(error).removeprefix(f'{path}: ')
+        return '\n  '.join([str(error).removeprefix(f'{path}: '), *warnings])
+    count = len(warnings)
     return 'runs' + (f', {count} warning{"s" * (count > 1)}' if count else '')
 
 

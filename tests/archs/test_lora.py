@@ -256,6 +256,16 @@ def test_bad_options_are_refused(options):
         LoRAOptions(**options)
 
 
+def test_adapters_larger_than_their_layers_are_refused():
+    def adapt(rank):
+        layer = nn.Sequential(nn.Linear(3, 2))  # 6 weights; an adapter has 5 for each rank
+        return add_lora(layer, LoRAOptions(rank=rank, target=['*']), generator_at(0))
+
+    assert sum(parameter.numel() for parameter in adapt(1)) == 5
+    with pytest.raises(ValueError, match='would have 10 parameters, their layers have 6'):
+        adapt(2)
+
+
 def test_a_second_adapter_is_refused(network):
     add_lora(network, LoRAOptions(), generator_at(0))
     with pytest.raises(ValueError, match='has adapters already; merge them first'):

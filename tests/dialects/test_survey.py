@@ -11,14 +11,16 @@ def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path
         'a.yml': realesrgan,
         'b/c.yml': basicsr | {'pre_pad': 10, 'sharpness': 2},
         'd.yml': basicsr | {'model_type': 'EDVRModel'},
-        'e.yml': basicsr | {'scale': 2},
+        'e.yml': basicsr | {'scale': 2, 'pre_pad': 10},
     }
     (tmp_path / 'files/b').mkdir(parents=True)
     for name, options in files.items():
         (tmp_path / 'files' / name).write_text(yaml.safe_dump(options), encoding='utf-8')
     found = {path.name: said for path, said in survey([tmp_path / 'files'])}
     assert found.pop('d.yml').startswith('model_type: EDVRModel is for video')
-    assert 'enlarges 4 times, but the data is for scale 2' in found.pop('e.yml')
+    reason, left_out = found.pop('e.yml').splitlines()
+    assert 'enlarges 4 times, but the data is for scale 2' in reason
+    assert left_out.startswith('  pre_pad: ')
     assert found == {'a.yml': 'runs', 'c.yml': 'runs, 2 warnings'}
 
 
