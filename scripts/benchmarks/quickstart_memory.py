@@ -3,7 +3,8 @@
 Usage:
     python scripts/benchmarks/quickstart_memory.py --json quickstart_memory.json
 
-It runs in a copy of the repository, from the start, in the environment of `.venv` or `IQASR_VENV`.
+It runs in a copy of the repository, from the start, in the environment of `.venv` or `IQASR_VENV`,
+which is made before.
 """
 
 import argparse
@@ -76,6 +77,9 @@ def peak_of(command: list[str], folder: Path, every_s: float) -> tuple[dict[str,
 
 def measure(every_s: float, total_iter: int | None) -> list[dict[str, Any]]:
     """Measure the quickstart, as rows of a table: the peak, and what each process had then."""
+    # Here, as the copy would install itself.
+    setup = ['bash', '-ec', 'source scripts/setup_env.sh']
+    subprocess.run(setup, cwd=REPOSITORY, stdout=sys.stderr, check=True)
     with tempfile.TemporaryDirectory() as temporary:
         for part in (REPOSITORY / name for name in PARTS):
             copy = shutil.copytree if part.is_dir() else shutil.copy
