@@ -17,7 +17,6 @@ logger = logging.getLogger('iqasr')
 
 FORMAT = '%(asctime)s %(levelname)s: %(message)s'
 
-
 HELD = 10_000
 """Messages kept before there is a file for them."""
 
