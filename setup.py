@@ -45,9 +45,9 @@ setup(
     },
     entry_points={
         'console_scripts': [
-            'iqasr-train = iqasr.pipeline:train_command',
-            'iqasr-test = iqasr.pipeline:test_command',
-            'iqasr-check = iqasr.dialects.survey:check_command',
+            'iqasr-train = iqasr.training.commands:train_command',
+            'iqasr-test = iqasr.training.commands:test_command',
+            'iqasr-check = iqasr.training.survey:check_command',
         ]
     },
 )

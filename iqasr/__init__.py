@@ -1,23 +1,27 @@
 """Perceptual super-resolution guided by image quality predictors, on top of BasicSR.
 
-An option file flows through these stages, one folder each::
+Importing the package registers everything in BasicSR's registries. Its rooms, in the order in which
+one builds on another::
 
-    data          an image and its candidate ground truths: original and enhanced
-    sampling      which candidate this crop is trained on
-    degradation   original -> low-quality input, on the device
-    archs         the backbone (BasicSR's registry, and those here)
+    runtime       files that last, processes, randomness, paths
+    options       option files, and the constructor as schema
+    sampling      policies: which candidate ground truth a crop is trained on
     quality       scorers: image -> quality, higher is better
+    data          images and their candidates, scored and read by crops
+    degradation   original -> low-quality input, on the device
+    archs         the backbone (BasicSR's registry, and those here), adapters
     losses        objective = weighted terms
+    metrics       what is reported of a restored image
+    evaluation    restore and measure test sets
+    checking      everything wrong with an option file, at once; files of other tools
     models        one training step
-    metrics       validation and test
-    report        tables and pictures
+    training      a whole run, from the command line to its results
 
-Beside them, `ranking` trains the packaged scorer, and `enhancement` makes candidates.
-
-Importing the package registers everything.
+Tools that use them: `enhancement` makes candidates, `ranking` trains the packaged scorer,
+`analysis` asks which metrics agree with people, `user_study` asks people, `report` shows results.
 """
 
 from iqasr import compat  # first: it lets basicsr be imported
 
-from iqasr import data  # isort: skip
-from iqasr import archs, degradation, enhancement, losses, metrics, models, quality, sampling
+from iqasr import sampling  # isort: skip
+from iqasr import quality, data, degradation, archs, losses, metrics, models, enhancement  # isort: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from iqasr.dialects.survey import check_command
+from iqasr.training.survey import check_command
 
 if __name__ == '__main__':
     sys.exit(check_command())

@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from iqasr.data.lmdb_store import create_lmdb
-from iqasr.data.raw_store import create_raw_store, verify_raw_store
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.data.stores.raw_store import create_raw_store, verify_raw_store
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from iqasr.export import export
+from iqasr.models.export import export
 
 
 def main() -> None:

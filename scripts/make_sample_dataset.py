@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
-from iqasr.data.sample_dataset import make_sample_dataset
+from iqasr.enhancement.sample_dataset import make_sample_dataset
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from iqasr.map_scoring import score_map
-from iqasr.scoring import score_from_options
+from iqasr.data.scores.score_map import score_map
+from iqasr.data.scores.score_table import score_from_options
 
 
 def main() -> None:

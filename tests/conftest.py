@@ -15,7 +15,8 @@ import torch
 import yaml
 
 import iqasr  # noqa: F401  (lets the tests import basicsr with any torchvision)
-from iqasr.data.hggt import ANNOTATORS, Label, write_votes
+from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
+from iqasr.sampling.labels import Label
 
 torch.set_num_threads(1)
 
@@ -163,7 +164,7 @@ def write_options(tmp_path):
 @pytest.fixture
 def train(write_options):
     """Train as the command does, in this process; returns the exit code."""
-    from iqasr.pipeline import train_command
+    from iqasr.training.commands import train_command
 
     def run(options: dict, *flags: str) -> int:
         return train_command(['-opt', write_options(options), *flags])

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from iqasr.option_check import load_options
-from iqasr.option_file import read_yaml
+from iqasr.checking.check import load_options
+from iqasr.options.file import read_yaml
+from iqasr.options.schema import schema_of
 from iqasr.registry import (
     ARCH_REGISTRY,
     DATASET_REGISTRY,
@@ -25,7 +26,6 @@ from iqasr.registry import (
     SCORER_REGISTRY,
     takes_options,
 )
-from iqasr.schema import schema_of
 
 REPOSITORY = Path(__file__).parents[1]
 REGISTRIES = (
@@ -156,6 +156,6 @@ def test_documented_commands_name_files_and_flags_that_exist(name):
         )
         if script:
             source = (REPOSITORY / script[1]).read_text(encoding='utf-8')
-            pipeline = (REPOSITORY / 'iqasr/pipeline.py').read_text(encoding='utf-8')
+            pipeline = (REPOSITORY / 'iqasr/training/commands.py').read_text(encoding='utf-8')
             for flag in re.findall(r' (--?[a-z_]+)(?= |$)', command.split('.py', 1)[1]):
                 assert f"'{flag}'" in source + pipeline, command

@@ -8,7 +8,7 @@ import sys
 
 import yaml
 
-from iqasr.paths import project_root, resolve
+from iqasr.runtime.paths import project_root, resolve
 
 PROGRAM = """
 import json, sys
@@ -69,7 +69,9 @@ def test_installed_commands_train_and_test_in_any_folder(paired_options, pairs, 
 
 
 def test_a_package_beside_ours_is_not_taken_for_data(tmp_path, monkeypatch):
-    monkeypatch.setattr('iqasr.paths.__file__', str(tmp_path / 'site/iqasr/paths.py'))
+    monkeypatch.setattr(
+        'iqasr.runtime.paths.__file__', str(tmp_path / 'site/iqasr/runtime/paths.py')
+    )
     (tmp_path / 'site/iqasr/weights').mkdir(parents=True)
     (tmp_path / 'site/datasets').mkdir()
     monkeypatch.chdir(tmp_path)

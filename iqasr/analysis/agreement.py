@@ -12,7 +12,7 @@ import numpy as np
 
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
 from iqasr.analysis.pairs import Pair
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 
 BINS = 6
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, stdtrit
 
-from iqasr.randomness import seed_of
+from iqasr.runtime.randomness import seed_of
 
 RESAMPLES = 2000
 CHUNK_VALUES = 20_000_000

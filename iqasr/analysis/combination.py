@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from iqasr.analysis.agreement import Comparisons, resampled_accuracy
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
-from iqasr.randomness import seed_of
+from iqasr.runtime.randomness import seed_of
 
 Fit: TypeAlias = Callable[[Comparisons], np.ndarray]
 """From decided pairs, scaled, to the weights of scorers, (M,), none negative, summing to 1."""

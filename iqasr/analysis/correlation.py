@@ -10,7 +10,7 @@ import numpy as np
 
 from iqasr.analysis.agreement import Comparisons
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
-from iqasr.randomness import seed_of
+from iqasr.runtime.randomness import seed_of
 
 KENDALL_SOURCES = 500
 """Kendall's coefficient is computed on at most so many sources, as it compares all with all."""

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from iqasr.analysis.pairs import Pair, write_pairs
-from iqasr.data.image_files import DataError
-from iqasr.data.photographs import detailed_places, read_photographs
+from iqasr.data.files.photographs import detailed_places, read_photographs
 from iqasr.degradation import from_uint8
-from iqasr.randomness import generator_at
+from iqasr.evaluation.evaluate import write_image
 from iqasr.ranking.ladders import climb_down
 from iqasr.ranking.sources import kinds_with
-from iqasr.validation import write_image
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import generator_at
 
 SEVERITIES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 

@@ -18,10 +18,10 @@ from iqasr.analysis.correlation import kendall, pearson, spearman
 from iqasr.analysis.pairs import image_set, lines_of
 from iqasr.analysis.panel import Judge
 from iqasr.analysis.report import csv_of, markdown, spread_out
-from iqasr.checkpoint import write_json, write_text_atomically
-from iqasr.data.candidates import CandidateSet
-from iqasr.data.image_files import DataError
-from iqasr.data.readers import FileReader
+from iqasr.data.candidates.candidate_set import CandidateSet
+from iqasr.data.files.readers import FileReader
+from iqasr.runtime.atomic_files import write_json, write_text_atomically
+from iqasr.runtime.errors import DataError
 
 COLUMNS = ('path', 'mos')
 

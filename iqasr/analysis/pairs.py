@@ -16,18 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from iqasr.checkpoint import write_text_atomically
-from iqasr.data.candidates import CandidateSet, Group, open_candidates
-from iqasr.data.hggt import ANNOTATORS, Label
-from iqasr.data.image_files import DataError
-from iqasr.data.readers import FileReader, Reader
-from iqasr.user_study import (
-    LEAST_CAUGHT,
-    comparisons,
-    read_ballots,
-    read_manifest,
-    reliability,
-)
+from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
+from iqasr.data.candidates.hggt import ANNOTATORS
+from iqasr.data.files.readers import FileReader, Reader
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.errors import DataError
+from iqasr.sampling.labels import Label
+from iqasr.user_study import LEAST_CAUGHT, comparisons, read_ballots, read_manifest, reliability
 
 COLUMNS = ('path_a', 'path_b', 'p_b', 'source_id')
 

@@ -11,16 +11,15 @@ from typing import Any
 import torch
 import yaml
 
-from iqasr.data.candidates import CandidateSet
-from iqasr.data.image_files import DataError
-from iqasr.data.quality_rows import read_rows
-from iqasr.distributed import Process
-from iqasr.options import OptionError
-from iqasr.quality import MissingWeightsError, QualityScorer, scorer_section
+from iqasr.checking.section import SectionCheck
+from iqasr.data.candidates.candidate_set import CandidateSet
+from iqasr.data.scores.quality_rows import read_rows
+from iqasr.data.scores.score_table import merge_parts, score_share
+from iqasr.options.schema import Problems
+from iqasr.quality import QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
-from iqasr.schema import Problems
-from iqasr.scoring import merge_parts, score_share
-from iqasr.section_check import SectionCheck
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import DataError, MissingWeightsError, OptionError
 
 logger = logging.getLogger('iqasr')
 

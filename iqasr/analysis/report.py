@@ -13,7 +13,7 @@ from iqasr.analysis.analysis import Analysis
 from iqasr.analysis.bootstrap import Estimate
 from iqasr.analysis.complementarity import MEANING
 from iqasr.analysis.plots import write_heat_map, write_reliability
-from iqasr.checkpoint import write_json, write_text_atomically
+from iqasr.runtime.atomic_files import write_json, write_text_atomically
 
 HEAT_MAPS = {
     'accuracy_where_wrong': 'Accuracy where this scorer is wrong',

@@ -6,16 +6,11 @@ from pathlib import Path
 
 from iqasr.analysis.analysis import analyse
 from iqasr.analysis.bootstrap import RESAMPLES
-from iqasr.analysis.opinions import (
-    holds_opinions,
-    images_of,
-    read_opinions,
-    write_correlations,
-)
+from iqasr.analysis.opinions import holds_opinions, images_of, read_opinions, write_correlations
 from iqasr.analysis.pairs import read_pairs
 from iqasr.analysis.panel import ask_panel, scorer_sections
 from iqasr.analysis.report import write_analysis
-from iqasr.distributed import join_processes, leave_processes
+from iqasr.runtime.distributed import join_processes, leave_processes
 
 
 def analyse_from_options(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from iqasr.archs.lora_options import LoRAOptions, adaptable_layers, select_layers
+from iqasr.options.lora import LoRAOptions, adaptable_layers, select_layers
 
 
 class Adapted:

@@ -10,16 +10,11 @@ from pathlib import Path
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from iqasr.archs.lora import (
-    add_low_rank,
-    attach,
-    base_state,
-    freeze,
-    lora_layers,
-    merge_lora,
-)
-from iqasr.archs.lora_options import adaptable_layers, is_derived
-from iqasr.checkpoint import CheckpointError, load_file, save_safetensors
+from iqasr.archs.lora import add_low_rank, attach, base_state, freeze, lora_layers, merge_lora
+from iqasr.options.lora import adaptable_layers, is_derived
+from iqasr.runtime.atomic_files import save_safetensors
+from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.weights import load_file
 
 logger = logging.getLogger('iqasr')
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from iqasr.archs.lora_options import is_derived
 from iqasr.archs.sizes import SizeRequirements, require_sizes
+from iqasr.options.lora import is_derived
 from iqasr.registry import ARCH_REGISTRY, build, nearest
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def recognise(weights: Mapping[str, Tensor], path: Any) -> 'ModelDescriptor':
     """Recognise a network from its weights.
 
     Args:
-        weights: State dict, as of `iqasr.checkpoint.parameters_in`.
+        weights: State dict, as of `iqasr.runtime.weights.parameters_in`.
         path: For messages.
 
     Returns:
@@ -156,7 +156,7 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
     """Make the network that weights are of.
 
     Args:
-        weights: State dict, as of `iqasr.checkpoint.parameters_in`.
+        weights: State dict, as of `iqasr.runtime.weights.parameters_in`.
         path: For messages.
 
     Returns:

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iqasr.data.candidate_folders import find_sets, stems
-from iqasr.data.candidates import CandidateSet, Group, is_store, open_candidates
-from iqasr.data.checks import in_parallel, in_px
-from iqasr.data.image_files import DataError, inspect_image
-from iqasr.data.readers import FileReader, Reader
+from iqasr.data.candidates.candidate_folders import find_sets, stems
+from iqasr.data.candidates.candidate_set import CandidateSet, Group, is_store, open_candidates
+from iqasr.data.checks.candidate_checks import in_parallel, in_px
+from iqasr.data.files.image_files import inspect_image
+from iqasr.data.files.readers import FileReader, Reader
 from iqasr.registry import DATASET_REGISTRY
+from iqasr.runtime.errors import DataError
 from iqasr.sampling import GTSampler, UniformSampler
 
 FILES = FileReader()

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from iqasr.options import LoaderOptions
-from iqasr.randomness import generator_at, seed_of
+from iqasr.options.sections import LoaderOptions
+from iqasr.runtime.randomness import generator_at, seed_of
 
 
 class PositionSampler(Sampler[list[tuple[int, int]]]):

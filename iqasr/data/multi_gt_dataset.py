@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iqasr.data.candidates import CandidateSet, Group, open_candidates
-from iqasr.data.checks import check_candidates
-from iqasr.data.crop import Crop
-from iqasr.data.hggt import ANNOTATORS, Label
-from iqasr.data.image_files import DataError
-from iqasr.data.originals import open_originals
-from iqasr.data.quality_map import QualityMap, lattice
-from iqasr.data.quality_table import QualityTable
+from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
+from iqasr.data.candidates.hggt import ANNOTATORS
+from iqasr.data.candidates.originals import open_originals
+from iqasr.data.checks.candidate_checks import check_candidates
+from iqasr.data.files.crop import Crop
+from iqasr.data.scores.quality_map import QualityMap, lattice
+from iqasr.data.scores.quality_table import QualityTable
 from iqasr.quality.normalisation import normalise_quality
-from iqasr.randomness import generator_at
 from iqasr.registry import DATASET_REGISTRY
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling.base import GTSampler, draw, perplexity
+from iqasr.sampling.labels import Label
 
 
 @DATASET_REGISTRY.register()
@@ -32,7 +33,7 @@ class MultiGTDataset(Dataset):
 
     Args:
         dataroot_gt: Folder of candidates, LMDB or raw store; see
-            `iqasr.data.candidates.open_candidates`.
+            `iqasr.data.candidates.candidate_set.open_candidates`.
         gt_size: Height and width of a crop of the ground truth, in pixels; a multiple of `scale`.
         scale: Up-sampling factor.
         sampler: Chooses among the candidates. Groups of which it may choose none are left out.
@@ -43,8 +44,7 @@ class MultiGTDataset(Dataset):
         negatives: Return a candidate that people judged worse, too, and one they judged better.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
         originals: Each photograph of `dataroot_gt` is its own ground truth, without candidates.
-        meta_info: List of the photographs to use, see `iqasr.data.originals.open_originals`; only
-            with `originals`.
+        meta_info: List of the photographs to use, see `open_originals`; only with `originals`.
         margin: The original is cropped larger by so many pixels, so that what a degradation does
             at the edges of its input stays outside the crop; a multiple of `scale`.
         use_hflip: Mirror left to right at random.

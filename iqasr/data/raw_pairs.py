@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from iqasr.data.crop import Crop
-from iqasr.data.raw_reader import open_raw
+from iqasr.data.files.crop import Crop
+from iqasr.data.stores.raw_reader import open_raw
 
 
 class RawPairs(Dataset):

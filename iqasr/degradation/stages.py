@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from iqasr.randomness import fork
+from iqasr.runtime.randomness import fork
 
 from .draws import choose, events, happens, uniform
 from .jpeg import jpeg

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from iqasr.checkpoint import write_text_atomically
 from iqasr.enhancement.sources import Examination
+from iqasr.runtime.atomic_files import write_text_atomically
 
 COLUMNS = (
     'source', 'status', 'reason', 'groups',

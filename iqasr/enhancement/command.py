@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 from iqasr.analysis.panel import scorer_sections
-from iqasr.distributed import join_processes, leave_processes
 from iqasr.enhancement.making import make_candidates
 from iqasr.enhancement.patches import PatchRules
 from iqasr.enhancement.recipe import recipes_of
 from iqasr.enhancement.settings import Settings
 from iqasr.enhancement.sources import SourceRules
 from iqasr.registry import SCORER_REGISTRY, build
+from iqasr.runtime.distributed import join_processes, leave_processes
 
 logger = logging.getLogger('iqasr')
 

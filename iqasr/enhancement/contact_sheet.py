@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from iqasr.checkpoint import write_bytes_atomically
-from iqasr.data.photographs import detailed_places
+from iqasr.data.files.photographs import detailed_places
 from iqasr.enhancement.patches import cut
 from iqasr.report.grid import enlarge, fill, label_line
+from iqasr.runtime.atomic_files import write_bytes_atomically
 
 CROP_PX, ZOOM, ROWS = 192, 2, 12
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iqasr.checkpoint import write_text_atomically
-from iqasr.distributed import Process
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.distributed import Process
 
 Entry = dict[str, Any]
 

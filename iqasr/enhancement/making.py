@@ -12,17 +12,18 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from iqasr.checkpoint import write_bytes_atomically, write_json
-from iqasr.data.candidate_folders import ORIGINAL, stems
-from iqasr.data.image_files import DataError, decode_rgb
-from iqasr.distributed import Process
+from iqasr.data.candidates.candidate_folders import ORIGINAL, stems
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.enhancement.account import Account
 from iqasr.enhancement.contact_sheet import write_contact_sheet
 from iqasr.enhancement.ledger import Entry, Ledger
 from iqasr.enhancement.patches import choose_patches, cut
 from iqasr.enhancement.settings import Settings
 from iqasr.enhancement.sources import Examination, examine, left_out
-from iqasr.randomness import generator_at
+from iqasr.runtime.atomic_files import write_bytes_atomically, write_json
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import generator_at
 
 logger = logging.getLogger('iqasr')
 

@@ -12,8 +12,8 @@ from iqasr.enhancement.base import Enhancer
 from iqasr.models.network_files import open_network
 from iqasr.models.networks import restore_whole
 from iqasr.models.tiling import restore_tiled
-from iqasr.paths import resolve
 from iqasr.registry import ENHANCER_REGISTRY
+from iqasr.runtime.paths import resolve
 
 
 @ENHANCER_REGISTRY.register()

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 import yaml
 
+from iqasr.checking.section import SectionCheck
 from iqasr.enhancement.base import Enhancer
 from iqasr.models.network_files import OPTION_FILES
-from iqasr.options import OptionError
+from iqasr.options.schema import Problems
 from iqasr.registry import ENHANCER_REGISTRY, build
-from iqasr.schema import Problems
-from iqasr.section_check import SectionCheck
+from iqasr.runtime.errors import OptionError
 
 FILES = (*OPTION_FILES, '.pth', '.safetensors')
 """Endings of the files that `NetworkEnhancer` takes."""

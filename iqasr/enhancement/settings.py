@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from iqasr.data.candidate_folders import ORIGINAL
-from iqasr.data.image_files import DataError
+from iqasr.data.candidates.candidate_folders import ORIGINAL
 from iqasr.enhancement.patches import PatchRules
 from iqasr.enhancement.recipe import Recipe
 from iqasr.enhancement.sources import SourceRules
 from iqasr.quality import QualityScorer
+from iqasr.runtime.errors import DataError
 
 PUBLISHED_PATCHES, DEFAULT_RULES = PatchRules(), SourceRules()
 

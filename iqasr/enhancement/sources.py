@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 import torch
 
-from iqasr.data.photographs import detailed_places
-from iqasr.distributed import CPU
+from iqasr.data.files.photographs import detailed_places
+from iqasr.data.scores.score_table import score_images
 from iqasr.enhancement.patches import contrast_and_detail, cut
 from iqasr.quality import QualityScorer
-from iqasr.scoring import score_images
+from iqasr.runtime.distributed import CPU
 
 SEEN_PX = 512
 """Side of the most detailed square of a photograph, by which its detail and quality are judged: a

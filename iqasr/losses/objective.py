@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.shared_features import share_features
-from iqasr.quality.base import MissingWeightsError
 from iqasr.registry import LOSS_REGISTRY, build
+from iqasr.runtime.errors import MissingWeightsError
 
 
 @dataclass(frozen=True)

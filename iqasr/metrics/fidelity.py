@@ -13,10 +13,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from iqasr.luma import luma_of
 from iqasr.metrics.metric import without_border
 from iqasr.quality.niqe import BLOCK_PX, niqe
 from iqasr.registry import METRIC_REGISTRY
+from iqasr.runtime.luma import luma_of
 
 WINDOW_PX, SIGMA_PX, TILE_PX = 11, 1.5, (64, 512)
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

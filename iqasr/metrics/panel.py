@@ -5,8 +5,9 @@ import logging
 import torch
 
 from iqasr.metrics.metric import Metric, build_metric
-from iqasr.options import ValOptions
-from iqasr.quality import MissingWeightsError, scorer_section
+from iqasr.options.sections import ValOptions
+from iqasr.quality import scorer_section
+from iqasr.runtime.errors import MissingWeightsError
 
 logger = logging.getLogger('iqasr')
 

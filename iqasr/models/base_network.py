@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from iqasr.archs.lora import lora_layers, lora_scale
 from iqasr.archs.lora_files import base_hash
 from iqasr.models.networks import restore
-from iqasr.options import Options
+from iqasr.options.sections import Options
 
 
 class BaseNetwork:

@@ -9,14 +9,14 @@ import torch
 from basicsr.utils.img_process_util import USMSharp
 from torch import Tensor
 
+from iqasr.checking.terms import needs
 from iqasr.degradation import Degradation, PairPool, from_uint8
-from iqasr.distributed import Process
 from iqasr.losses import negative_map
-from iqasr.options import Options
-from iqasr.randomness import generator_at
+from iqasr.models.choice import GTChoice
+from iqasr.options.sections import Options
 from iqasr.registry import DEGRADATION_REGISTRY, build
-from iqasr.sampling.choice import GTChoice
-from iqasr.term_check import needs
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.randomness import generator_at
 
 logger = logging.getLogger('iqasr')
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from torch import nn
 
 from iqasr.archs.spandrel_networks import network_of
-from iqasr.checkpoint import load_file, parameters_in
+from iqasr.checking.check import load_options
 from iqasr.models.networks import build_network, enlargement
-from iqasr.option_check import load_options
-from iqasr.paths import resolve
+from iqasr.runtime.paths import resolve
+from iqasr.runtime.weights import load_file, parameters_in
 
 OPTION_FILES = ('.yml', '.yaml')
 

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
-from iqasr.checkpoint import CheckpointError, load_file, load_network, parameters_in
 from iqasr.models.tiling import restore_tiled
-from iqasr.options import RECOGNISED, Options
+from iqasr.options.sections import RECOGNISED, Options
 from iqasr.registry import ARCH_REGISTRY, build
+from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.weights import load_file, load_network, parameters_in
 
 logger = logging.getLogger('iqasr')
 

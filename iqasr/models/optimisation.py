@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from iqasr.option_types import find_optimizer, find_scheduler
-from iqasr.options import TrainOptions
+from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.options.sections import TrainOptions
 
 
 class Optimisation:

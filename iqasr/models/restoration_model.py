@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 from iqasr.archs.lora import add_lora, merged_state
 from iqasr.archs.lora_files import save_lora
-from iqasr.distributed import Process, synchronise
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
 from iqasr.metrics import needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.averaging import move_average
 from iqasr.models.base_network import BaseNetwork
+from iqasr.models.choice import GTChoice
 from iqasr.models.feeder import Fed, Feeder
 from iqasr.models.networks import build_network, restore
 from iqasr.models.optimisation import Optimisation
 from iqasr.models.speed import autocast_of, bring_into, choose_forms
-from iqasr.options import Options
-from iqasr.randomness import generator_at, seed_of
+from iqasr.options.sections import Options
 from iqasr.registry import LOSS_REGISTRY, MODEL_REGISTRY, build
-from iqasr.sampling.choice import GTChoice
+from iqasr.runtime.distributed import Process, synchronise
+from iqasr.runtime.randomness import generator_at, seed_of
 
 logger = logging.getLogger('iqasr')
 

@@ -15,10 +15,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from iqasr.distributed import Process
 from iqasr.losses import Batch
-from iqasr.options import OptionError, Options
-from iqasr.randomness import generator_at
+from iqasr.options.sections import Options
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import OptionError
+from iqasr.runtime.randomness import generator_at
 
 logger = logging.getLogger('iqasr')
 

@@ -1,6 +1,6 @@
 """Stage 5, quality: scorers map an image to its quality, higher is better."""
 
-from iqasr.quality.base import MissingWeightsError, QualityScorer
+from iqasr.quality.base import QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer
 from iqasr.quality.names import scorer_section
 from iqasr.quality.niqe_scorer import NIQEScorer
@@ -8,3 +8,4 @@ from iqasr.quality.normalisation import normalise_quality
 from iqasr.quality.pyiqa_scorer import PyIQAScorer
 from iqasr.quality.ranker import RankerScorer
 from iqasr.quality.self_test import SelfTest, check_scorer
+from iqasr.runtime.errors import MissingWeightsError

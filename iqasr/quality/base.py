@@ -9,10 +9,6 @@ from torch import Tensor, nn
 from iqasr.quality.normalisation import normalise_quality
 
 
-class MissingWeightsError(RuntimeError):
-    """The weights of a scorer are neither here nor can they be fetched."""
-
-
 class QualityScorer(nn.Module):
     """Scores images: quality, higher is better, in the scorer's published units.
 

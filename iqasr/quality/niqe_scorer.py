@@ -5,10 +5,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iqasr.luma import luma_of
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.niqe import niqe
 from iqasr.registry import SCORER_REGISTRY
+from iqasr.runtime.luma import luma_of
 
 
 @SCORER_REGISTRY.register()

@@ -2,7 +2,7 @@
 
 import traceback
 
-from iqasr.quality.base import MissingWeightsError
+from iqasr.runtime.errors import MissingWeightsError
 
 
 def missing_weights(metric: str, weights: str | None, error: OSError) -> MissingWeightsError:

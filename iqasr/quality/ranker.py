@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from iqasr.paths import packaged_weights
-from iqasr.quality.base import MissingWeightsError, QualityScorer
+from iqasr.quality.base import QualityScorer
 from iqasr.registry import SCORER_REGISTRY
+from iqasr.runtime.errors import MissingWeightsError
+from iqasr.runtime.paths import packaged_weights
 
 DETAIL_GAIN = 8.0
 """Detail is a tenth of an image's contrast, and what quality is about: it is shown enlarged."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from iqasr.quality.base import QualityScorer
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 STEP = 1e-3
 """Largest change of a pixel in the trial step."""

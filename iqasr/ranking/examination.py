@@ -9,14 +9,14 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from iqasr.data.photographs import detailed_places, read_photographs
+from iqasr.data.files.photographs import detailed_places, read_photographs
 from iqasr.degradation import from_uint8
 from iqasr.quality import NIQEScorer, QualityScorer, RankerScorer
 from iqasr.quality.ranker import RankerNetwork
-from iqasr.randomness import generator_at
 from iqasr.ranking.attack import attack, niqe_to_attack
 from iqasr.ranking.ladders import Damage, climb_down, resampled, sharpened
 from iqasr.ranking.sources import kinds_with
+from iqasr.runtime.randomness import generator_at
 
 SEVERITIES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 SHARPENING = [1.0, 2.0, 3.0, 4.0]

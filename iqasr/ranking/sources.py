@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from iqasr.data.photographs import read_photographs, reduced
+from iqasr.data.files.photographs import read_photographs, reduced
 from iqasr.models.network_files import open_network
 from iqasr.ranking.ladders import KINDS, Damage, Restored
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker

@@ -22,14 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from iqasr.checkpoint import load_file, save_atomically, save_safetensors
 from iqasr.degradation import from_uint8
 from iqasr.degradation.draws import choose, happens, uniform
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.ranker import RankerNetwork, read_ranker
-from iqasr.randomness import generator_at
 from iqasr.ranking.attack import attack
 from iqasr.ranking.ladders import Damage, climb_down, compressed, noisy
+from iqasr.runtime.atomic_files import save_atomically, save_safetensors
+from iqasr.runtime.randomness import generator_at
+from iqasr.runtime.weights import load_file
 
 logger = logging.getLogger('iqasr')
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iqasr.randomness import seed_of
+from iqasr.runtime.randomness import seed_of
 
 RESAMPLES = 2000
 
@@ -15,7 +15,7 @@ def interval(values: np.ndarray, *place: int | str) -> tuple[float, float, float
 
     Args:
         values: Seeds x images; NaN where there is no value.
-        place: Place of the draws, see `iqasr.randomness`.
+        place: Place of the draws, see `iqasr.runtime.randomness`.
 
     Returns:
         Mean, lower and upper end; NaN if there is no value at all.

@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from iqasr.data.image_files import DataError
 from iqasr.registry import nearest
 from iqasr.report.bootstrap import interval
 from iqasr.report.results import Results, common_sets
+from iqasr.runtime.errors import DataError
 
 FEW_IMAGES = 20
 """Below this number, bootstrap intervals come out too narrow to be believed."""

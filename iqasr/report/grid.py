@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from iqasr.data.photographs import detailed_places
+from iqasr.data.files.photographs import detailed_places
 from iqasr.report.pictures import versions_of
 from iqasr.report.results import Results, common_sets
 

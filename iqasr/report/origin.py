@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from iqasr.option_file import read_yaml
-from iqasr.paths import resolve
+from iqasr.options.file import read_yaml
 from iqasr.report.results import Results
+from iqasr.runtime.paths import resolve
 
 MOST_POINTS = 200
 """Points of a training curve that are kept, evenly spread."""

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iqasr.data.candidates import open_candidates
-from iqasr.data.hggt import Label
-from iqasr.data.image_files import DataError
-from iqasr.data.quality_table import QualityTable
-from iqasr.option_file import read_yaml
-from iqasr.paths import project_root
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.scores.quality_table import QualityTable
+from iqasr.options.file import read_yaml
 from iqasr.report.results import read_results
 from iqasr.report.table import ARROWS, markdown_table, number
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.paths import project_root
+from iqasr.sampling.labels import Label
 
 logger = logging.getLogger('iqasr')
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from iqasr.data.image_files import DataError
-from iqasr.data.photographs import detailed_places
+from iqasr.data.files.photographs import detailed_places
 from iqasr.report.results import Results
+from iqasr.runtime.errors import DataError
 
 LOSSLESS = 100
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from iqasr.checkpoint import write_text_atomically
+from iqasr.evaluation.evaluate import write_image
 from iqasr.report.comparison import compare
 from iqasr.report.grid import picture_grid
 from iqasr.report.origin import origin_of
@@ -12,7 +12,7 @@ from iqasr.report.page import html_page
 from iqasr.report.pictures import PictureSize, missing_pictures
 from iqasr.report.results import read_all
 from iqasr.report.table import LATEX, MARKDOWN
-from iqasr.validation import write_image
+from iqasr.runtime.atomic_files import write_text_atomically
 
 
 class Report(NamedTuple):

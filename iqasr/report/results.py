@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from iqasr.data.image_files import DataError
-from iqasr.paths import natural_order, resolve
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.paths import natural_order, resolve
 
 RELATIVE_TOLERANCE = 1e-6
 """Between a mean in the summary and that of the CSV file, which are the same numbers."""

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from iqasr.checkpoint import write_text_atomically
-from iqasr.data.sample_dataset import make_sample_dataset
-from iqasr.map_scoring import score_map
-from iqasr.paths import project_root
+from iqasr.data.scores.score_map import score_map
+from iqasr.data.scores.score_table import score_candidates
+from iqasr.enhancement.sample_dataset import make_sample_dataset
+from iqasr.evaluation.evaluate import write_image
 from iqasr.quality import RankerScorer
 from iqasr.report.bootstrap import interval
 from iqasr.report.grid import picture_grid
 from iqasr.report.results import read_results
 from iqasr.report.table import ARROWS
-from iqasr.scoring import score_candidates
-from iqasr.validation import write_image
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.paths import project_root
 
 
 @dataclass(frozen=True)

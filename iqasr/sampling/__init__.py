@@ -1,6 +1,5 @@
 """Stage 2, sampling: which candidate ground truth a crop is trained on."""
 
-from iqasr.sampling import choice
 from iqasr.sampling.argmax import ArgmaxSampler
 from iqasr.sampling.base import GTSampler, perplexity
 from iqasr.sampling.softmax import SoftmaxSampler

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from iqasr.data.hggt import Label
+from iqasr.sampling.labels import Label
 
 
 class GTSampler(ABC):

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import binomtest
 
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 from iqasr.user_study.agreement import alpha
 from iqasr.user_study.manifest import Manifest
 from iqasr.user_study.strengths import Votes, strengths_with_errors

@@ -10,10 +10,10 @@ import jinja2
 import numpy as np
 from tqdm import tqdm
 
-from iqasr.checkpoint import write_text_atomically
-from iqasr.data.image_files import DataError
-from iqasr.data.photographs import detailed_places
-from iqasr.data.quality_rows import content_hash
+from iqasr.data.files.photographs import detailed_places
+from iqasr.data.scores.quality_rows import content_hash
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.errors import DataError
 from iqasr.user_study.manifest import Catch, Item, Manifest, key_of, read_manifest, serving_order
 from iqasr.user_study.methods import Method, read_image, read_methods
 

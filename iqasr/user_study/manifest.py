@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from iqasr.data.image_files import DataError
-from iqasr.randomness import seed_of
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import seed_of
 
 Choice = Literal['a', 'b']
 

@@ -13,7 +13,7 @@ import choix
 import numpy as np
 from scipy.stats import t as student
 
-from iqasr.randomness import seed_of
+from iqasr.runtime.randomness import seed_of
 
 RESAMPLES = 200
 PSEUDO_VOTE = 0.5

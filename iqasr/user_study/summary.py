@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from iqasr.checkpoint import write_json, write_text_atomically
+from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.user_study.analysis import Analysis, Rate, Rater, Strength, analyse
 from iqasr.user_study.manifest import read_manifest
 from iqasr.user_study.votes import LEAST_CAUGHT, read_ballots

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 from iqasr.user_study.manifest import Choice, Item, Manifest, Record, read_record
 
 logger = logging.getLogger('iqasr')

@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from photo_sets import write_candidates
 from ratios import alternate, cost, report
 
-from iqasr.data.raw_store import create_raw_store
-from iqasr.distributed import Process
-from iqasr.map_scoring import score_map
-from iqasr.option_check import load_options
+from iqasr.checking.check import load_options
+from iqasr.data.scores.score_map import score_map
+from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.quality import RankerScorer
-from iqasr.training_run import TrainingRun
+from iqasr.runtime.distributed import Process
+from iqasr.training.run import TrainingRun
 
 OPTIONS = Path(__file__).resolve().parents[2] / 'options/train/quickstart_amo_x4.yml'
 ONLINE = {

@@ -26,15 +26,15 @@ from basicsr.utils import imfrombytes, img2tensor
 from photo_sets import write_candidates, write_pairs
 from ratios import alternate, report, speed_up
 
-from iqasr.data.candidates import open_candidates
-from iqasr.data.hggt import ANNOTATORS
-from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.candidates.hggt import ANNOTATORS
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.quality_rows import QualityRow
-from iqasr.data.quality_table import QualityTable
 from iqasr.data.raw_pairs import RawPairs
-from iqasr.data.raw_store import create_raw_store
-from iqasr.randomness import generator_at
+from iqasr.data.scores.quality_rows import QualityRow
+from iqasr.data.scores.quality_table import QualityTable
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.data.stores.raw_store import create_raw_store
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import SoftmaxSampler
 
 CROP = 256

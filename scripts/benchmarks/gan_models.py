@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import vgg19
 
-from iqasr.distributed import Process
 from iqasr.models import RestorationModel
-from iqasr.options import Options, gather_terms
-from iqasr.randomness import generator_at
+from iqasr.options.sections import Options, gather_terms
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.randomness import generator_at
 
 NETWORKS = {
     'SRVGG-16': {'type': 'SRVGGNetCompact', 'num_conv': 16, 'upscale': 4},

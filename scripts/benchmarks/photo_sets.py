@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import skimage.data
 
-from iqasr.data.hggt import ANNOTATORS, Label, write_votes
-from iqasr.data.sample_dataset import ENHANCERS
+from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
+from iqasr.enhancement.sample_dataset import ENHANCERS
+from iqasr.sampling.labels import Label
 
 PHOTOGRAPHS = ('astronaut', 'coffee', 'chelsea', 'rocket', 'immunohistochemistry')
 

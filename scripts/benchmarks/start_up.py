@@ -23,8 +23,8 @@ from photo_sets import write_candidates
 from ratios import report_measured
 
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.raw_store import create_raw_store
-from iqasr.randomness import generator_at
+from iqasr.data.stores.raw_store import create_raw_store
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import UniformSampler
 
 IMPORTS = {

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from iqasr.archs.lora import add_lora
-from iqasr.archs.lora_options import LoRAOptions
 from iqasr.models.optimisation import fused
-from iqasr.randomness import generator_at
+from iqasr.options.lora import LoRAOptions
 from iqasr.registry import ARCH_REGISTRY, build
+from iqasr.runtime.randomness import generator_at
 
 SWINIR_M = {
     'type': 'SwinIR',

@@ -82,11 +82,11 @@ def stock_validation(folder: Path) -> Validation:
 
 def own_validation(folder: Path) -> Validation:
     """Prepare that of iqasr, as the test command makes it."""
-    from iqasr.builders import build_dataset, build_model
-    from iqasr.distributed import Process
+    from iqasr.evaluation.evaluate import evaluate
     from iqasr.metrics import build_metrics
-    from iqasr.options import Options
-    from iqasr.validation import evaluate
+    from iqasr.options.sections import Options
+    from iqasr.runtime.distributed import Process
+    from iqasr.training.builders import build_dataset, build_model
 
     # The same folders; read as 8-bit images.
     options = Options(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from iqasr.analysis import analyse_from_options, make_ladder_pairs, read_pairs
-from iqasr.data.image_files import DataError
-from iqasr.paths import project_root
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.paths import project_root
 
 
 @pytest.fixture

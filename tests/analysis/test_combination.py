@@ -7,10 +7,10 @@ from analysis.planted import PLANTED, Planted
 from iqasr.analysis import Judge, SourceBootstrap
 from iqasr.analysis.combination import combinations, cross_fitted, greedy, logistic, shares_of
 from iqasr.analysis.fragment import ensemble_section, option_fragment
+from iqasr.checking.check import load_options
 from iqasr.losses.quality_loss import QualityLoss
-from iqasr.option_check import load_options
-from iqasr.paths import project_root
 from iqasr.registry import LOSS_REGISTRY, SCORER_REGISTRY, build
+from iqasr.runtime.paths import project_root
 
 
 @pytest.fixture(scope='module')

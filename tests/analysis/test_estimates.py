@@ -8,7 +8,7 @@ from iqasr.analysis import Comparisons, SourceBootstrap
 from iqasr.analysis.agreement import accuracy, reliability, resampled_accuracy
 from iqasr.analysis.complementarity import complementarity
 from iqasr.analysis.correlation import correlations, kendall, pearson, spearman
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 
 
 def comparisons_of(difference, p_b=None, sources=None, weight=None):

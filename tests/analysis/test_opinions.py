@@ -9,7 +9,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from iqasr.analysis import Judge, analyse_from_options
 from iqasr.analysis.opinions import Opinion, correlations, read_opinions
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 
 
 def judged(quality, mos, sources=None):

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from iqasr.analysis import Pair, pairs_from_csv, pairs_from_votes, read_pairs, write_pairs
-from iqasr.data.hggt import Label, write_votes
-from iqasr.data.image_files import DataError
-from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.candidates.hggt import write_votes
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.runtime.errors import DataError
+from iqasr.sampling.labels import Label
 
 P, S, N = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
 JUDGED = {

@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 
 from iqasr.analysis import ask_panel, read_pairs, scorer_sections
-from iqasr.data.image_files import DataError
-from iqasr.options import OptionError
 from iqasr.quality import NIQEScorer
+from iqasr.runtime.errors import DataError, OptionError
 
 NAMES = ['brightness', 'flatness']
 

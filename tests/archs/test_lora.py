@@ -18,10 +18,10 @@ from iqasr.archs.lora import (
 )
 from iqasr.archs.lora_files import base_hash, load_lora, read_lora, save_lora
 from iqasr.archs.lora_merge import merge_profiles
-from iqasr.archs.lora_options import LoRAOptions, select_layers
-from iqasr.checkpoint import CheckpointError
-from iqasr.randomness import generator_at
+from iqasr.options.lora import LoRAOptions, select_layers
 from iqasr.registry import ARCH_REGISTRY, lookup
+from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.randomness import generator_at
 
 RRDBNet, SwinIR, MSRResNet = (lookup(ARCH_REGISTRY, n) for n in ('RRDBNet', 'SwinIR', 'MSRResNet'))
 

@@ -14,12 +14,12 @@ from iqasr.archs.spandrel_networks import (
     network_of,
     spandrel,
 )
-from iqasr.checkpoint import load_file
-from iqasr.export import export
+from iqasr.checking.check import load_options
+from iqasr.models.export import export
 from iqasr.models.network_files import open_network
 from iqasr.models.networks import restore_whole
-from iqasr.option_check import load_options
-from iqasr.options import OptionError
+from iqasr.runtime.errors import OptionError
+from iqasr.runtime.weights import load_file
 
 WINDOWS = {'depths': [2], 'num_heads': [2], 'embed_dim': 12, 'upsampler': 'pixelshuffle'}
 SMALL = {
@@ -123,8 +123,8 @@ def test_architectures_of_other_licences_are_there_when_installed():
 
 def test_adapters_reach_a_network_that_merges_its_own_weights(lq):
     from iqasr.archs.lora import add_lora, merged_state
-    from iqasr.archs.lora_options import LoRAOptions
-    from iqasr.randomness import generator_at
+    from iqasr.options.lora import LoRAOptions
+    from iqasr.runtime.randomness import generator_at
 
     network = spandrel('SPAN', **SMALL['SPAN']).eval()
     add_lora(network, LoRAOptions(rank=2), generator_at(0))
@@ -233,7 +233,7 @@ def test_networks_that_fold_their_input_take_any_photograph(scale, multiple, tmp
 @pytest.mark.parametrize('form', ['params', 'state_dict', 'model', None])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_a_recognised_network_keeps_the_names_of_its_file(form, prefix, tmp_path, same_weights):
-    from iqasr.checkpoint import parameters_in
+    from iqasr.runtime.checkpoint import parameters_in
 
     weights = RRDBNet(3, 3, num_feat=8, num_block=1).state_dict()
     content = {prefix + name: value for name, value in weights.items()}

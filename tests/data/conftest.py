@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.data.hggt import ANNOTATORS, Label, write_votes
+from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
+from iqasr.sampling.labels import Label
 
 
 def picture(seed, height=48, width=40):

@@ -8,9 +8,10 @@ import shutil
 import cv2
 import pytest
 
-from iqasr.data.candidates import open_candidates
-from iqasr.data.hggt import Label, write_votes
-from iqasr.data.image_files import DataError
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.candidates.hggt import write_votes
+from iqasr.runtime.errors import DataError
+from iqasr.sampling.labels import Label
 
 
 def problems_of(*args, **kwargs):

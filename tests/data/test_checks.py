@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from iqasr.data import checks
-from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import (
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.checks.candidate_checks import (
     check_candidates,
     check_image_folder,
     check_other_files,
 )
-from iqasr.data.lmdb_reader import LmdbReader
-from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.stores.lmdb_reader import LmdbReader
+from iqasr.data.stores.lmdb_store import create_lmdb
 
 
 def damage_middle(path):

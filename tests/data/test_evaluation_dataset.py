@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from iqasr.data.evaluation_dataset import EvaluationDataset
-from iqasr.data.image_files import DataError
-from iqasr.data.lmdb_store import create_lmdb
-from iqasr.data.raw_store import create_raw_store
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.data.stores.raw_store import create_raw_store
+from iqasr.runtime.errors import DataError
 
 
 def test_files_that_do_not_match_the_test_set_are_named(labelled_set):

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from iqasr.data import folder_index
-from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import check_candidates
-from iqasr.data.folder_index import INDEX_FILE
-from iqasr.data.hggt import Label, write_votes
-from iqasr.data.image_files import DataError
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.candidates.folder_index import INDEX_FILE
+from iqasr.data.candidates.hggt import write_votes
+from iqasr.data.checks.candidate_checks import check_candidates
+from iqasr.runtime.errors import DataError
+from iqasr.sampling.labels import Label
 
 HOUR_AGO = time.time() - 3600
 

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from iqasr.data.hggt import Label, merge_votes, read_labels, read_votes, write_votes
+from iqasr.data.candidates.hggt import merge_votes, read_labels, read_votes, write_votes
+from iqasr.sampling.labels import Label
 
 POSITIVE, SIMILAR, NEGATIVE = Label.POSITIVE, Label.SIMILAR, Label.NEGATIVE
 

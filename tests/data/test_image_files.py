@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iqasr.data.image_files import DataError, decode_rgb, inspect_image
+from iqasr.data.files.image_files import decode_rgb, inspect_image
+from iqasr.runtime.errors import DataError
 
 
 def encoded(image, suffix, **options):

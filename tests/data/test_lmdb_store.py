@@ -20,11 +20,12 @@ from basicsr.data.paired_image_dataset import PairedImageDataset
 from PIL import Image
 
 from iqasr.data import lmdb_store, store_sources
-from iqasr.data.candidates import open_candidates
-from iqasr.data.hggt import Label
-from iqasr.data.image_files import DataError, decode_rgb
-from iqasr.data.lmdb_reader import LmdbReader
-from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.files.image_files import decode_rgb
+from iqasr.data.stores.lmdb_reader import LmdbReader
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.runtime.errors import DataError
+from iqasr.sampling.labels import Label
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'create_lmdb.py'
 

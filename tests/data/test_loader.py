@@ -9,7 +9,7 @@ from basicsr.data.data_sampler import EnlargedSampler
 from torch.utils.data import Dataset
 
 from iqasr.data.loader import PositionSampler, training_stream
-from iqasr.options import LoaderOptions
+from iqasr.options.sections import LoaderOptions
 
 
 def take(sampler, count):

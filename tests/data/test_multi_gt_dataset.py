@@ -8,15 +8,16 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from iqasr.data.crop import turned
-from iqasr.data.hggt import Label
-from iqasr.data.image_files import DataError, decode_rgb
-from iqasr.data.lmdb_store import create_lmdb
+from iqasr.data.files.crop import turned
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.quality_rows import QualityRow, content_hash
-from iqasr.data.quality_table import QualityTable
-from iqasr.randomness import generator_at
+from iqasr.data.scores.quality_rows import QualityRow, content_hash
+from iqasr.data.scores.quality_table import QualityTable
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler, UniformSampler
+from iqasr.sampling.labels import Label
 
 SIZE, MARGIN, SCALE = 16, 8, 4
 

@@ -1,9 +1,9 @@
 import pytest
 
-from iqasr.data.image_files import DataError
+from iqasr.data.candidates.originals import open_originals
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.originals import open_originals
-from iqasr.randomness import generator_at
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import UniformSampler
 
 

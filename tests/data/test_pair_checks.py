@@ -10,11 +10,11 @@ import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils.lmdb_util import make_lmdb_from_imgs
 
-from iqasr.builders import check_files
-from iqasr.data.image_files import DataError
-from iqasr.data.lmdb_reader import check_lmdb
-from iqasr.data.lmdb_store import create_lmdb
-from iqasr.data.pair_checks import check_listed_pairs, check_pairs
+from iqasr.data.checks.pair_checks import check_listed_pairs, check_pairs
+from iqasr.data.stores.lmdb_reader import check_lmdb
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.runtime.errors import DataError
+from iqasr.training.builders import check_files
 
 
 def cut_short(path):

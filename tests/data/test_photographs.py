@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.data.image_files import DataError
-from iqasr.data.photographs import detailed_places, read_photographs, reduced
-from iqasr.data.sample_dataset import make_sample_dataset
+from iqasr.data.files.photographs import detailed_places, read_photographs, reduced
+from iqasr.enhancement.sample_dataset import make_sample_dataset
+from iqasr.runtime.errors import DataError
 
 
 def write(folder, name, image):

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from iqasr.data.quality_rows import QualityRow, RowWriter, read_rows, write_rows
-from iqasr.data.quality_table import QualityTable
+from iqasr.data.scores.quality_rows import QualityRow, RowWriter, read_rows, write_rows
+from iqasr.data.scores.quality_table import QualityTable
 
 
 def row(key, candidate, quality, scorer='niqe', version='1'):

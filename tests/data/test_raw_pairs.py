@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from iqasr.builders import build_dataset
-from iqasr.data.image_files import DataError
+from iqasr.checking.check import load_options
 from iqasr.data.loader import PlacedDataset
 from iqasr.data.raw_pairs import RawPairs
-from iqasr.data.raw_store import create_raw_store
+from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.degradation import from_uint8
-from iqasr.option_check import load_options
+from iqasr.runtime.errors import DataError
+from iqasr.training.builders import build_dataset
 
 
 @pytest.fixture(scope='module')
@@ -51,8 +51,8 @@ def test_whole_images_are_those_of_basicsr(options, stores):
 
 
 def test_feeder_gives_the_same_floats(options, stores):
-    from iqasr.distributed import Process
     from iqasr.models.feeder import Feeder
+    from iqasr.runtime.distributed import Process
 
     feeder = Feeder(options, Process(), 0, None)
     for changes in ({}, stores):

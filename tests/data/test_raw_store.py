@@ -17,13 +17,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from iqasr.data import raw_store, store_sources
-from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import check_candidates
-from iqasr.data.image_files import DataError
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.raw_reader import open_raw
-from iqasr.data.raw_store import create_raw_store, verify_raw_store
-from iqasr.randomness import generator_at
+from iqasr.data.stores.raw_reader import open_raw
+from iqasr.data.stores.raw_store import create_raw_store, verify_raw_store
+from iqasr.runtime.errors import DataError
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import UniformSampler
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'create_lmdb.py'

@@ -7,12 +7,12 @@ import torch
 import yaml
 from torch.utils.data import DataLoader
 
-from iqasr.builders import build_dataset
-from iqasr.data.lmdb_store import create_lmdb
 from iqasr.data.loader import PlacedDataset, training_stream
-from iqasr.data.raw_store import create_raw_store
-from iqasr.options import LoaderOptions, Options
-from iqasr.pipeline import train_command
+from iqasr.data.stores.lmdb_store import create_lmdb
+from iqasr.data.stores.raw_store import create_raw_store
+from iqasr.options.sections import LoaderOptions, Options
+from iqasr.training.builders import build_dataset
+from iqasr.training.commands import train_command
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import torch
 from basicsr.utils.matlab_functions import imresize
 
 from iqasr.degradation import BicubicDegradation
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4])

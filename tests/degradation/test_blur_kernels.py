@@ -13,7 +13,7 @@ from iqasr.degradation.kernels import (
     gaussian_kernels,
     sinc_kernels,
 )
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 
 def column(*values):

@@ -1,14 +1,9 @@
 import pytest
 import torch
 
-from iqasr.degradation import (
-    Degradation,
-    FirstOrderDegradation,
-    SecondOrderDegradation,
-    stages,
-)
-from iqasr.randomness import generator_at
+from iqasr.degradation import Degradation, FirstOrderDegradation, SecondOrderDegradation, stages
 from iqasr.registry import DEGRADATION_REGISTRY, build
+from iqasr.runtime.randomness import generator_at
 
 EVERY = ['BicubicDegradation', 'FirstOrderDegradation', 'SecondOrderDegradation']
 RANDOM = EVERY[1:]

@@ -3,7 +3,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from iqasr.degradation import PairPool, from_uint8, to_uint8
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 
 def pairs(*names):

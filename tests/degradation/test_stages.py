@@ -24,7 +24,7 @@ from iqasr.degradation.stages import (
     random_jpeg,
     random_noise,
 )
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 PLAIN = {
     'kernel_prob': {'iso': 1},

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from iqasr.data.image_files import decode_rgb
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.enhancement import UnsharpMask
 
 

@@ -13,7 +13,6 @@ import yaml
 from basicsr.archs.srvgg_arch import SRVGGNetCompact
 from safetensors.torch import save_file
 
-from iqasr.checkpoint import CheckpointError
 from iqasr.degradation import BicubicDegradation
 from iqasr.enhancement import (
     BilateralFilter,
@@ -24,8 +23,8 @@ from iqasr.enhancement import (
 )
 from iqasr.enhancement.patches import difference
 from iqasr.enhancement.recipe import recipes_of
-from iqasr.options import OptionError
-from iqasr.paths import packaged_weights, project_root
+from iqasr.runtime.errors import CheckpointError, OptionError
+from iqasr.runtime.paths import packaged_weights, project_root
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.coffee()[100:170, 200:303])  # 70 x 103 px
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from enhancement.photograph_files import Darken, darkened, read_photograph, write_photograph
 
-from iqasr.data.candidates import open_candidates
-from iqasr.data.checks import check_candidates
-from iqasr.data.image_files import DataError
+from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.distributed import Process
 from iqasr.enhancement.command import enhance_from_words
 from iqasr.enhancement.making import make_candidates
 from iqasr.enhancement.recipe import Recipe
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import DataError
 from iqasr.sampling import UniformSampler
 
 

@@ -10,7 +10,7 @@ from iqasr.enhancement.patches import (
     difference,
     lattice,
 )
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 SIDE = 32
 RULES = PatchRules(SIDE, SIDE, 0, least_contrast=30, least_detail=30)

@@ -4,8 +4,8 @@ from torch import nn
 
 from iqasr.degradation import BicubicDegradation
 from iqasr.losses import BaseDistanceLoss, Batch, LRConsistencyLoss, Objective, build_term
-from iqasr.quality import MissingWeightsError
-from iqasr.randomness import generator_at
+from iqasr.runtime.errors import MissingWeightsError
+from iqasr.runtime.randomness import generator_at
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import nn
 
 from iqasr.archs.patch_discriminator import PatchDiscriminator
 from iqasr.archs.rrdb_pixel_shuffle import RRDBPSNet
-from iqasr.data.hggt import Label, write_votes
+from iqasr.data.candidates.hggt import write_votes
 from iqasr.losses import (
     AdversarialTerm,
     Batch,
@@ -20,6 +20,7 @@ from iqasr.losses import (
     negative_map,
 )
 from iqasr.losses.ldl_loss import artifact_map
+from iqasr.sampling.labels import Label
 
 
 def images(count, seed=0, size=12):

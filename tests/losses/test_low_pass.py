@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from iqasr.losses.low_pass import LowPassGradient, low_pass
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 
 def test_blur_of_a_point_is_a_gaussian():

@@ -5,7 +5,7 @@ from basicsr.losses.gan_loss import GANLoss
 from torch import nn
 
 from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
-from iqasr.quality import MissingWeightsError
+from iqasr.runtime.errors import MissingWeightsError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from iqasr.losses import Batch, Objective, QualityLoss, Views, build_term
 from iqasr.losses.low_pass import low_pass
 from iqasr.losses.views import straight_through
 from iqasr.quality import QualityScorer
-from iqasr.randomness import generator_at
 from iqasr.registry import SCORER_REGISTRY
+from iqasr.runtime.randomness import generator_at
 
 
 class Contrast(QualityScorer):

@@ -10,10 +10,10 @@ import pytest
 import skimage.data
 from basicsr.metrics.metric_util import to_y_channel
 
-from iqasr.luma import luma_of
+from iqasr.checking.check import load_options
 from iqasr.metrics import build_metric, calculate_niqe, calculate_psnr, calculate_ssim
-from iqasr.option_check import load_options
-from iqasr.options import OptionError
+from iqasr.runtime.errors import OptionError
+from iqasr.runtime.luma import luma_of
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[:203, 100:309, ::-1])
 

@@ -4,10 +4,10 @@ import torch
 from basicsr.metrics import calculate_niqe
 from skimage.metrics import peak_signal_noise_ratio
 
-from iqasr.distributed import Process
+from iqasr.evaluation.evaluate import Best, Result, evaluate, image_of, side_by_side
 from iqasr.metrics import Metric, build_metric
 from iqasr.quality import NIQEScorer
-from iqasr.validation import Best, Result, evaluate, image_of, side_by_side
+from iqasr.runtime.distributed import Process
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from iqasr.builders import build_choice
-from iqasr.distributed import Process
+from iqasr.checking.check import load_options
 from iqasr.models import RestorationModel
-from iqasr.option_check import load_options
+from iqasr.runtime.distributed import Process
+from iqasr.training.builders import build_choice
 
 
 @pytest.fixture

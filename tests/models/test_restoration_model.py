@@ -2,11 +2,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from iqasr.builders import build_choice
-from iqasr.distributed import Process
+from iqasr.checking.check import load_options
 from iqasr.models import RestorationModel
 from iqasr.models.feeder import crop_at
-from iqasr.option_check import load_options
+from iqasr.runtime.distributed import Process
+from iqasr.training.builders import build_choice
 
 
 @pytest.fixture

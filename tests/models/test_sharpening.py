@@ -4,11 +4,11 @@ import pytest
 import torch
 from basicsr.utils.img_process_util import USMSharp
 
-from iqasr.builders import build_choice, build_dataset
-from iqasr.distributed import Process
+from iqasr.checking.check import load_options
 from iqasr.models.feeder import Feeder
-from iqasr.option_check import load_options
-from iqasr.options import OptionError
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import OptionError
+from iqasr.training.builders import build_choice, build_dataset
 
 
 @pytest.fixture

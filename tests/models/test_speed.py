@@ -9,7 +9,8 @@ from torch import nn
 
 from iqasr.models import speed
 from iqasr.models.optimisation import Optimisation
-from iqasr.options import OptionError, TrainOptions
+from iqasr.options.sections import TrainOptions
+from iqasr.runtime.errors import OptionError
 
 # Forms
 

@@ -5,8 +5,8 @@ import torch
 
 from iqasr.quality import EnsembleScorer, QualityScorer
 from iqasr.quality.ensemble import build_bounded
-from iqasr.randomness import generator_at
 from iqasr.registry import SCORER_REGISTRY
+from iqasr.runtime.randomness import generator_at
 
 
 class Bright(QualityScorer):

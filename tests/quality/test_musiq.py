@@ -7,7 +7,7 @@ import torch
 
 from iqasr.quality import PyIQAScorer
 from iqasr.quality.musiq import FastMUSIQ
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 pytest.importorskip('pyiqa')
 

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 
-from iqasr.quality import MissingWeightsError, PyIQAScorer
+from iqasr.quality import PyIQAScorer
 from iqasr.quality.pyiqa_scorer import parse_range
 from iqasr.quality.pyiqa_weights import missing_weights
-from iqasr.randomness import generator_at
+from iqasr.runtime.errors import MissingWeightsError
+from iqasr.runtime.randomness import generator_at
 
 pyiqa = pytest.importorskip('pyiqa')
 

@@ -5,11 +5,12 @@ import skimage.data
 import torch
 
 from iqasr.degradation import from_uint8
-from iqasr.paths import packaged_weights
-from iqasr.quality import MissingWeightsError, RankerScorer, check_scorer
-from iqasr.randomness import generator_at
+from iqasr.quality import RankerScorer, check_scorer
 from iqasr.ranking import KINDS, examine
 from iqasr.registry import SCORER_REGISTRY, build
+from iqasr.runtime.errors import MissingWeightsError
+from iqasr.runtime.paths import packaged_weights
+from iqasr.runtime.randomness import generator_at
 
 
 @pytest.fixture(scope='module')

@@ -3,7 +3,7 @@ import torch
 
 from iqasr.quality import NIQEScorer, QualityScorer, check_scorer
 from iqasr.quality.self_test import STEP, natural_image
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 
 
 class Scorer(QualityScorer):

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from iqasr.randomness import generator_at
 from iqasr.ranking import attack
 from iqasr.ranking.attack import niqe_to_attack
+from iqasr.runtime.randomness import generator_at
 
 WEIGHT = torch.randn(1, 3, 8, 8, generator=generator_at('weight'))
 

@@ -4,8 +4,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from iqasr.degradation import from_uint8
-from iqasr.randomness import generator_at
 from iqasr.ranking import KINDS, Restored, climb_down
+from iqasr.runtime.randomness import generator_at
 
 SEVERITIES = [0.0, 0.25, 0.5, 0.75, 1.0]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from iqasr.data.image_files import DataError
 from iqasr.report import compare, read_all
+from iqasr.runtime.errors import DataError
 
 
 def test_known_shift_is_found_in_the_direction_of_the_metric(two_runs):

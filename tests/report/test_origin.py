@@ -3,7 +3,7 @@ import yaml
 
 from iqasr.report import read_results
 from iqasr.report.origin import MOST_POINTS, Origin, differing_options, origin_of
-from iqasr.run_log import Board
+from iqasr.training.run_log import Board
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def test_print_shows_all_rows_and_no_controls(report):
 
 
 def test_training_curves_are_drawn(page, make_results, tmp_path):
-    from iqasr.run_log import Board
+    from iqasr.training.run_log import Board
 
     models = tmp_path / 'experiments' / 'run' / 'models'
     models.mkdir(parents=True)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from iqasr.data.hggt import ANNOTATORS, Label, write_votes
-from iqasr.data.quality_rows import QualityRow, write_rows
-from iqasr.option_check import load_options
-from iqasr.options import OptionError
+from iqasr.checking.check import load_options
+from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
+from iqasr.data.scores.quality_rows import QualityRow, write_rows
 from iqasr.report.paper import (
     COLUMNS,
     DOWNLOAD,
@@ -21,6 +20,8 @@ from iqasr.report.paper import (
     paper_table,
     status_of,
 )
+from iqasr.runtime.errors import OptionError
+from iqasr.sampling.labels import Label
 
 REPOSITORY = Path(__file__).parents[2]
 ROWS = {row.title: row for row in paper_rows()}

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.data.image_files import DataError
 from iqasr.report import PictureSize, picture_grid, read_all
 from iqasr.report.pictures import data_uri, most_different_place, versions_of, views
+from iqasr.runtime.errors import DataError
 
 
 def decoded(uri):

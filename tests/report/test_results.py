@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from iqasr.data.image_files import DataError
 from iqasr.report import read_all, read_results
+from iqasr.runtime.errors import DataError
 
 
 def test_folder_without_summary_is_refused(tmp_path):

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from iqasr.data.crop import turned
+from iqasr.data.files.crop import turned
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.quality_table import QualityTable
+from iqasr.data.scores.quality_table import QualityTable
+from iqasr.data.scores.score_table import score_candidates
+from iqasr.models.choice import GTChoice
 from iqasr.quality.base import QualityScorer
-from iqasr.randomness import generator_at
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler
-from iqasr.sampling.choice import GTChoice
-from iqasr.scoring import score_candidates
 
 CPU = torch.device('cpu')
 

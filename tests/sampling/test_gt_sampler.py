@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from iqasr.data.hggt import Label
-from iqasr.randomness import generator_at
 from iqasr.registry import GT_SAMPLER_REGISTRY, build
+from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler, UniformSampler, base, perplexity
+from iqasr.sampling.labels import Label
 
 INF, NAN = math.inf, math.nan
 SAMPLERS = [UniformSampler(), SoftmaxSampler(temperature=2.0), ArgmaxSampler()]

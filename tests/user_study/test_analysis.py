@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 from iqasr.user_study.agreement import alpha
 from iqasr.user_study.analysis import analyse, rate_of
 from iqasr.user_study.manifest import Catch, Item, Manifest

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 from iqasr.user_study import Design, make_study, read_manifest
 from iqasr.user_study.manifest import serving_order
 from iqasr.user_study.methods import read_methods

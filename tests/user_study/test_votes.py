@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from iqasr.analysis import read_pairs
-from iqasr.data.image_files import DataError
+from iqasr.runtime.errors import DataError
 from iqasr.user_study import comparisons, read_ballots, read_manifest
 
 

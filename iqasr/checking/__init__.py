@@ -1,0 +1,1 @@
+"""Everything wrong with an option file, found before anything is built."""

@@ -1,0 +1,1 @@
+"""Candidate ground truths: where those of each image lie, and what people think of them."""

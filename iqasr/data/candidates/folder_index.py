@@ -1,0 +1,130 @@
+"""What was found in a folder of candidates, kept beside it for the next start.
+
+Listing the candidates of 20,000 images, reading the judgements of all annotators and looking into
+every image takes minutes on a network disk. The index is used only while name, size and
+modification time of every image and label file are what they were.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from iqasr.data.candidates.candidate_folders import Row, read_folders
+from iqasr.data.files.readers import FileReader
+
+INDEX_FILE = '.iqasr_index.json'
+
+_FORMAT = 'iqasr index 1'
+_DEPTH = 4
+"""From the root to the images: ``images/<set>/original/NAME.png``."""
+_SETTLED_NS = 1_000_000_000
+"""A file that changed later than this may change again without a new modification time."""
+
+logger = logging.getLogger('iqasr')
+
+
+class IndexedReader(FileReader):
+    """Reads image files by path, and knows the sizes of those that were inspected before.
+
+    Args:
+        index: File to keep the index in.
+        stamp: What the index depends on; None where nothing should be kept.
+        rows: The groups.
+        sizes: Height and width by key of a group.
+    """
+
+    def __init__(
+        self,
+        index: str,
+        stamp: str | None,
+        rows: list[Row],
+        sizes: Mapping[str, tuple[int, int]],
+    ) -> None:
+        self.index, self.stamp, self.rows = index, stamp, rows
+        self.sizes = {
+            file: tuple(sizes[key]) for key, _, files, *_ in rows if key in sizes for file in files
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {'index': self.index, 'stamp': None, 'rows': [], 'sizes': {}}
+
+    def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
+        """Look up the size of an image, or else look at its first and last bytes."""
+        if decode or file not in self.sizes:
+            return super().inspect(file, decode=decode)
+        return self.sizes[file]
+
+    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Keep the sizes for the next start, if they are news."""
+        if sizes.keys() - self.sizes.keys():
+            self.sizes |= sizes
+            self.save()
+
+    def save(self) -> None:
+        """Write the index, if there is anything it can be recognised by; failing is no harm."""
+        if self.stamp is None:
+            return
+        originals = ((row[0], row[2][0]) for row in self.rows)
+        sizes = {key: self.sizes[file] for key, file in originals if file in self.sizes}
+        content = json.dumps({'stamp': self.stamp, 'rows': self.rows, 'sizes': sizes})
+        temporary = f'{self.index}.{os.getpid()}'
+        try:
+            with open(temporary, 'w', encoding='utf-8') as file:
+                file.write(content)
+            os.replace(temporary, self.index)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            logger.debug('%s: cannot be kept for the next start (%s).', self.index, error)
+
+
+def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> IndexedReader:
+    """Find the candidates of every image, as `read_folders`; from the index if nothing changed."""
+    index = os.path.join(root, INDEX_FILE)
+    folders = (root,) if labels is None else (root, labels)
+    stamp, newest_ns = _stamp(folders, [_FORMAT, *folders, allow_missing])
+    settled = time.time_ns() - newest_ns > _SETTLED_NS
+    try:
+        with open(index, encoding='utf-8') as file:
+            kept = json.load(file)
+        if settled and kept['stamp'] == stamp:
+            return IndexedReader(index, stamp, kept['rows'], kept['sizes'])
+    except (OSError, ValueError, KeyError, TypeError):
+        logger.debug('%s: there is no index yet.', index)
+    rows = read_folders(root, labels, allow_missing=allow_missing)
+    reader = IndexedReader(index, stamp if settled else None, rows, {})
+    reader.save()
+    return reader
+
+
+def _stamp(folders: tuple[str, ...], options: list[Any]) -> tuple[str, int]:
+    """Hash the listings of folders; returns the newest modification time, in ns, too.
+
+    Files directly in them, such as quality tables, do not matter.
+    """
+    lines = [repr(options)]
+    newest = 0
+
+    def add(folder: str, depth: int) -> None:
+        nonlocal newest
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry) for entry in entries if entry.name[0] != '.')
+        for name, entry in found:
+            if entry.is_dir():
+                lines.append(f'/{name}')
+                if depth < _DEPTH:
+                    add(entry.path, depth + 1)
+            elif depth > 1:
+                stat = entry.stat()
+                newest = max(newest, stat.st_mtime_ns)
+                lines.append(f'{name} {stat.st_size} {stat.st_mtime_ns}')
+
+    for folder in filter(os.path.isdir, folders):
+        add(folder, 1)
+    digest = hashlib.blake2b('\n'.join(lines).encode(errors='surrogateescape'), digest_size=16)
+    return digest.hexdigest(), newest

@@ -1,0 +1,1 @@
+"""Image files: what may be used, how it is decoded and cropped."""

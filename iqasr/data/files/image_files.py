@@ -1,0 +1,133 @@
+"""Reading image files, and saying what is wrong with them before a run meets them."""
+
+import io
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image
+
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
+"""Suffixes of image files, lower case."""
+
+
+_END_OF_FILE = {'PNG': b'\x00\x00\x00\x00IEND\xaeB`\x82', 'JPEG': b'\xff\xd9'}
+_GREY_MODES = ('1', 'L')
+_COLOUR_MODES = ('RGB', 'P')
+_ORIENTATION, _FIRST_SIDEWAYS_ORIENTATION = 274, 5
+_BITS_PER_SAMPLE = 258
+
+
+def image_names(folder: str) -> Iterator[str]:
+    """List the image files directly inside a folder, sorted, by their suffix."""
+    return (name for name in file_names(folder) if is_image_name(name))
+
+
+def file_names(folder: str) -> list[str]:
+    """List the files directly inside a folder, sorted; hidden ones are left out, as in BasicSR."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != '.')
+
+
+def is_image_name(name: str) -> bool:
+    """Tell an image by the suffix of its name."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def decode_rgb(data: bytes, name: str) -> np.ndarray:
+    """Decode an image.
+
+    Args:
+        data: The bytes of an image file. Greyscale is repeated over the channels.
+        name: What the error calls the image.
+
+    Returns:
+        ``(H, W, 3)`` uint8 RGB in [0, 255].
+
+    Raises:
+        ValueError: If the image is broken, cut short, has 16 bits or transparency.
+    """
+    inspect_image(data, name, allow_grey=True)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f'{name}: cannot be decoded. Copy or download it again.')
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
+
+
+def inspect_image(
+    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False
+) -> tuple[int, int]:
+    """Check an image by its first and last bytes; only a file with an odd ending is decoded.
+
+    Args:
+        source: The bytes of an image file, or the file opened for reading.
+        name: What the errors call the image.
+        allow_grey: Accept greyscale images.
+
+    Returns:
+        Height and width as `decode_rgb` returns them (turned as the file's EXIF entry says).
+
+    Raises:
+        ValueError: If it is no image, cut short, has 16 bits, transparency, unknown colours, or is
+            greyscale when that is not allowed. The message names the image and the remedy.
+    """
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    size = stream.seek(0, os.SEEK_END)
+    if size == 0:
+        raise ValueError(f'{name}: empty (0 bytes). Copy or download it again.')
+    try:
+        with Image.open(stream, formats=('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF')) as image:
+            _check_pixels(image, stream, name, allow_grey)
+            _check_complete(image, stream, size, name)
+            height, width = image.height, image.width
+            return (width, height) if _is_sideways(image) else (height, width)
+    except (OSError, SyntaxError) as error:
+        raise ValueError(
+            f'{name}: not an image that can be read ({type(error).__name__}). '
+            'Remove it, or export it again as PNG.'
+        ) from error
+
+
+def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: bool) -> None:
+    if _bits(image, stream) > 8:
+        raise ValueError(f'{name}: more than 8 bits per channel. Convert it to 8 bits.')
+    if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
+        raise ValueError(f'{name}: has transparency. Flatten it and save it as RGB.')
+    if image.mode in _GREY_MODES and not allow_grey:
+        raise ValueError(f'{name}: greyscale. Save it as RGB, or allow greyscale (allow_grey).')
+    if image.mode not in _GREY_MODES + _COLOUR_MODES:
+        raise ValueError(f'{name}: its colours are {image.mode}. Save it as RGB.')
+
+
+def _bits(image: Image.Image, stream: BinaryIO) -> int:
+    if image.format == 'PNG':  # Pillow reads 16-bit RGB as 8-bit, without a word
+        stream.seek(24)
+        return stream.read(1)[0]
+    if image.format == 'TIFF':
+        return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
+    return 8
+
+
+def _check_complete(image: Image.Image, stream: BinaryIO, size: int, name: str) -> None:
+    ending = _END_OF_FILE.get(image.format, b'')
+    stream.seek(max(0, size - len(ending)))
+    if ending and stream.read() == ending:
+        return
+    try:
+        stream.seek(0)
+        with Image.open(stream) as fresh:
+            fresh.load()
+    except (OSError, SyntaxError) as error:
+        raise ValueError(
+            f'{name}: cut short or damaged ({size} bytes). Copy or download it again.'
+        ) from error
+
+
+def _is_sideways(image: Image.Image) -> bool:
+    if 'exif' not in image.info:
+        return False
+    exif = Image.Exif()
+    exif.load(image.info['exif'])
+    return exif.get(_ORIENTATION, 1) >= _FIRST_SIDEWAYS_ORIENTATION

@@ -1,0 +1,64 @@
+"""Folders of photographs: what data sets, rankers and reports cut their pieces from."""
+
+import os
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from iqasr.data.files.image_files import decode_rgb, image_names
+from iqasr.runtime.errors import DataError
+
+
+def read_photographs(folder: str, reduce: float = 1.0) -> Iterator[tuple[str, np.ndarray]]:
+    """Read the photographs of a folder, one after the other.
+
+    Args:
+        folder: Holds image files; anything else in it is passed over.
+        reduce: Make them smaller by this factor, averaging: a photograph as the camera stored it
+            is softer than its pixels could be, and holds the camera's noise and compression.
+
+    Yields:
+        Name without suffix, and ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        DataError: If there is no such folder, no image in it, or one cannot be decoded.
+    """
+    if not os.path.isdir(folder):
+        raise DataError(f'{folder}: there is no such folder of photographs.')
+    names = list(image_names(folder))
+    if not names:
+        raise DataError(f'{folder}: holds no photographs.')
+    for name in names:
+        path = os.path.join(folder, name)
+        with open(path, 'rb') as file:
+            try:
+                image = decode_rgb(file.read(), path)
+            except ValueError as error:
+                raise DataError(str(error)) from error
+        yield os.path.splitext(name)[0], reduced(image, reduce)
+
+
+def reduced(image: np.ndarray, factor: float) -> np.ndarray:
+    """Make an image smaller by a factor >= 1, averaging over the pixels."""
+    if factor == 1:
+        return image
+    size = [max(1, round(side / factor)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def detailed_places(image: np.ndarray, size: int, count: int) -> list[tuple[int, int]]:
+    """Find the corners (top, left) of the squares with the most detail that do not overlap.
+
+    Detail is the variance of the Laplacian of the grey levels, as in the patch selection of HGGT.
+    An image smaller than `size` has one, at (0, 0).
+    """
+    laplacian = cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)
+    height, width = laplacian.shape
+    places = [
+        (y, x)
+        for y in range(0, max(height - size, 0) + 1, size)
+        for x in range(0, max(width - size, 0) + 1, size)
+    ]
+    detail = {(y, x): laplacian[y : y + size, x : x + size].var() for y, x in places}
+    return sorted(places, key=detail.__getitem__, reverse=True)[:count]

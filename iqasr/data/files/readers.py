@@ -1,0 +1,80 @@
+"""What reads the images of a data set, wherever they lie."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import BinaryIO, Protocol
+
+import numpy as np
+
+from iqasr.data.files.image_files import decode_rgb, inspect_image
+from iqasr.data.scores.quality_rows import content_hash
+
+
+class Reader(Protocol):
+    """Reads an image by its name in the set; may cross processes by fork or pickle."""
+
+    def image(self, file: str) -> np.ndarray:
+        """Read an image: ``(H, W, 3)`` uint8 RGB, perhaps a view of which nothing is read yet."""
+
+    def content_hash(self, file: str) -> str:
+        """Hash the image file; of a store, the file that it was made from."""
+
+    def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
+        """Check an image; with `decode`, all of it. Returns height and width."""
+
+    def where(self, file: str) -> str:
+        """Name the image in a message."""
+
+    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Keep sizes that were found by `inspect` for the next start, where it helps."""
+
+    def close(self) -> None:
+        """Give back what this process holds open."""
+
+
+class EncodedReader(ABC):
+    """Reads images that are stored as image files."""
+
+    @abstractmethod
+    def open(self, file: str) -> BinaryIO:
+        """Open one image file for reading."""
+
+    def read(self, file: str) -> bytes:
+        """Read one image file."""
+        with self.open(file) as stream:
+            return stream.read()
+
+    def image(self, file: str) -> np.ndarray:
+        """Decode an image, as `decode_rgb`."""
+        return decode_rgb(self.read(file), self.where(file))
+
+    def content_hash(self, file: str) -> str:
+        """Hash the image file."""
+        return content_hash(self.read(file))
+
+    def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
+        """Look at the first and last bytes of an image, or decode it."""
+        with self.open(file) as stream:
+            size = inspect_image(stream, self.where(file))
+            if decode:
+                stream.seek(0)
+                decode_rgb(stream.read(), self.where(file))
+        return size
+
+    def where(self, file: str) -> str:
+        """Name the file: its path."""
+        return file
+
+
+class FileReader(EncodedReader):
+    """Reads image files by path."""
+
+    def open(self, file: str) -> BinaryIO:
+        """Open one image file."""
+        return open(file, 'rb')
+
+    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """Nothing stays open."""

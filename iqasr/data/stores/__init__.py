@@ -1,0 +1,1 @@
+"""Stores: LMDBs and raw stores of images, written once and read by crops."""

@@ -1,0 +1,155 @@
+"""Reading the raw stores that `iqasr.data.stores.raw_store` makes.
+
+A raw store is a folder of two files. ``pixels.bin`` holds the images one after the other, each
+as its red, green and blue plane, so that a crop is a slice and comes out as networks take it.
+``index.json`` says where each image lies, what its checksum is, and which images are candidates
+of each other.
+"""
+
+import json
+import mmap
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from iqasr.data.files.readers import Reader
+from iqasr.runtime.errors import DataError
+
+PIXELS, INDEX = 'pixels.bin', 'index.json'
+FORMAT = 'iqasr raw 1'
+
+
+class RawImage(NamedTuple):
+    """Where an image lies in ``pixels.bin``, and what it should be."""
+
+    offset: int
+    height: int
+    width: int
+    checksum: int
+    """CRC-32 of its pixels."""
+    content_hash: str
+    """Of the image file it was made from, as in a quality table."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Length in ``pixels.bin``."""
+        return 3 * self.height * self.width
+
+
+class RawReader(Reader):
+    """Reads images by key; maps the pixels where they are first used, so it may cross processes.
+
+    Args:
+        path: The store's folder.
+        images: By key, as in its index.
+    """
+
+    def __init__(self, path: str, images: Mapping[str, RawImage]) -> None:
+        self.path = path
+        self.images = images
+        self._pixels: np.ndarray | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {'_pixels': None}
+
+    def image(self, file: str) -> np.ndarray:
+        """View an image, ``(H, W, 3)`` uint8 RGB; only what is then taken of it is read.
+
+        Raises:
+            DataError: If there is no such key.
+        """
+        planes = self._stored(file).reshape(3, *self.inspect(file))
+        return planes.transpose(1, 2, 0)
+
+    def content_hash(self, file: str) -> str:
+        """Look up the hash of the image file that the image was made from."""
+        return self._entry(file).content_hash
+
+    def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
+        """Look up the size of an image; with `decode`, compare its pixels with their checksum.
+
+        Raises:
+            DataError: If the pixels have changed.
+        """
+        entry = self._entry(file)
+        if decode and zlib.crc32(self._stored(file)) != entry.checksum:
+            raise DataError(
+                f'{self.where(file)}: damaged, its checksum differs. Copy the store again, or '
+                'create it again.'
+            )
+        return entry.height, entry.width
+
+    def where(self, file: str) -> str:
+        """Name the image: store and key."""
+        return f'{self.path}: {file}'
+
+    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        """Keep nothing: the index has all sizes."""
+
+    def close(self) -> None:
+        """Let the pixels go; a later `image` maps them again."""
+        self._pixels = None
+
+    def _entry(self, file: str) -> RawImage:
+        if file not in self.images:
+            raise DataError(f"{self.path}: the key '{file}' is missing. Create the store again.")
+        return self.images[file]
+
+    def _stored(self, file: str) -> np.ndarray:
+        if self._pixels is None:
+            with open(os.path.join(self.path, PIXELS), 'rb') as stream:
+                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self._pixels = np.frombuffer(mapped, np.uint8)
+        entry = self._entry(file)
+        return self._pixels[entry.offset : entry.offset + entry.num_bytes]
+
+
+def is_raw(root: str) -> bool:
+    """Tell a raw store from a folder of images."""
+    return root.rstrip('/\\').endswith('.raw') or os.path.isfile(os.path.join(root, PIXELS))
+
+
+def open_raw(path: str) -> tuple[RawReader, list[dict[str, Any]]]:
+    """Check that a raw store is whole, and open it.
+
+    Args:
+        path: The store's folder.
+
+    Returns:
+        Its reader, and the entries of its groups as in an LMDB's ``groups.json``.
+
+    Raises:
+        DataError: If a file of it is missing, cut short or not readable.
+    """
+    index = os.path.join(path, INDEX)
+    for file in (index, os.path.join(path, PIXELS)):
+        if not os.path.isfile(file):
+            raise DataError(
+                f'{file}: missing. Create the store with scripts/create_lmdb.py --codec raw, or '
+                'copy it again.'
+            )
+    try:
+        with open(index, encoding='utf-8') as stream:
+            content = json.load(stream)
+        if content['format'] != FORMAT:
+            raise ValueError(f"its format is '{content['format']}', not '{FORMAT}'")
+        images = {key: RawImage(*entry) for key, entry in content['images'].items()}
+        groups = content['groups']
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{index}: not readable ({error}). Create the store again.') from error
+    _check_length(path, images.values())
+    return RawReader(path, images), groups
+
+
+def _check_length(path: str, images: Iterable[RawImage]) -> None:
+    """Compare with the index: reading beyond the end would kill the process."""
+    expected = max((image.offset + image.num_bytes for image in images), default=0)
+    length = os.path.getsize(os.path.join(path, PIXELS))
+    if length != expected or not expected:
+        raise DataError(
+            f'{os.path.join(path, PIXELS)}: {length} of {expected} bytes. Copy the store again, '
+            'or create it again.'
+        )

@@ -1,0 +1,1 @@
+"""Evaluation: networks restore test sets, metrics measure every image, a guard compares."""

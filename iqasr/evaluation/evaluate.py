@@ -1,0 +1,264 @@
+"""Restore a test set with a network and measure every image."""
+
+import csv
+import io
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from iqasr.metrics import Metric
+from iqasr.runtime.atomic_files import write_json, write_text_atomically
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.overlap import ahead
+
+logger = logging.getLogger('iqasr')
+
+THREADS = min(4, os.cpu_count() or 1)
+"""Images measured at a time, beside the network."""
+
+
+@dataclass
+class Result:
+    """What came out for one test set."""
+
+    dataset: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """One per image: ``name`` and the value of each metric."""
+
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By image name: the paths of ``lq``, ``gt`` and ``output``, as far as there are files."""
+
+    def means(self) -> dict[str, float]:
+        """Mean of each metric over the images that have a value."""
+        names = [name for name in self.rows[0] if name != 'name'] if self.rows else []
+        columns = {name: np.array([row[name] for row in self.rows], float) for name in names}
+        return {
+            name: float(np.nanmean(values)) if np.isfinite(values).any() else float('nan')
+            for name, values in columns.items()
+        }
+
+    def write_csv(self, path: Path) -> None:
+        """Write one line per image."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text_atomically(text.getvalue(), path)
+
+
+def image_of(tensor: Tensor) -> np.ndarray:
+    """Turn :math:`(3, H, W)` RGB, uint8 or in [0, 1], into ``(H, W, 3)`` uint8 BGR in [0, 255]."""
+    if tensor.dtype != torch.uint8:
+        tensor = tensor.detach().float().clamp(0, 1).mul_(255).round_().byte()
+    image = cv2.merge(tensor.flip(0).cpu().numpy())
+    return image.reshape(*image.shape[:2], -1)  # OpenCV drops the axis of a single channel
+
+
+def evaluate(
+    restore: Callable[[Tensor], Tensor] | None,
+    dataset: Any,
+    metrics: Sequence[Metric],
+    *,
+    name: str,
+    process: Process,
+    threads: int = THREADS,
+    base: Callable[[Tensor], Tensor] | None = None,
+    save_to: Callable[[str], Path] | None = None,
+    show: Callable[[str, np.ndarray, np.ndarray, np.ndarray | None], None] | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Result | None:
+    """Restore every image of a test set and measure it.
+
+    While the network works, a thread reads the next image, and others measure and save the last.
+
+    Args:
+        restore: From ``lq`` :math:`(1, 3, H, W)` to output, both RGB in [0, 1]; None if the items
+            have an ``output``.
+        dataset: Items as `EvaluationDataset` or BasicSR's data sets return them.
+        metrics: What is measured.
+        name: Name of the test set.
+        process: Images are shared out over the processes.
+        threads: Images measured at a time; the result does not depend on it.
+        base: As `restore`, the network before training; asked only if a metric needs it.
+        save_to: Path of the restored image, given its name; None saves none.
+        show: Called with name, input, output and ground truth (uint8 BGR) of each image.
+        interrupted: Asked between images whether to give up.
+
+    Returns:
+        The rows of all images, on every process, in the order of the set; None if given up.
+    """
+    mine = list(range(process.rank, len(dataset), process.world_size))
+    base = base if any('base' in metric.needs for metric in metrics) else None
+
+    def outputs(items: Iterable[dict[str, Any]]) -> Iterator[Sample]:
+        for item in items:
+            if interrupted():
+                return
+            sample = sample_of(item, restore, base, process.device)
+            check_size(sample, name)
+            if show is not None:
+                images = sample.images
+                show(sample.name, images['lq'], images['img'], next(iter(images['img2']), None))
+            yield sample
+
+    def finish(sample: Sample) -> tuple[dict[str, Any], dict[str, str]]:
+        if save_to is not None and 'output' not in sample.files:
+            sample.files['output'] = str(save_to(sample.name))
+            write_image(save_to(sample.name), sample.images['img'])
+        values = {m.name: measure(m, sample.name, sample.images) for m in metrics}
+        return {'name': sample.name} | values, sample.files
+
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as pool:
+        samples = outputs(ahead(reader, dataset.__getitem__, mine, 2))
+        finished = ahead(pool, finish, samples, threads + 1)
+        found = list(progress(finished, len(mine), name, process))
+    # Strictly as many as asked for, unless given up: then the last are missing.
+    parts = process.gather(list(zip(mine, found, strict=False)))
+    everyone = sorted((pair for part in parts for pair in part), key=itemgetter(0))
+    if len(everyone) < len(dataset):
+        return None
+    rows = [row for _, (row, _) in everyone]
+    return Result(name, rows, {row['name']: files for _, (row, files) in everyone})
+
+
+@dataclass
+class Sample:
+    """What is measured of one image."""
+
+    name: str
+    images: dict[str, Any]
+    """By the names in `iqasr.metrics.IMAGES`; ``img2`` is a list of any number of ground truths."""
+    files: dict[str, str]
+
+
+def sample_of(
+    item: Mapping[str, Any],
+    restore: Callable[[Tensor], Tensor] | None,
+    base: Callable[[Tensor], Tensor] | None,
+    device: torch.device,
+) -> Sample:
+    """Restore an item of a data set, as far as it is not restored yet."""
+    lq = item['lq'].to(device)[None] if 'lq' in item else None
+    if lq is not None and lq.dtype == torch.uint8:
+        lq = lq.float() / 255
+    gt = item.get('gt', [])
+    images = {
+        'img': image_of(item['output'] if 'output' in item else restore(lq)[0]),
+        'img2': [image_of(one) for one in (gt if isinstance(gt, list) else [gt])],
+        'lq': None if lq is None else image_of(lq[0]),
+        'base': None if base is None else image_of(base(lq)[0]),
+    }
+    kinds = ('lq', 'gt', 'output')
+    files = {kind: item[f'{kind}_path'] for kind in kinds if f'{kind}_path' in item}
+    return Sample(item.get('key') or Path(item['lq_path']).stem, images, files)
+
+
+def check_size(sample: Sample, dataset: str) -> None:
+    """Make sure that an output is as large as its ground truths, if there are any.
+
+    Raises:
+        ValueError: If not.
+    """
+    shape = sample.images['img'].shape
+    for gt in sample.images['img2']:
+        if gt.shape != shape:
+            raise ValueError(
+                f'{dataset}: the output for {sample.name} is {shape[:2]}, its ground truth '
+                f'{gt.shape[:2]}; check `scale` and the pairing of the test set.'
+            )
+
+
+def measure(metric: Metric, key: str, images: Mapping[str, Any]) -> float:
+    """Evaluate a metric; where it has no value (an image too small for it), NaN and a warning."""
+    try:
+        return metric(images)
+    except Exception as error:  # whatever a metric fails with, it is no reason to stop training
+        logger.warning('%s has no value for %s: %s', metric.name, key, error)
+        return float('nan')
+
+
+def progress(items: Iterable[Any], count: int, label: str, process: Process) -> Iterable[Any]:
+    """Show a bar on the terminal of the main process."""
+    hidden = None if process.is_main else True
+    return tqdm(items, desc=label, total=count, unit='image', leave=False, disable=hidden)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Save an image (uint8 BGR).
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image):
+        raise OSError(f'{path}: cannot be written; is the disk full?')
+
+
+def side_by_side(lq: np.ndarray, output: np.ndarray, gt: np.ndarray | None) -> Tensor:
+    """Join input (enlarged to the size of the output), output and ground truth.
+
+    Returns:
+        :math:`(3, H, 3W)` RGB in [0, 1], as TensorBoard takes it; :math:`(3, H, 2W)` without one.
+    """
+    height, width = output.shape[:2]
+    enlarged = cv2.resize(lq, (width, height), interpolation=cv2.INTER_NEAREST)
+    enlarged = enlarged.reshape(output.shape)  # OpenCV drops the axis of a single channel
+    images = [enlarged, output, *([gt] if gt is not None else [])]
+    joined = np.concatenate(images, axis=1)[..., ::-1]
+    return torch.from_numpy(joined.transpose(2, 0, 1).copy()).float().div(255)
+
+
+class Best:
+    """The best value of every metric so far, and when it came; kept in a file of the run.
+
+    Args:
+        iteration: Iteration of the last validation.
+        records: ``value`` and ``iteration`` by ``<set>/<metric>``.
+    """
+
+    def __init__(self, iteration: int = 0, records: Mapping[str, Any] | None = None) -> None:
+        self.iteration = iteration
+        self.records: dict[str, Any] = dict(records or {})
+
+    @classmethod
+    def read(cls, path: Path, until: int) -> 'Best':
+        """Read what `write` wrote, as far as it lies not beyond iteration `until`."""
+        if not path.is_file():
+            return cls()
+        content = json.loads(path.read_text(encoding='utf-8'))
+        records = {k: r for k, r in content['records'].items() if r['iteration'] <= until}
+        return cls(min(content['iteration'], until), records)
+
+    def write(self, path: Path) -> None:
+        """Write to a file."""
+        write_json({'iteration': self.iteration, 'records': self.records}, path)
+
+    def update(self, result: Result, metrics: Sequence[Metric], iteration: int) -> str:
+        """Take in a validation.
+
+        Returns:
+            A line for the log.
+        """
+        texts = []
+        for metric in metrics:
+            value = result.means()[metric.name]
+            key = f'{result.dataset}/{metric.name}'
+            best = self.records.get(key)
+            record = np.isfinite(value) and metric.better is not None
+            if record and (best is None or metric.is_better(value, best['value'])):
+                best = self.records[key] = {'value': value, 'iteration': iteration}
+            best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
+            texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
+        return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)

@@ -1,0 +1,232 @@
+"""From checkpoints and adapters to files that others load: weights, merged, blended; or ONNX."""
+
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from iqasr.archs.lora_files import read_lora
+from iqasr.archs.lora_merge import merge_profiles
+from iqasr.archs.sizes import require_sizes, sizes_of
+from iqasr.archs.spandrel_networks import differs_when_reloaded, network_of
+from iqasr.checking.check import load_options
+from iqasr.options.file import read_yaml
+from iqasr.options.sections import RECOGNISED
+from iqasr.registry import ARCH_REGISTRY, build
+from iqasr.runtime.atomic_files import save_atomically, save_safetensors, write_bytes_atomically
+from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.weights import load_file, parameters_in
+
+logger = logging.getLogger('iqasr')
+
+SIZES = ((64, 64), (48, 80), (96, 32))
+"""Heights and widths of the inputs on which ONNX is compared with torch; padded where needed."""
+
+TOLERANCE = 1e-4
+"""How far the two may differ."""
+
+
+def export(
+    source: str | Path,
+    output: str | Path,
+    *,
+    key: str = 'params_ema',
+    adapters: Sequence[str | Path] = (),
+    adapter_weights: Sequence[float] | None = None,
+    scales: Sequence[float] = (1.0,),
+    other: str | Path | None = None,
+    alphas: Sequence[float] = (0.5,),
+    option_file: str | Path | None = None,
+) -> list[Path]:
+    """Write weights as others load them.
+
+    Args:
+        source: Weights, ``.pth`` or ``.safetensors``.
+        output: ``<name>.pth`` (BasicSR's form), ``.safetensors`` or ``.onnx``. Several results are
+            written as ``<name>_a<alpha>_s<scale>``.
+        key: ``params_ema``, the averaged weights, or ``params``, those of the last step.
+        adapters: Files of adapters that were trained on `source`, to merge.
+        adapter_weights: Weight of each file in their sum; None for 1.
+        scales: Factors of the sum of the adapters; a result for each.
+        other: Weights of the same network to blend with.
+        alphas: Share of `other` in the blend; a result for each.
+        option_file: Says what the network is; None to recognise it from its weights.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: If the arguments do not fit together, or the network is not recognised.
+        CheckpointError: If a file cannot be read or written, or does not belong to the others.
+    """
+    output = Path(output)
+    if output.suffix not in ('.pth', '.safetensors', '.onnx'):
+        raise ValueError(f'{output}: write .pth, .safetensors or .onnx.')
+    results = {'': parameters_in(load_file(source), key, source)}
+    if adapters or adapter_weights:
+        results = adapted(results[''], adapters, adapter_weights, scales)
+    if other is not None:
+        second = parameters_in(load_file(other), key, other)
+        results = {
+            f'_a{alpha:g}{name}': interpolate(weights, second, alpha)
+            for name, weights in results.items()
+            for alpha in alphas
+        }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, weights in results.items():
+        path = output.with_stem(output.stem + name) if len(results) > 1 else output
+        write_weights(weights, path, key, source, option_file)
+        written.append(path)
+    return written
+
+
+def adapted(
+    base: Mapping[str, Tensor],
+    adapters: Sequence[str | Path],
+    adapter_weights: Sequence[float] | None,
+    scales: Sequence[float],
+) -> dict[str, dict[str, Tensor]]:
+    """Merge adapters into weights at several scales; results by suffix. See `export`."""
+    factors = [1.0] * len(adapters) if adapter_weights is None else adapter_weights
+    if len(factors) != len(adapters):
+        raise ValueError(f'{len(factors)} weights for {len(adapters)} adapters; give one for each.')
+    profiles = [(read_lora(path), factor) for path, factor in zip(adapters, factors, strict=True)]
+    return {
+        f'_s{scale:g}': merge_profiles(base, [(p, scale * factor) for p, factor in profiles])
+        for scale in scales
+    }
+
+
+def interpolate(
+    first: Mapping[str, Tensor], second: Mapping[str, Tensor], alpha: float
+) -> dict[str, Tensor]:
+    """Blend the weights of two networks of the same architecture.
+
+    Source:
+        Wang et al. (2018), ESRGAN, section 3.4.
+
+    Args:
+        first: State dict.
+        second: State dict of the same names and shapes.
+        alpha: Share of `second`: 0 gives `first`, 1 gives `second`; beyond, it extrapolates.
+
+    Raises:
+        CheckpointError: If they are of different networks.
+    """
+    shapes = [{k: tuple(v.shape) for k, v in w.items()} for w in (first, second)]
+    if shapes[0] != shapes[1]:
+        names = shapes[0].keys() | shapes[1].keys()
+        differing = sorted(k for k in names if shapes[0].get(k) != shapes[1].get(k))
+        raise CheckpointError(
+            f'the weights to blend are of different networks: {len(differing)} differ, such as '
+            f'{differing[0]}.'
+        )
+    blended = {k: v.lerp(second[k], alpha) for k, v in first.items() if v.is_floating_point()}
+    return {**first, **blended}
+
+
+def write_weights(
+    weights: Mapping[str, Tensor],
+    path: Path,
+    key: str,
+    source: str | Path,
+    option_file: str | Path | None,
+) -> None:
+    """Write one result, and say if another program would read another network from it."""
+    if path.suffix == '.onnx':
+        write_onnx(network_for(weights, source, option_file), path)
+        return
+    if path.suffix == '.safetensors':
+        save_safetensors(weights, path)
+    else:
+        save_atomically({key: dict(weights)}, path)
+    try:
+        network = network_for(weights, source, option_file).eval()
+        difference = differs_when_reloaded(network, sample_of(network, (32, 32)))
+    except ValueError as error:
+        logger.warning('%s is written, but cannot be checked: %s', path, error)
+        return
+    if difference is not None:
+        logger.warning('%s: programs that recognise networks misread it: %s.', path, difference)
+
+
+def network_for(
+    weights: Mapping[str, Tensor], source: str | Path, option_file: str | Path | None
+) -> nn.Module:
+    """Make the network of weights, from an option file or as it is recognised.
+
+    Raises:
+        ValueError: If it is not recognised.
+        CheckpointError: If the option file is of another network.
+    """
+    section = RECOGNISED
+    if option_file is not None:
+        phase = 'train' if 'train' in read_yaml(option_file) else 'test'
+        section = load_options(option_file, phase=phase).network_g
+    if section == RECOGNISED:
+        return network_of(weights, source)[0]
+    network = build(ARCH_REGISTRY, section)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f'{source}: not the network of {option_file}: {error}') from error
+    require_sizes(network, section)
+    return network
+
+
+def sample_of(network: nn.Module, size: tuple[int, int]) -> Tensor:
+    """Draw an input that a network takes, of at least a size."""
+    rows, columns = sizes_of(network).padding(*size)
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, 3, size[0] + rows, size[1] + columns, generator=generator)
+
+
+@torch.no_grad()
+def write_onnx(network: nn.Module, path: Path) -> None:
+    """Write a network as ONNX that takes images of any size, and compare it with torch.
+
+    Args:
+        network: From ``lq``, :math:`(1, 3, H, W)` RGB in [0, 1], to ``output``,
+            :math:`(1, 3, sH, sW)`, not clamped.
+        path: ``.onnx``; written only if the comparison holds.
+
+    Raises:
+        CheckpointError: If ONNX is not installed, or cannot express the network.
+    """
+    absent = [m for m in ('onnx', 'onnxruntime') if importlib.util.find_spec(m) is None]
+    if absent:
+        raise CheckpointError(f"ONNX needs {' and '.join(absent)}: pip install 'iqasr[export]'.")
+    import onnxruntime
+
+    name, network = type(network).__name__, network.eval().requires_grad_(False)
+    content = io.BytesIO()
+    free = {0: 'n', 2: 'h', 3: 'w'}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            # The exporter by torch.export takes ten times as long, and crashes on SPAN.
+            torch.onnx.export(
+                network, (sample_of(network, SIZES[0]),), content, dynamo=False,
+                input_names=['lq'], output_names=['output'],
+                dynamic_axes={'lq': free, 'output': free}, opset_version=17,
+            )  # fmt: skip
+        session = onnxruntime.InferenceSession(content.getvalue())
+        for size in SIZES:
+            lq = sample_of(network, size)
+            (output,) = session.run(None, {'lq': lq.numpy()})
+            error = (torch.from_numpy(output) - network(lq)).abs().max().item()
+            if not error <= TOLERANCE:
+                raise RuntimeError(f'at {size[0]} x {size[1]} it differs by {error:.1e}')
+    except Exception as error:
+        reason = str(error).split('\n')[0][:200]
+        raise CheckpointError(
+            f'{path}: {name} cannot be written as ONNX for images of any size ({reason}). '
+            'Write .pth or .safetensors.'
+        ) from error
+    write_bytes_atomically(content.getvalue(), path)

@@ -1,0 +1,1 @@
+"""Option files: their text, their sections, and the constructor as schema."""

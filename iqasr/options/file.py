@@ -1,0 +1,78 @@
+"""Option files as text: YAML, and the overrides of the command line."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from iqasr.registry import nearest
+from iqasr.runtime.errors import OptionError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that reads ``1e-4`` as a number and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise OptionError(
+                    f'line {line}: the name of an option cannot be a list or mapping.'
+                )
+            if key_node.value in seen:
+                raise OptionError(f"line {line}: '{key_node.value}' is given twice; keep one.")
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
+    list('-+.0123456789'),
+)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read an option file.
+
+    Raises:
+        OptionError: If the file is missing, empty, or not a YAML mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob('*.yml')] if path.parent.is_dir() else []
+        raise OptionError(f'{path}: there is no such option file.{nearest(path.name, siblings)}')
+    try:
+        content = yaml.load(path.read_text(encoding='utf-8'), Loader=_Loader)
+    except OptionError as error:
+        raise OptionError(f'{path}: {error}') from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OptionError(f'{path}: not valid YAML: {error}') from None
+    if not isinstance(content, dict):
+        raise OptionError(f'{path}: holds no options; see options/README.md.')
+    return content
+
+
+def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Apply ``a:b=value`` overrides (BasicSR's ``--force_yml``) to options as read.
+
+    Raises:
+        OptionError: If an override has no ``=``, or leads through something that is no section.
+    """
+    for override in overrides:
+        keys, separator, text = override.partition('=')
+        *sections, last = (key.strip() for key in keys.split(':'))
+        if not separator or not last:
+            raise OptionError(f"--force_yml '{override}': write it as section:option=value.")
+        place = content
+        for key in sections:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else None
+        if not isinstance(place, dict):
+            raise OptionError(f"--force_yml '{override}': '{':'.join(sections)}' is no section.")
+        try:
+            place[last] = yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise OptionError(f"--force_yml '{override}': {error}") from None

@@ -1,0 +1,233 @@
+"""The options of a training or a test, and what is wrong with them, found all at once.
+
+An option file is YAML in BasicSR's spelling (options/README.md). Sections that build something
+(``type:``) are checked against the constructor of what they build; the others are the pydantic
+models below.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
+
+from iqasr.options.lora import LoRAOptions
+from iqasr.options.schema import Problems
+
+
+class Section(BaseModel):
+    """A section of fixed options; unknown names are errors."""
+
+    model_config = ConfigDict(extra='forbid')
+
+
+RECOGNISED = {'type': 'spandrel'}
+"""The section ``network_g`` of a network that is recognised from its weights."""
+
+Name = Annotated[str, Field(pattern=r'^\w[\w.+-]*$')]
+"""A name that becomes part of a path."""
+
+
+class LoaderOptions(Section):
+    """How a data set is read, beside what its own constructor takes."""
+
+    name: Name | None = None
+    type: str
+    batch_size_per_gpu: PositiveInt = 1
+    num_worker_per_gpu: int = Field(0, ge=0)
+    dataset_enlarge_ratio: float = Field(1, ge=1)
+    use_shuffle: bool = True
+    prefetch_mode: str | None = None
+    pin_memory: bool = False
+    persistent_workers: bool = True
+
+
+class QualityOptions(Section):
+    """Where the quality of the candidate ground truths comes from.
+
+    From a file made by scripts/score_candidates.py: ``table``, one number per image, or ``map``,
+    one per crop; without, from ``scorer``, which then scores every candidate of the training crop
+    itself.
+    """
+
+    table: str | None = None
+    map: str | None = None
+    scorer: str | dict[str, Any] | None = None
+    norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none'
+
+    @property
+    def online(self) -> bool:
+        """Whether crops are scored while training."""
+        return self.table is None and self.map is None
+
+
+class TrainOptions(Section):
+    """The training sum (``<name>_opt``, one term each) and how it is minimised."""
+
+    total_iter: PositiveInt
+    warmup_iter: int = -1
+    ema_decay: float = Field(0, ge=0, lt=1)
+    accumulate: PositiveInt = 1
+    clip_grad_norm: float | None = Field(None, gt=0)
+    amp: Literal['none', 'bf16', 'fp16'] = 'none'
+    speed: Literal['plain', 'channels_last', 'auto', 'compile'] = 'plain'
+    optim_g: dict[str, Any]
+    optim_d: dict[str, Any] | None = None
+    scheduler: dict[str, Any] | None = None
+    net_d_iters: PositiveInt = 1
+    net_d_init_iters: int = Field(0, ge=0)
+    terms: dict[str, dict[str, Any]] = Field(default_factory=dict, alias='*_opt')
+
+
+class GuardOptions(Section):
+    """Which metrics of ``val.metrics`` are watched for a score that rises while others fall."""
+
+    optimised: str
+    held_out: list[str] = Field(min_length=1)
+    alarm: PositiveInt | None = None
+    tolerance: float = Field(2.0, ge=0)
+    patience: PositiveInt | None = None
+
+
+class ValOptions(Section):
+    """How a network is validated (training) or tested (test script)."""
+
+    val_freq: PositiveInt | None = None
+    save_img: bool = False
+    suffix: str | None = None
+    pbar: bool = True
+    tile_px: PositiveInt | None = None
+    tile_overlap_px: int = Field(32, ge=0)
+    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    panel: list[str] = Field(default_factory=list)
+    panel_crop_border: int = Field(0, ge=0)
+    guard: GuardOptions | None = None
+
+
+class WandbOptions(Section):
+    """Mirror TensorBoard to Weights & Biases, if a project is named."""
+
+    project: str | None = None
+    resume_id: str | None = None
+
+
+class LoggerOptions(Section):
+    """What is written while training."""
+
+    print_freq: PositiveInt = 100
+    save_checkpoint_freq: PositiveInt = 5000
+    keep_checkpoints: PositiveInt | None = None
+    use_tb_logger: bool = True
+    wandb: WandbOptions | None = None
+
+
+class PathOptions(Section):
+    """Weights to start from."""
+
+    pretrain_network_g: str | None = None
+    param_key_g: str = 'params'
+    strict_load_g: bool = True
+    pretrain_network_d: str | None = None
+    param_key_d: str = 'params'
+    strict_load_d: bool = True
+    resume_state: str | None = None
+    root: str | None = None
+
+
+class Options(Section):
+    """A whole option file."""
+
+    name: Name
+    model_type: str = 'RestorationModel'
+    scale: PositiveInt
+    num_gpu: int | Literal['auto'] = 'auto'
+    manual_seed: int | None = None
+    datasets: dict[str, dict[str, Any]]
+    sampling: dict[str, Any] | None = None
+    quality: QualityOptions | None = None
+    degradation: dict[str, Any] | None = None
+    queue_size: int = Field(0, ge=0)
+    sharpen: list[str] = Field(default_factory=list)
+    network_g: dict[str, Any] = Field(default_factory=lambda: dict(RECOGNISED))
+    lora: LoRAOptions | None = None
+    network_d: dict[str, Any] | None = None
+    path: PathOptions = Field(default_factory=PathOptions)
+    train: TrainOptions | None = None
+    val: ValOptions = Field(default_factory=ValOptions)
+    logger: LoggerOptions = Field(default_factory=LoggerOptions)
+    dist_params: dict[str, Any] | None = None
+    find_unused_parameters: bool = False
+    _origin: list[str] = PrivateAttr(default_factory=list)
+
+    def datasets_of(self, phase: str) -> dict[str, dict[str, Any]]:
+        """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
+        return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the images of all test sets are restored already, so that no network runs."""
+        return all(
+            section.get('dataroot_restored') for section in self.datasets_of('test').values()
+        )
+
+    def record(self, became: list[str], warnings: list[str]) -> None:
+        """Keep what became of the option file of another tool, to be printed with the options."""
+        self._origin = [*became, *(f'warning: {text}' for text in warnings)]
+
+    def as_yaml(self) -> str:
+        """Print the resolved options, every default included, as an option file.
+
+        What became of the options of another tool stands before them, as comments.
+        """
+        content = self.model_dump(mode='json', by_alias=True, exclude_none=True)
+        if 'train' in content:
+            terms = content['train'].pop('*_opt')
+            content['train'] |= {f'{name}_opt': section for name, section in terms.items()}
+        comments = ''.join(f'# {line}\n' for line in self._origin)
+        return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:
+    """Turn options as read into `Options`, noting what does not fit.
+
+    Returns:
+        The options, without what does not fit, so that the rest can still be checked; None if not
+        even that is possible.
+    """
+    content = copy.deepcopy(dict(content))
+    if isinstance(content.get('train'), Mapping):
+        content['train'] = gather_terms(content['train'])
+    try:
+        return Options.model_validate(content)
+    except ValidationError as error:
+        problems.add_validation('', error, Options)
+        for detail in error.errors():
+            remove(content, detail['loc'])
+    try:
+        return Options.model_validate(content)
+    except ValidationError:
+        return None
+
+
+def remove(content: Any, location: Sequence[int | str]) -> None:
+    """Take the value at a location out of nested mappings, if it is there."""
+    *sections, last = location
+    for key in sections:
+        inner = content.get(key)
+        if not isinstance(inner, dict):
+            last = key
+            break
+        content = inner
+    content.pop(last, None)
+
+
+def gather_terms(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Move the ``<name>_opt`` sections of ``train`` into one, ``*_opt``."""
+    terms = {
+        key.removesuffix('_opt'): value
+        for key, value in train.items()
+        if str(key).endswith('_opt') and value is not None
+    }
+    rest = {key: value for key, value in train.items() if not str(key).endswith('_opt')}
+    return rest | {'*_opt': terms}

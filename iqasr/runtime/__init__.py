@@ -1,0 +1,1 @@
+"""What every stage stands on: files that last, processes, randomness, paths, images."""

@@ -1,0 +1,75 @@
+"""Files that are never half there: written beside their place, flushed, then renamed."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from iqasr.runtime.errors import CheckpointError
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file so that `path` holds either its old content or, at the end, all of the new one.
+
+    Raises:
+        CheckpointError: If it cannot be written (a full disk); what was there before stays.
+    """
+    temporary = path.with_name(f'.{path.name}.partial')
+    try:
+        with temporary.open('wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # RuntimeError: torch's, of a full disk
+        temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f'{path}: cannot be saved ({error}). Free some space; what was there before is '
+            'untouched, and a training goes on with --auto_resume.'
+        ) from error
+
+
+def save_atomically(content: Any, path: Path) -> None:
+    """Save by torch; see `open_atomically`."""
+    with open_atomically(path) as file:
+        torch.save(content, file)
+
+
+def save_safetensors(
+    tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Save tensors; see `open_atomically`."""
+    write_bytes_atomically(
+        save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata), path
+    )
+
+
+def write_bytes_atomically(content: bytes, path: Path) -> None:
+    """Write bytes; see `open_atomically`."""
+    with open_atomically(path) as file:
+        file.write(content)
+
+
+def write_text_atomically(text: str, path: Path) -> None:
+    """Write text, in a folder that is made if need be; see `open_atomically`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(text.encode(), path)
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write readable JSON, as `write_text_atomically`."""
+    write_text_atomically(json.dumps(content, indent=2, ensure_ascii=False) + '\n', path)
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """Copy a file; see `open_atomically`."""
+    with open_atomically(path) as file, source.open('rb') as content:
+        shutil.copyfileobj(content, file)

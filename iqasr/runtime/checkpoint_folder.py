@@ -1,0 +1,108 @@
+"""The checkpoints of a run: what is saved, kept, set aside and found again."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from iqasr.runtime.atomic_files import copy_atomically, save_atomically
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.paths import time_stamp
+from iqasr.runtime.weights import load_file
+
+logger = logging.getLogger('iqasr')
+
+
+class CheckpointFolder:
+    """The checkpoints of a run: ``models/<net>_<iter>.pth``, ``training_states/<iter>.state``.
+
+    The state is written last: where there is a state, its networks are complete.
+
+    Args:
+        root: Folder of the run.
+        keep: Number of newest states to keep (networks are never removed); None keeps all.
+    """
+
+    def __init__(self, root: Path, keep: int | None = None) -> None:
+        self.models = root / 'models'
+        self.states = root / 'training_states'
+        self.keep = keep
+
+    def save(self, iteration: int, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Save networks and training state of an iteration."""
+        self.save_networks(iteration, networks)
+        self.states.mkdir(parents=True, exist_ok=True)
+        save_atomically(dict(state), self.states / f'{iteration}.state')
+        for old in self.iterations()[: -self.keep] if self.keep else []:
+            (self.states / f'{old}.state').unlink()
+
+    def save_networks(self, name: int | str, networks: Mapping[str, Any]) -> None:
+        """Save networks alone, as ``<network>_<name>.pth``."""
+        self.models.mkdir(parents=True, exist_ok=True)
+        for network, content in networks.items():
+            save_atomically(content, self.models / f'{network}_{name}.pth')
+
+    def publish_best(self, iteration: int | None) -> None:
+        """Copy the generator (and adapters) of an iteration to ``*_best``; with None, remove those.
+
+        Raises:
+            CheckpointError: If a copy cannot be written.
+        """
+        for name, suffix in (('net_g', '.pth'), ('lora_g', '.safetensors')):
+            best = self.models / f'{name}_best{suffix}'
+            source = self.models / f'{name}_{iteration}{suffix}'
+            if iteration is None:
+                best.unlink(missing_ok=True)
+            elif source.is_file():
+                copy_atomically(source, best)
+
+    def iterations(self) -> list[int]:
+        """List the iterations with a training state, oldest first."""
+        names = (re.fullmatch(r'(\d+)\.state', p.name) for p in self.states.glob('*.state'))
+        return sorted(int(match[1]) for match in names if match)
+
+    def load(self, iteration: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Load networks and training state of an iteration.
+
+        Raises:
+            CheckpointError: If a file of it is missing or damaged.
+        """
+        state = load_file(self.states / f'{iteration}.state')
+        networks = {
+            name: load_file(self.models / f'{name}_{iteration}.pth') for name in state['networks']
+        }
+        return networks, state
+
+    def set_aside_after(self, iteration: int, process: Process) -> None:
+        """Move the states of later iterations away: the run takes another course from here."""
+        later = [number for number in self.iterations() if number > iteration]
+        process.barrier()
+        if later and process.is_main:
+            folder = self.states / f'abandoned_{time_stamp()}'
+            folder.mkdir()
+            for number in later:
+                (self.states / f'{number}.state').rename(folder / f'{number}.state')
+            logger.warning('States of iterations after %d are kept in %s.', iteration, folder)
+        process.barrier()
+
+    def load_newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Load the newest checkpoint that is whole.
+
+        Returns:
+            Networks and training state; None if the run has no checkpoint yet.
+
+        Raises:
+            CheckpointError: If there are checkpoints and none is whole.
+        """
+        reasons = []
+        for iteration in reversed(self.iterations()):
+            try:
+                return self.load(iteration)
+            except CheckpointError as error:
+                logger.warning('Checkpoint %d is passed over: %s', iteration, error)
+                reasons.append(str(error))
+        if reasons:
+            raise CheckpointError(f'No checkpoint in {self.states} is whole: {reasons[0]}')
+        return None

@@ -1,0 +1,123 @@
+"""One process per device: where this process stands among the others.
+
+Scale-out is PyTorch's own: ``torchrun`` starts the processes, ``DistributedDataParallel`` averages
+their gradients.
+"""
+
+import logging
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from iqasr.runtime.errors import OptionError
+
+logger = logging.getLogger('iqasr')
+
+CPU = torch.device('cpu')
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process: its rank, the number of processes, and its device."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: torch.device = CPU
+    control: Any = None
+    """Group for messages between the hosts, so that no process waits for its device."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and logs."""
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """Collect a picklable value of every process, in order of rank, on every process."""
+        if self.world_size == 1:
+            return [value]
+        values: list[Any] = [None] * self.world_size
+        dist.all_gather_object(values, value, group=self.control)
+        return values
+
+    def mean(self, values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Average scalars over the processes."""
+        if self.world_size == 1 or not values:
+            return values
+        stacked = torch.stack([value.float() for value in values.values()])
+        dist.all_reduce(stacked)
+        return dict(zip(values, stacked / self.world_size, strict=True))
+
+    def any(self, flag: bool) -> bool:
+        """Tell whether any process raised the flag; all processes get the same answer."""
+        if self.world_size == 1:
+            return flag
+        total = torch.tensor(float(flag))
+        dist.all_reduce(total, group=self.control)
+        return bool(total > 0)
+
+    def wrap(self, network: nn.Module | None, *, find_unused: bool) -> nn.Module | None:
+        """Average the gradients of a network over the processes, if there are several."""
+        if self.world_size == 1 or network is None:
+            return network
+        return DistributedDataParallel(
+            network,
+            device_ids=[self.device.index] if self.device.type == 'cuda' else None,
+            find_unused_parameters=find_unused,
+        )
+
+    def barrier(self) -> None:
+        """Wait for the other processes."""
+        if self.world_size > 1:
+            dist.barrier(group=self.control)
+
+
+def join_processes(launcher: str, num_gpu: int | str) -> Process:
+    """Find this process's place, and join the others when started by ``torchrun``.
+
+    Args:
+        launcher: ``none`` or ``pytorch``.
+        num_gpu: As in the option file; 0 keeps to the CPU.
+
+    Raises:
+        OptionError: If ``--launcher pytorch`` is given without ``torchrun``.
+    """
+    use_gpu = num_gpu != 0 and torch.cuda.is_available()
+    if launcher == 'none':
+        if num_gpu not in ('auto', 0) and not use_gpu:
+            logger.warning('num_gpu is %s, but there is no GPU here: running on the CPU.', num_gpu)
+        elif num_gpu not in ('auto', 0, 1):
+            logger.warning(
+                'num_gpu is %s, but one process uses one GPU: start with `torchrun '
+                '--nproc_per_node=%s iqasr/train.py ... --launcher pytorch`.',
+                num_gpu,
+                num_gpu,
+            )
+        return Process(device=torch.device('cuda' if use_gpu else 'cpu'))
+    if 'RANK' not in os.environ:
+        raise OptionError(
+            '--launcher pytorch: start with `torchrun --nproc_per_node=N iqasr/train.py ...`.'
+        )
+    device = torch.device('cuda', int(os.environ['LOCAL_RANK'])) if use_gpu else torch.device('cpu')
+    if use_gpu:
+        torch.cuda.set_device(device)
+    dist.init_process_group('nccl' if use_gpu else 'gloo')
+    control = dist.new_group(backend='gloo')
+    return Process(dist.get_rank(), dist.get_world_size(), device, control)
+
+
+def synchronise(network: nn.Module | None, *, last: bool) -> Any:
+    """Exchange gradients between processes only at the last of the accumulated batches."""
+    wrapped = isinstance(network, DistributedDataParallel)
+    return network.no_sync() if wrapped and not last else nullcontext()
+
+
+def leave_processes() -> None:
+    """Undo `join_processes`."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,1 @@
+"""Training and testing: from the command line to checkpoints, validations and results."""

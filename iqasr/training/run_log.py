@@ -1,0 +1,188 @@
+"""What a run says: log file, terminal, TensorBoard, and the averages between two reports."""
+
+import difflib
+import logging
+import sys
+import time
+from logging.handlers import MemoryHandler
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from iqasr.options.sections import WandbOptions
+from iqasr.runtime.distributed import Process
+from iqasr.runtime.errors import OptionError
+
+logger = logging.getLogger('iqasr')
+
+FORMAT = '%(asctime)s %(levelname)s: %(message)s'
+
+HELD = 10_000
+"""Messages kept before there is a file for them."""
+
+LOGGERS = ('iqasr', 'basicsr')
+
+
+def set_up_logging(process: Process) -> None:
+    """Send the messages of iqasr and BasicSR to the terminal, from the main process only.
+
+    They are kept, too, for `log_to_file`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(FORMAT))
+    kept = MemoryHandler(HELD, flushLevel=logging.CRITICAL)
+    for name in LOGGERS:
+        target = logging.getLogger(name)
+        target.handlers = [handler, kept]
+        target.propagate = False
+        target.setLevel(logging.INFO if process.is_main else logging.ERROR)
+    # BasicSR would add a handler of its own at the first use of its logger.
+    from basicsr.utils.logger import initialized_logger
+
+    initialized_logger['basicsr'] = True
+
+
+def log_to_file(path: Path) -> None:
+    """Write the messages, those since `set_up_logging` included, to a file as well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding='utf-8')
+    handler.setFormatter(logging.Formatter(FORMAT))
+    for name in LOGGERS:
+        target = logging.getLogger(name)
+        for kept in [h for h in target.handlers if isinstance(h, MemoryHandler)]:
+            kept.setTarget(handler)
+            kept.close()
+            target.removeHandler(kept)
+        target.addHandler(handler)
+
+
+class Averages:
+    """Means of logged values since the last report, kept on the device until asked for."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Take in the values of an iteration."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def take(self, process: Process) -> dict[str, float]:
+        """Return the means over iterations and processes, and start anew (waits for the device)."""
+        means = {name: total / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return {name: float(value) for name, value in process.mean(means).items()}
+
+
+class Stopwatch:
+    """Splits the time of a run into waiting for data and computing."""
+
+    def __init__(self) -> None:
+        self.last = self.start = time.perf_counter()
+        self.seconds = {'data': 0.0, 'compute': 0.0}
+        self.laps = 0
+
+    def mark(self, what: str) -> None:
+        """Book the time since the last mark."""
+        now = time.perf_counter()
+        self.seconds[what] += now - self.last
+        self.last = now
+        self.laps += what == 'compute'
+
+    def skip(self) -> None:
+        """Leave the time since the last mark out (validation, saving)."""
+        self.last = time.perf_counter()
+
+    def take(self) -> dict[str, float]:
+        """Return seconds per iteration since the last call."""
+        means = {f'time_{k}': v / max(self.laps, 1) for k, v in self.seconds.items()}
+        self.seconds, self.laps = {'data': 0.0, 'compute': 0.0}, 0
+        return means
+
+
+class Board:
+    """TensorBoard (and, through it, Weights & Biases), or nothing.
+
+    Args:
+        folder: Where events go; None writes none.
+        first: First iteration of this start; later events of an earlier start are dropped.
+        wandb: Section ``logger.wandb``; used if it names a project.
+        name: Name of the run.
+    """
+
+    def __init__(
+        self, folder: Path | None, first: int, wandb: WandbOptions | None, name: str
+    ) -> None:
+        self.writer = None
+        if folder is None:
+            return
+        if wandb is not None and wandb.project:
+            start_wandb(wandb, name)
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(folder), purge_step=first)
+
+    def scalars(self, values: dict[str, float], iteration: int) -> None:
+        """Write numbers; losses go under one heading, as BasicSR has it."""
+        for name, value in values.items() if self.writer else ():
+            self.writer.add_scalar(f'losses/{name}' if name[:2] == 'l_' else name, value, iteration)
+
+    def image(self, tag: str, image: Tensor, iteration: int) -> None:
+        """Write an image, :math:`(3, H, W)` RGB in [0, 1]."""
+        if self.writer:
+            self.writer.add_image(tag, image, iteration)
+
+    def close(self) -> None:
+        """Flush what is left."""
+        if self.writer:
+            self.writer.close()
+
+
+def start_wandb(options: WandbOptions, name: str) -> None:
+    """Let Weights & Biases follow TensorBoard.
+
+    Raises:
+        OptionError: If it is not installed.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise OptionError('logger.wandb: `pip install wandb`, or remove the project.') from error
+    wandb.init(
+        project=options.project,
+        name=name,
+        id=options.resume_id,
+        resume='allow',
+        sync_tensorboard=True,
+    )
+
+
+def environment() -> str:
+    """Name the versions a result depends on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    names = ('iqasr', 'basicsr', 'torch', 'torchvision', 'pyiqa', 'numpy', 'opencv-python')
+    found = []
+    for name in names:
+        try:
+            found.append(f'{name} {version(name)}')
+        except PackageNotFoundError:
+            continue
+    threads = torch.get_num_threads()
+    return f'Python {platform.python_version()}, {", ".join(found)}; {threads} threads'
+
+
+def report_changes(before: str, now: str) -> None:
+    """Say which options differ from those a checkpoint was made with."""
+    lines = difflib.ndiff(before.splitlines(), now.splitlines())
+    changes = [line for line in lines if line[:2] in ('- ', '+ ')]
+    if changes:
+        logger.warning(
+            'The options have changed since the checkpoint. Seed, learning rates and schedules '
+            'continue as saved; everything else follows the option file:\n%s',
+            '\n'.join(changes),
+        )

@@ -1,0 +1,98 @@
+"""Which option files run here, and what would be left out of them."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from iqasr.checking.check import load_options
+from iqasr.checking.dialects import adopt
+from iqasr.models.networks import build_network
+from iqasr.options.file import read_yaml
+from iqasr.options.sections import RECOGNISED
+from iqasr.runtime.errors import OptionError
+
+CANNOT_RUN = 2
+"""Exit code when an option file does not run, or there is none."""
+
+
+def check_command(arguments: Sequence[str] | None = None) -> int:
+    """Run ``iqasr-check``: write a line per option file; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description='Say which option files run, and why the others do not; without reading data '
+        'or weights. To check those as well: iqasr-train -opt FILE --check.'
+    )
+    parser.add_argument(
+        'paths', nargs='+', metavar='PATH', help='option file, or folder of some (.yml), any depth'
+    )
+    parsed = parser.parse_args(arguments)
+    code = 0
+    try:
+        for path, said in survey(parsed.paths):
+            sys.stdout.write(f'{path.as_posix()}: {said}\n')
+            sys.stdout.flush()
+            code = code if said.startswith('runs') else CANNOT_RUN
+    except OptionError as error:
+        sys.stderr.write(f'{parser.prog}: {error}\n')
+        return CANNOT_RUN
+    return code
+
+
+def survey(paths: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
+    """Check option files and build their networks, without data and weights.
+
+    Args:
+        paths: Option files, and folders that hold some (``.yml``), at any depth.
+
+    Yields:
+        Each file and ``runs``, ``runs, <n> warnings``, or why not.
+
+    Raises:
+        OptionError: Before the first, if there is no such file, or a folder holds none.
+    """
+    files = [file for path in paths for file in option_files(Path(path))]
+    with quiet():
+        for file in files:
+            yield file, verdict(file)
+
+
+def option_files(path: Path) -> list[Path]:
+    """List the option files at a path; `survey` tells what is refused."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise OptionError(f'{path}: there is no such file or folder.')
+    found = sorted(path.rglob('*.yml'))
+    if not found:
+        raise OptionError(f'{path}: holds no option file (.yml).')
+    return found
+
+
+def verdict(path: Path) -> str:
+    """Say whether an option file runs; if not, all that the check finds, and what it left out."""
+    warnings: list[str] = []
+    try:
+        content = read_yaml(path)
+        warnings = adopt(content)[1].warnings
+        options = load_options(path, phase='train' if 'train' in content else 'test')
+        if options.network_g != RECOGNISED:
+            options.path.pretrain_network_g = None
+            build_network(options, 'g')
+    except ValueError as error:
+        return '\n  '.join([str(error).removeprefix(f'{path}: '), *warnings])
+    count = len(warnings)
+    return 'runs' + (f', {count} warning{"s" * (count > 1)}' if count else '')
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings to their number."""
+    logger = logging.getLogger('iqasr')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

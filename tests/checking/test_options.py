@@ -1,0 +1,315 @@
+"""FIELD D16: no option is ignored, and no problem is found only when training is under way."""
+
+import copy
+
+import pytest
+import torch
+from basicsr.data.paired_image_dataset import PairedImageDataset
+
+from iqasr.checking.check import load_options
+from iqasr.options.file import apply_overrides, read_yaml
+from iqasr.options.optimizers import find_scheduler
+from iqasr.options.schema import Problems, check_section, keys_read_by
+from iqasr.runtime.errors import OptionError
+
+
+def problems_of(options, write_options, phase='train', overrides=()):
+    with pytest.raises(OptionError) as caught:
+        load_options(write_options(options), overrides, phase)
+    return str(caught.value)
+
+
+REFUSALS = {
+    'train:ema_deacy': (0.99, "train.ema_deacy: unknown option. Did you mean 'ema_decay'?"),
+    'val:val_frq': (5, "val.val_frq: unknown option. Did you mean 'val_freq'?"),
+    'train:pixel_opt:loss_weigth': (
+        1,
+        "train.pixel_opt.loss_weigth: unknown option. Did you mean 'loss_weight'?",
+    ),
+    'train:optim_g:weight_deca': (
+        0,
+        "train.optim_g.weight_deca: unknown option. Did you mean 'weight_decay'?",
+    ),
+    'train:optim_g:type': ('Adma', "no optimiser is called 'Adma'. Did you mean 'Adam'?"),
+    'train:optim_g:lr': ('fast', 'train.optim_g.lr: should be'),
+    'network_g:type': ('RRDNet', "no arch is called 'RRDNet'. Did you mean 'RRDBNet'?"),
+    'network_g:num_feat': ('many', "network_g.num_feat: should be a number, not 'many'."),
+    'network_g:num_fea': (8, "network_g.num_fea: unknown option. Did you mean 'num_feat'?"),
+    'datasets:train:gt_sise': (
+        64,
+        "datasets.train.gt_sise: unknown option. Did you mean 'gt_size'",
+    ),
+    'datasets:train:batch_size_per_gpu': (
+        0,
+        'datasets.train.batch_size_per_gpu: should be greater',
+    ),
+    'datasets:train:type': ('PairedDataset', "no dataset is called 'PairedDataset'."),
+    'train:total_iter': (-1, 'train.total_iter: should be greater than 0, not -1.'),
+    'train:pixel_opt': (True, 'train.pixel_opt: should be a valid dictionary, not True.'),
+    'train:scheduler:type': (['StepLR'], "should be the name of a scheduler, not ['StepLR']"),
+    'val:metrics:psnr:scorer': (3, 'val.metrics.psnr.scorer: '),
+    'train:pixel_opt:type': ('L1los', "no loss is called 'L1los'. Did you mean 'L1Loss'?"),
+    'val:metrics:psnr:type': ('calculate_psn', "Did you mean 'calculate_psnr'?"),
+    'val:metrics:psnr:crop_boarder': (4, "Did you mean 'crop_border'?"),
+    'val:metrics:psnr:better': ('up', "should be 'higher' or 'lower', not 'up'."),
+    'model_type': ('VideoGANModel', 'VideoGANModel is for video super-resolution'),
+    'sampling': ({'type': 'UniformSampler'}, 'sampling: is of no use without'),
+    'network_d': (
+        {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3},
+        'is of no use without train.gan',
+    ),
+    'train:gan_opt': (
+        {'type': 'GANLoss', 'gan_type': 'vanilla'},
+        'network_d: is required by train',
+    ),
+    'train:base_opt': (
+        {'type': 'BaseDistanceLoss'},
+        'path.pretrain_network_g: is required by train.base_opt: what to stay near. Give',
+    ),
+    'train:lr_opt': (
+        {'type': 'LRConsistencyLoss', 'criterion': 'l3'},
+        "train.lr_opt.criterion: should be 'l1' or 'l2', not 'l3'.",
+    ),
+    'datasets:valid': ({'type': 'PairedImageDataset'}, 'datasets.valid: call it train, val, val_2'),
+    'datasets:val:dataroot_lq': (3, 'datasets.val.dataroot_lq: should be a valid string, not 3.'),
+    'datasets:val:name': ('a/b', 'datasets.val.name: '),
+    'datasets:val:type': ('MultiGTDataset', 'MultiGTDataset does not serve here; use Paired'),
+    'datasets:train:io_backend': ({'typ': 'disk'}, 'io_backend: give a type: disk, lmdb'),
+    'datasets:train:gt_size': ('abc', 'datasets.train.gt_size: should be a valid integer'),
+    'train:adv_opt': ({'type': 'GANLoss', 'gan_type': 'vanilla'}, 'belongs to gan_opt'),
+    'logger:wandb': (
+        {'projct': 'x'},
+        "logger.wandb.projct: unknown option. Did you mean 'project'",
+    ),
+    'name': ('', 'name: '),
+    'scael': (4, "scael: unknown option. Did you mean 'scale'?"),
+    'train:scheduler': ({'type': 'ReduceLROnPlateau'}, 'it needs a metric at every step'),
+}
+
+
+def put(options, path, value):
+    *sections, last = path.strip().split(':')
+    for key in sections:
+        options = options.setdefault(key, {})
+    options[last] = value
+
+
+@pytest.mark.parametrize('path', REFUSALS)
+def test_bad_option_is_refused_with_reason_and_remedy(path, paired_options, write_options):
+    value, message = REFUSALS[path]
+    put(paired_options, path, value)
+    assert message in problems_of(paired_options, write_options)
+
+
+def test_all_problems_are_reported_at_once(paired_options, write_options):
+    for path in list(REFUSALS)[:4]:
+        put(paired_options, path, REFUSALS[path][0])
+    text = problems_of(paired_options, write_options)
+    assert '4 problems' in text
+    assert all(path.split(':')[-1] in text for path in list(REFUSALS)[:4])
+
+
+@pytest.mark.parametrize(
+    'path',
+    ['train:total_iter', 'train:optim_g', 'network_g', 'scale', 'datasets:val:dataroot_lq'],
+)
+def test_missing_option_is_named(path, paired_options, write_options):
+    *sections, last = path.split(':')
+    place = paired_options
+    for key in sections:
+        place = place[key]
+    del place[last]
+    text = problems_of(paired_options, write_options)
+    assert f'{path.replace(":", ".")}: is required and missing.' in text
+
+
+CANDIDATE_REFUSALS = {
+    'sampling:type': ('SoftmaxSample', "Did you mean 'SoftmaxSampler'?"),
+    'sampling': ({'type': 'SoftmaxSampler', 'temperature': -1}, 'sampling: temperature is -1'),
+    'degradation:stage': ({'noise_rang': [1, 2]}, "Did you mean 'noise_range'?"),
+    'quality': (
+        {'table': 'x.csv', 'scorer': {'type': 'NIQEScorer'}},
+        'with a table or map, give the name',
+    ),
+}
+
+
+@pytest.mark.parametrize('path', CANDIDATE_REFUSALS)
+def test_bad_candidate_option_is_refused(path, candidate_options, write_options):
+    value, message = CANDIDATE_REFUSALS[path]
+    put(candidate_options, path, value)
+    assert message in problems_of(candidate_options, write_options)
+
+
+GUARD = {'optimised': 'score', 'held_out': ['psnr', 'ssim']}
+GUARD_REFUSALS = {
+    'name': ({'held_out': ['psnr', 'sim']}, "is called 'sim'. Did you mean 'ssim'?"),
+    'optimised': ({'optimised': 'vote'}, "is called 'vote'. There are: psnr, ssim, score, "),
+    'itself': ({'held_out': ['psnr', 'score']}, 'held_out: give others than `optimised`, once'),
+    'twice': ({'held_out': ['psnr', 'psnr']}, 'held_out: give others than `optimised`, once'),
+    'none': ({'held_out': []}, 'val.guard.held_out: List should have at least 1 item'),
+    'alarm': ({'alarm': 3}, 'val.guard.alarm: is 3, but held_out has only 2.'),
+    'direction': ({'held_out': ['detail']}, 'detail has no better direction; give it `better`.'),
+    'base': ({'held_out': ['distance']}, 'distance starts at 0 and can only grow; leave it out.'),
+    'tolerance': ({'tolerance': -1}, 'val.guard.tolerance: should be greater than or equal to 0'),
+    'option': ({'patient': 2}, "val.guard.patient: unknown option. Did you mean 'patience'?"),
+}
+
+
+@pytest.fixture
+def guard_options(paired_options):
+    paired_options['path']['pretrain_network_g'] = 'base.pth'
+    paired_options['val']['metrics'] |= {
+        'ssim': {'type': 'calculate_ssim', 'crop_border': 4},
+        'score': {'type': 'QualityMetric', 'scorer': {'type': 'NIQEScorer'}},
+        'detail': {'type': 'calculate_high_frequency'},
+        'distance': {'type': 'calculate_base_distance'},
+    }
+    paired_options['val']['guard'] = dict(GUARD)
+    return paired_options
+
+
+@pytest.mark.parametrize('kind', GUARD_REFUSALS)
+def test_bad_guard_is_refused(kind, guard_options, write_options):
+    changes, message = GUARD_REFUSALS[kind]
+    guard_options['val']['guard'] |= changes
+    assert message in problems_of(guard_options, write_options)
+
+
+def test_guard_is_read(guard_options, write_options):
+    guard_options['val']['metrics']['detail']['better'] = 'higher'
+    guard_options['val']['guard']['held_out'] = ['psnr', 'detail']
+    guard = load_options(write_options(guard_options)).val.guard
+    assert (guard.held_out[1], guard.alarm, guard.tolerance) == ('detail', None, 2.0)
+
+
+def test_guard_needs_something_to_validate_on(guard_options, write_options):
+    del guard_options['datasets']['val']
+    assert 'val.guard: needs a data set' in problems_of(guard_options, write_options)
+
+
+@pytest.mark.parametrize('phase', ['train', 'test'])
+def test_distance_to_the_base_needs_a_base(phase, guard_options, write_options):
+    if phase == 'train':
+        del guard_options['path']['pretrain_network_g']
+    else:
+        guard_options['datasets'] = {'test': guard_options['datasets']['val']}
+    text = problems_of(guard_options, write_options, phase)
+    assert 'val.metrics.distance: compares with the network that training starts from' in text
+
+
+def test_sampler_that_needs_quality_asks_for_it(candidate_options, write_options):
+    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
+    text = problems_of(candidate_options, write_options)
+    assert 'quality: is required by ArgmaxSampler.' in text
+
+
+def test_values_become_what_the_constructor_asks_for(paired_options, write_options):
+    options = load_options(write_options(paired_options), ('train:optim_g:betas=[0.9, 0.99]',))
+    assert options.train.optim_g['betas'] == (0.9, 0.99)
+
+
+def test_numbers_in_exponent_form_are_numbers(tmp_path):
+    path = tmp_path / 'x.yml'
+    path.write_text('a: 1e-4\nb: !!float 5e3\nc: 1.5e+2\nd: e5\nname: 1e\n')
+    assert read_yaml(path) == {'a': 1e-4, 'b': 5000.0, 'c': 150.0, 'd': 'e5', 'name': '1e'}
+
+
+def test_key_given_twice_is_refused(tmp_path):
+    path = tmp_path / 'x.yml'
+    path.write_text('a: 1\nb: 2\na: 3\n')
+    with pytest.raises(OptionError, match=r"x.yml: line 3: 'a' is given twice"):
+        read_yaml(path)
+
+
+def test_missing_file_suggests_the_nearest(tmp_path):
+    (tmp_path / 'rrdb_x4.yml').write_text('a: 1')
+    with pytest.raises(OptionError, match=r"Did you mean 'rrdb_x4\.yml'"):
+        read_yaml(tmp_path / 'rrbd_x4.yml')
+
+
+def test_two_data_sets_of_one_name_are_refused(paired_options, write_options):
+    paired_options['datasets']['val_2'] = paired_options['datasets']['val']
+    assert "two are called 'pieces'" in problems_of(paired_options, write_options)
+
+
+def test_quality_that_nobody_uses_is_refused(candidate_options, write_options):
+    candidate_options['quality'] = {'scorer': {'type': 'NIQEScorer'}}
+    text = problems_of(candidate_options, write_options)
+    assert 'quality: is of no use to UniformSampler.' in text
+
+
+def test_merge_keys_of_yaml_work(tmp_path):
+    path = tmp_path / 'x.yml'
+    path.write_text('a: &a {x: 1}\nb:\n  <<: *a\n  y: 2\n')
+    assert read_yaml(path)['b'] == {'x': 1, 'y': 2}
+
+
+@pytest.mark.parametrize('text', ['', '- 1', 'a: [1', 'a: b: c', '[a]: 1'])
+def test_unusable_yaml_is_refused_by_name(tmp_path, text):
+    path = tmp_path / 'x.yml'
+    path.write_text(text)
+    with pytest.raises(OptionError, match=r'x\.yml'):
+        read_yaml(path)
+
+
+def test_overrides_reach_any_depth():
+    content = {'train': {'optim_g': {'lr': 1}}}
+    apply_overrides(content, ['train:optim_g:lr=2e-4', 'val:val_freq=10', 'name=a b', 'x=~'])
+    assert content == {
+        'train': {'optim_g': {'lr': 2e-4}},
+        'val': {'val_freq': 10},
+        'name': 'a b',
+        'x': None,
+    }
+
+
+@pytest.mark.parametrize('override', ['train', 'name:x=1', '=3', 'name=[a'])
+def test_override_that_leads_nowhere_is_refused(override):
+    with pytest.raises(OptionError, match='--force_yml'):
+        apply_overrides({'name': 'a'}, [override])
+
+
+def test_options_of_classes_that_take_a_dict_are_found_in_their_source():
+    keys = keys_read_by(PairedImageDataset)
+    assert {'dataroot_gt', 'gt_size', 'use_rot', 'mean', 'phase'} <= keys
+    assert 'opt' not in keys
+
+
+def test_function_arguments_are_a_schema():
+    def target(image, *, weight: float, mode: str = 'x'):
+        return image
+
+    problems = Problems()
+    section = {'weight': '2', 'mod': 'y'}
+    check_section(problems, 'p', section, target, ('image',))
+    assert problems.entries == ["p.mod: unknown option. Did you mean 'mode'?"]
+    assert check_section(Problems(), 'p', {'weight': '2'}, target, ('image',)) == {'weight': 2.0}
+
+
+def test_kwargs_do_not_swallow_misspelled_options():
+    def target(a: int = 1, **kwargs):
+        return a
+
+    problems = Problems()
+    check_section(problems, 'p', {'b': 2}, target)
+    assert len(problems.entries) == 1
+
+
+def test_multi_step_is_that_of_basicsr():
+    assert find_scheduler('MultiStepLR').__module__ == 'basicsr.models.lr_scheduler'
+    assert find_scheduler('CosineAnnealingLR') is torch.optim.lr_scheduler.CosineAnnealingLR
+
+
+def test_resolved_options_are_an_option_file(candidate_options, write_options, tmp_path):
+    candidate_options['degradation']['stage'] = {'noise_range': [1, 2]}
+    options = load_options(write_options(candidate_options))
+    path = tmp_path / 'resolved.yml'
+    path.write_text(options.as_yaml())
+    assert load_options(path) == options
+
+
+def test_checking_leaves_the_file_content_alone(paired_options):
+    problems, before = Problems(), copy.deepcopy(paired_options)
+    check_section(problems, 'x', paired_options['network_g'], lambda **kw: None)
+    assert paired_options == before
