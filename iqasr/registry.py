@@ -84,8 +84,9 @@ def lookup(registry: Registry, name: str) -> Any:
 
 
 def takes_options(cls: Any) -> bool:
-    """Tell BasicSR's classes that take one dict of options from those with a real signature."""
-    return next(iter(inspect.signature(cls).parameters), None) == 'opt'
+    """Tell classes that take one dict of options, as BasicSR's do, from those with a signature."""
+    first = next(iter(inspect.signature(cls).parameters), None)
+    return first in ('opt', 'options', 'cfg', 'config')
 
 
 def build(registry: Registry, options: Mapping[str, Any], **extra: Any) -> Any:

@@ -137,11 +137,11 @@ def candidate_options(candidates, tmp_path) -> dict:
             'gt_size': 32,
             'margin': 32,
             'batch_size_per_gpu': 2,
+            'sampling': {'type': 'UniformSampler', 'candidates': 'all'},
+            'degradation': {'type': 'FirstOrderDegradation'},
+            'queue_size': 4,
         }
     }
-    options['sampling'] = {'type': 'UniformSampler', 'candidates': 'all'}
-    options['degradation'] = {'type': 'FirstOrderDegradation'}
-    options['queue_size'] = 4
     options['network_d'] = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
     options['train']['optim_d'] = {'type': 'Adam', 'lr': 1e-3}
     options['train']['gan_opt'] = {'type': 'GANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.1}

@@ -115,11 +115,11 @@ def options_on(dataroot: str, iterations: int, workers: int) -> dict[str, Any]:
                 'margin': 32,
                 'batch_size_per_gpu': 2,
                 'num_worker_per_gpu': workers,
+                'sampling': {'type': 'UniformSampler', 'candidates': 'all'},
+                'degradation': {'type': 'SecondOrderDegradation'},
+                'queue_size': 8,
             }
         },
-        'sampling': {'type': 'UniformSampler', 'candidates': 'all'},
-        'degradation': {'type': 'SecondOrderDegradation'},
-        'queue_size': 8,
         'network_g': {'type': 'MSRResNet', 'num_feat': 8, 'num_block': 2, 'upscale': 4},
         'network_d': {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4},
         'train': {

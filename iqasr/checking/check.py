@@ -1,34 +1,47 @@
-"""Check the sections of an option file against what they would build, before anything is built."""
+"""Everything wrong with an option file, found at once, before anything is built."""
 
+import importlib
 import logging
-import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iqasr.checking.dialects import FAMILIES, OURS, adopt
-from iqasr.checking.metrics import MetricCheck
-from iqasr.checking.terms import check_terms
-from iqasr.options.file import apply_overrides, read_yaml
-from iqasr.options.optimizers import BACKENDS, DATASETS, INJECTED, find_optimizer, find_scheduler
-from iqasr.options.schema import Problems, check_section, schema_names
-from iqasr.options.sections import RECOGNISED, LoaderOptions, Options, TrainOptions, parse
-from iqasr.registry import (
-    DATASET_REGISTRY,
-    DEGRADATION_REGISTRY,
-    GT_SAMPLER_REGISTRY,
-    LOSS_REGISTRY,
-    SCORER_REGISTRY,
-    nearest,
-    takes_options,
-)
+from iqasr.checking.components import check_network
+from iqasr.checking.datasets import check_datasets
+from iqasr.checking.dialects import translate
+from iqasr.checking.metrics import check_metrics
+from iqasr.checking.training import check_training
+from iqasr.options.file import apply_overrides, numbers_in, read_yaml
+from iqasr.options.schema import Problems
+from iqasr.options.sections import OURS, RECOGNISED, OpenOptions, Options, parse
+from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.errors import OptionError
 
 logger = logging.getLogger('iqasr')
 
+ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
+"""What BasicSR adds to the options of a file."""
+
+ADDED_TO_PATH = (
+    'experiments_root',
+    'results_root',
+    'models',
+    'training_states',
+    'log',
+    'visualization',
+)
+"""What it adds to their section ``path``."""
+
+ADDED_TO_DATASETS = ('phase', 'scale')
+"""What it adds to the section of every data set."""
+
 
 def load_options(
-    path: str | Path, overrides: tuple[str, ...] = (), phase: str = 'train'
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    phase: str = 'train',
+    imports: Sequence[str] = (),
 ) -> Options:
     """Read an option file and check all of it.
 
@@ -36,6 +49,7 @@ def load_options(
         path: The YAML file.
         overrides: ``section:option=value`` texts, applied before the check.
         phase: ``train`` or ``test``.
+        imports: Modules that register further classes, beside ``custom_imports`` of the file.
 
     Returns:
         The options, every value converted to the kind its constructor asks for.
@@ -46,197 +60,124 @@ def load_options(
     content = read_yaml(path)
     apply_overrides(content, overrides)
     try:
-        content, account = adopt(content)
+        import_modules([*imports, *(content.get('custom_imports') or [])])
+        translation = translate(content)
+        for warning in translation.warnings:
+            logger.warning('%s', warning)
+        options = check(translation.content, phase)
     except OptionError as error:
-        raise OptionError(f'{path}: {error}') from None
-    for warning in account.warnings:
-        logger.warning('%s', warning)
-    problems = Problems()
-    options = parse(content, problems)
-    if options is not None:
-        OptionCheck(options, phase, problems).run()
-    if problems.entries:
-        count = len(problems.entries)
-        listing = '\n'.join(f'  {entry}' for entry in problems.entries)
-        raise OptionError(f'{path}: {count} problem{"s" * (count > 1)}\n{listing}')
-    options.record(account.became, account.warnings)
+        raise OptionError(f'{path}: {error}') from error.__cause__
+    options.add_notes([*translation.notes, *(f'warning: {text}' for text in translation.warnings)])
     return options
 
 
-class OptionCheck(MetricCheck):
-    """One pass over the sections of an option file; findings go to `problems`."""
+def options_of(opt: Mapping[str, Any]) -> Options:
+    """Check the dict that BasicSR makes of an option file, as a model receives it.
 
-    def run(self) -> None:
-        """Check every section; values are converted in place."""
-        options = self.options
-        if options.model_type != OURS:
-            known = [OURS, *FAMILIES]
-            hint = nearest(options.model_type, known) or f' There are: {", ".join(known)}.'
-            self.problems.add('model_type', f"'{options.model_type}' is unknown.{hint}")
-        for key, section in options.datasets.items():
-            options.datasets[key] = self.dataset(key, section)
-        for phase in ('val', 'test'):
-            sets = options.datasets_of(phase).items()
-            names = [section.get('name', key) for key, section in sets]
-            for name in sorted({name for name in names if names.count(name) > 1}):
-                self.problems.add('datasets', f"two are called '{name}'; rename one.")
-        self.networks()
-        self.candidates()
-        self.metrics()
-        if not options.datasets_of(self.phase):
-            self.problems.add('datasets', f"has no '{self.phase}' section.")
-        if self.phase == 'train':
-            self.training()
-        self.adapters()
+    Args:
+        opt: As of ``basicsr.utils.options.parse_options``.
 
-    def networks(self) -> None:
-        """Check the networks; one that nothing is said of must have weights to tell it by.
+    Returns:
+        The options of the file, without what BasicSR adds.
 
-        Only restored images do without a generator.
-        """
-        options = self.options
-        needed = self.phase == 'train' or not options.is_restored
-        if options.network_g != RECOGNISED:
-            options.network_g = self.network('network_g', options.network_g)
-        elif needed and options.path.pretrain_network_g is None:
-            reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
-            self.problems.add('network_g', reason)
-        if options.network_d is not None:
-            options.network_d = self.network('network_d', options.network_d)
+    Raises:
+        OptionError: As in `load_options`.
+    """
+    content = {key: value for key, value in numbers_in(opt).items() if key not in ADDED}
+    content['path'] = remove_keys(content.get('path', {}), ADDED_TO_PATH)
+    content['datasets'] = {
+        key: remove_keys(section, ADDED_TO_DATASETS)
+        for key, section in content.get('datasets', {}).items()
+    }
+    import_modules(content.get('custom_imports') or [])
+    return check(content, 'train' if opt['is_train'] else 'test')
 
-    def training(self) -> None:
-        """Check what only training needs."""
-        train = self.options.train
-        if train is None:
-            self.problems.add('train', 'is required and missing.')
-            return
-        if not train.terms:
-            self.problems.add('train', 'has no term to minimise; give pixel_opt, for one.')
-        for key, section in train.terms.items():
-            train.terms[key] = self.component(f'train.{key}_opt', section, LOSS_REGISTRY)
-        train.optim_g = self.found('train.optim_g', train.optim_g, find_optimizer, 'params')
-        if train.optim_d is not None:
-            train.optim_d = self.found('train.optim_d', train.optim_d, find_optimizer, 'params')
-        if train.scheduler is not None:
-            train.scheduler = self.found(
-                'train.scheduler', train.scheduler, find_scheduler, 'optimizer'
-            )
-        self.adversary(train)
-        check_terms(self.options, self.problems)
-        if self.options.datasets_of('val') and self.options.val.val_freq is None:
-            self.problems.add('val.val_freq', 'is required, since there are data sets to validate.')
 
-    def adapters(self) -> None:
-        """Check that adapters are trained, on a network that has learnt something."""
-        if self.options.lora is None:
-            return
-        if self.phase != 'train':
-            self.problems.add('lora', 'is for training only; test a network in models/, merged.')
-        elif self.options.path.pretrain_network_g is None:
-            self.problems.add('path.pretrain_network_g', 'is required by lora: what to adapt.')
+def remove_keys(section: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Copy a section without some keys."""
+    return {key: value for key, value in section.items() if key not in keys}
 
-    def adversary(self, train: TrainOptions) -> None:
-        """Check that adversarial training has all its parts, or none."""
-        for key, section in train.terms.items():
-            if (key == 'gan') != str(section.get('type')).endswith('GANLoss'):
-                self.problems.add(f'train.{key}_opt', 'GANLoss, and only it, belongs to gan_opt.')
-        adversarial = 'gan' in train.terms
-        for path, value in (
-            ('network_d', self.options.network_d),
-            ('train.optim_d', train.optim_d),
-        ):
-            if adversarial and value is None:
-                self.problems.add(path, 'is required by train.gan_opt and missing.')
-            elif value is not None and not adversarial:
-                self.problems.add(path, 'is of no use without train.gan_opt; remove it or add one.')
 
-    def dataset(self, key: str, section: Mapping[str, Any]) -> dict[str, Any]:
-        """Check a data set against the loader's options and its own constructor."""
-        path = f'datasets.{key}'
-        if not re.fullmatch(r'train|(val|test)(_\w+)?', key):
-            self.problems.add(path, 'call it train, val, val_2, ..., test, or test_2, ...')
-            return dict(section)
-        cls = self.type_of(path, section, DATASET_REGISTRY)
-        if cls is None:
-            return dict(section)
-        suitable = DATASETS[key.split('_')[0]]
-        shipped = cls.__module__.startswith(('basicsr.', 'iqasr.'))
-        if shipped and cls.__name__ not in suitable:
-            listing = ', '.join(suitable)
-            self.problems.add(f'{path}.type', f'{cls.__name__} does not serve here; use {listing}.')
-        backend = section.get('io_backend', {'type': 'disk'})
-        if not isinstance(backend, Mapping) or backend.get('type') not in BACKENDS:
-            self.problems.add(f'{path}.io_backend', f'give a type: {", ".join(BACKENDS)}.')
-        loader = set(LoaderOptions.model_fields)
-        own = set(schema_names(cls, INJECTED if not takes_options(cls) else ('phase', 'scale')))
-        both = {key: value for key, value in section.items() if key in loader}
-        rest = {k: v for k, v in section.items() if k not in loader}
-        unknown = sorted(set(rest) - own)
-        for key in unknown:
-            hint = nearest(key, loader | own) or f' There are: {", ".join(sorted(loader | own))}.'
-            self.problems.add(f'{path}.{key}', f'unknown option.{hint}')
-        if shipped and key == 'train' and takes_options(cls):
-            self.crop(f'{path}.gt_size', section.get('gt_size'))
-        checked = check_section(self.problems, path, both, LoaderOptions)
-        known = {k: v for k, v in rest.items() if k not in unknown}
-        return (
-            checked
-            | {'type': section['type']}
-            | check_section(self.problems, path, known, cls, () if takes_options(cls) else INJECTED)
+def import_modules(names: Any) -> None:
+    """Import the modules that register a user's own classes; from the working directory, too.
+
+    Raises:
+        OptionError: If one cannot be imported.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise OptionError(f'custom_imports: give a list of modules, as [my_lab.sr], not {names!r}.')
+    if names and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise OptionError(
+                f"custom_imports: '{name}' cannot be imported ({error}). Install it, or start "
+                'from the folder that holds it.'
+            ) from error
+
+
+def check(content: Mapping[str, Any], phase: str) -> Options:
+    """Check options as read, against the classes that they name.
+
+    Raises:
+        OptionError: With every problem found.
+    """
+    problems = Problems()
+    model_type = content.get('model_type', OURS)
+    try:
+        open_to_others = not getattr(
+            lookup(MODEL_REGISTRY, model_type), 'options_are_checked', False
         )
+    except ValueError as error:
+        problems.add('model_type', str(error))
+        open_to_others = False
+    options = parse(content, problems, OpenOptions if open_to_others else Options)
+    if options is not None:
+        check_sections(problems, options, phase)
+    if problems.entries:
+        count = len(problems.entries)
+        listing = '\n'.join(f'  {entry}' for entry in problems.entries)
+        raise OptionError(f'{count} problem{"s" * (count > 1)}\n{listing}')
+    return options
 
-    def crop(self, path: str, size: Any) -> None:
-        """Check the size of crops, if it is of the right kind at all."""
-        scale = self.options.scale
-        if size is None:
-            self.problems.add(path, 'is required and missing.')
-        elif isinstance(size, int) and size % scale:
-            self.problems.add(path, f'is {size}; use a multiple of scale, {scale}.')
 
-    def candidates(self) -> None:
-        """Check sampling, quality and degradation, which belong together."""
-        options = self.options
-        train = options.datasets_of('train').values()
-        multi_gt = any(section.get('type') == 'MultiGTDataset' for section in train)
-        for name in ('sampling', 'degradation'):
-            if (getattr(options, name) is not None) != multi_gt and self.phase == 'train':
-                reason = 'is required by' if multi_gt else 'is of no use without'
-                self.problems.add(name, f'{reason} a training set of type MultiGTDataset.')
-        if options.degradation is not None:
-            options.degradation = self.component(
-                'degradation', options.degradation, DEGRADATION_REGISTRY, ('scale',)
-            )
-            section = options.degradation
-            self.construct('degradation', section, DEGRADATION_REGISTRY, scale=options.scale)
-        sampler = None
-        if options.sampling is not None:
-            options.sampling = self.component('sampling', options.sampling, GT_SAMPLER_REGISTRY)
-            sampler = self.construct('sampling', options.sampling, GT_SAMPLER_REGISTRY)
-        if sampler is not None and sampler.needs_quality != (options.quality is not None):
-            reason = 'is required by' if sampler.needs_quality else 'is of no use to'
-            self.problems.add('quality', f'{reason} {options.sampling["type"]}.')
-        batch = options.datasets.get('train', {}).get('batch_size_per_gpu', 1)
-        if isinstance(batch, int) and batch > 0 and options.queue_size % batch:
-            reason = f'{options.queue_size} is no multiple of the batch, {batch}.'
-            self.problems.add('queue_size', reason)
-        if options.quality is not None:
-            self.quality()
+def check_sections(problems: Problems, options: Options, phase: str) -> None:
+    """Check every section; values are converted in place."""
+    check_datasets(problems, options, phase)
+    if isinstance(options, OpenOptions):
+        logger.info(
+            '%s takes one dict: its options are passed on unchecked, and its runs resume as its '
+            'own code resumes them.',
+            options.model_type,
+        )
+        check_for_trainer(problems, options, phase)
+        return
+    check_networks(problems, options, phase)
+    check_metrics(problems, options, phase)
+    if phase == 'train':
+        check_training(problems, options)
+    elif options.lora is not None:
+        problems.add('lora', 'is for training only; test a network in models/, merged.')
 
-    def quality(self) -> None:
-        """Check where quality comes from."""
-        quality = self.options.quality
-        if quality.table is not None and quality.map is not None:
-            self.problems.add('quality', 'give a table or a map, not both.')
-        if not quality.online and isinstance(quality.scorer, dict):
-            self.problems.add(
-                'quality.scorer',
-                'with a table or map, give the name of one of its scorers, or nothing.',
-            )
-        if quality.online:
-            if not isinstance(quality.scorer, dict):
-                self.problems.add('quality', 'give a table, a map, or a scorer as {type: ...}.')
-                return
-            quality.scorer = self.component('quality.scorer', quality.scorer, SCORER_REGISTRY)
-            self.refuse_chance('quality.scorer', quality.scorer)
-            if quality.norm == 'zscore_dataset':
-                self.problems.add('quality.norm', 'zscore_dataset needs a table or map.')
+
+def check_for_trainer(problems: Problems, options: OpenOptions, phase: str) -> None:
+    """Check what the trainer itself reads of the options of another model."""
+    if phase == 'train' and options.train is None:
+        problems.add('train', 'is required and missing.')
+    elif phase == 'train' and options.train.accumulate > 1:
+        problems.add('train.accumulate', f'is not possible with {options.model_type}.')
+    if options.val.guard is not None:
+        problems.add('val.guard', f'watches {OURS} only, not {options.model_type}.')
+
+
+def check_networks(problems: Problems, options: Options, phase: str) -> None:
+    """Check the networks; a generator that is not described must have weights that tell it."""
+    if options.network_g != RECOGNISED:
+        options.network_g = check_network(problems, 'network_g', options.network_g)
+    elif options.path.pretrain_network_g is None and (phase == 'train' or not options.is_restored):
+        reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
+        problems.add('network_g', reason)
+    if options.network_d is not None:
+        options.network_d = check_network(problems, 'network_d', options.network_d)

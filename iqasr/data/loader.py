@@ -13,7 +13,7 @@ import itertools
 import math
 import random  # noqa: TID251 - seeded for the data sets of BasicSR, which draw from it
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -109,6 +109,12 @@ class PlacedDataset(Dataset):
         np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
         torch.manual_seed(seed)
         return self.dataset[index]
+
+
+def loader_options(section: Mapping[str, Any]) -> LoaderOptions:
+    """Select the loader's options from the section of a data set."""
+    known = LoaderOptions.model_fields
+    return LoaderOptions(**{key: value for key, value in section.items() if key in known})
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from iqasr.metrics import Metric
-from iqasr.runtime.atomic_files import write_json, write_text_atomically
+from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.overlap import ahead
 
@@ -49,6 +48,12 @@ class Result:
             for name, values in columns.items()
         }
 
+    def summary(self, metrics: Sequence[Metric]) -> str:
+        """Put the means into a line for the log."""
+        means = self.means()
+        numbers = ', '.join(f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics)
+        return f'{self.dataset}, {len(self.rows)} images: {numbers}'
+
     def write_csv(self, path: Path) -> None:
         """Write one line per image."""
         text = io.StringIO()
@@ -56,6 +61,11 @@ class Result:
         writer.writeheader()
         writer.writerows(self.rows)
         write_text_atomically(text.getvalue(), path)
+
+
+def name_of(dataset: Any) -> str:
+    """Name a data set, as its section of the option file does."""
+    return getattr(dataset, 'opt', {}).get('name') or type(dataset).__name__
 
 
 def image_of(tensor: Tensor) -> np.ndarray:
@@ -218,47 +228,3 @@ def side_by_side(lq: np.ndarray, output: np.ndarray, gt: np.ndarray | None) -> T
     images = [enlarged, output, *([gt] if gt is not None else [])]
     joined = np.concatenate(images, axis=1)[..., ::-1]
     return torch.from_numpy(joined.transpose(2, 0, 1).copy()).float().div(255)
-
-
-class Best:
-    """The best value of every metric so far, and when it came; kept in a file of the run.
-
-    Args:
-        iteration: Iteration of the last validation.
-        records: ``value`` and ``iteration`` by ``<set>/<metric>``.
-    """
-
-    def __init__(self, iteration: int = 0, records: Mapping[str, Any] | None = None) -> None:
-        self.iteration = iteration
-        self.records: dict[str, Any] = dict(records or {})
-
-    @classmethod
-    def read(cls, path: Path, until: int) -> 'Best':
-        """Read what `write` wrote, as far as it lies not beyond iteration `until`."""
-        if not path.is_file():
-            return cls()
-        content = json.loads(path.read_text(encoding='utf-8'))
-        records = {k: r for k, r in content['records'].items() if r['iteration'] <= until}
-        return cls(min(content['iteration'], until), records)
-
-    def write(self, path: Path) -> None:
-        """Write to a file."""
-        write_json({'iteration': self.iteration, 'records': self.records}, path)
-
-    def update(self, result: Result, metrics: Sequence[Metric], iteration: int) -> str:
-        """Take in a validation.
-
-        Returns:
-            A line for the log.
-        """
-        texts = []
-        for metric in metrics:
-            value = result.means()[metric.name]
-            key = f'{result.dataset}/{metric.name}'
-            best = self.records.get(key)
-            record = np.isfinite(value) and metric.better is not None
-            if record and (best is None or metric.is_better(value, best['value'])):
-                best = self.records[key] = {'value': value, 'iteration': iteration}
-            best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
-            texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
-        return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)

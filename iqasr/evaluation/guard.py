@@ -212,7 +212,7 @@ class Guard:
             f'errors, + is better: {", ".join(figures)}.{remedy}'
         )
 
-    def farewell(self) -> str:
+    def explain_stop(self) -> str:
         """Say why the run has ended, and how it could go on."""
         return (
             f'The guard has ended the run at iteration {self.iteration}, after {self.alarms} '

@@ -2,13 +2,11 @@
 
 import copy
 
-import torch
 from torch import Tensor, nn
 
 from iqasr.archs.lora import lora_layers, lora_scale
 from iqasr.archs.lora_files import base_hash
-from iqasr.models.networks import restore
-from iqasr.options.sections import Options
+from iqasr.models.networks import Restorer
 
 
 class BaseNetwork:
@@ -16,19 +14,18 @@ class BaseNetwork:
 
     Args:
         network: The generator, before a training state is restored; its adapters are attached.
-        options: The checked option file.
+        restorer: Restores images of any size.
     """
 
-    def __init__(self, network: nn.Module, options: Options) -> None:
-        self.options = options
+    def __init__(self, network: nn.Module, restorer: Restorer) -> None:
+        self.restorer = restorer
         self.adapted = bool(lora_layers(network))
         self.network = network if self.adapted else copy.deepcopy(network).requires_grad_(False)
 
-    @torch.no_grad()
     def __call__(self, lq: Tensor) -> Tensor:
-        """Restore images of any size; see `restore`."""
+        """Restore images of any size; see `Restorer`."""
         with lora_scale(self.network, 0):
-            return restore(self.network, lq, self.options)
+            return self.restorer(self.network, lq)
 
     def state(self) -> str | None:
         """Name the weights of the copy by their hash; adapters are saved with that of theirs."""

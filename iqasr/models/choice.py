@@ -1,4 +1,4 @@
-"""Carry out the choice of a ground truth for every sample of a batch."""
+"""The choice of a ground truth for every sample of a batch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,31 @@ from torch import Tensor, nn
 
 from iqasr.data.files.crop import turned
 from iqasr.quality.normalisation import normalise_quality
+from iqasr.registry import GT_SAMPLER_REGISTRY, SCORER_REGISTRY, build
+from iqasr.runtime.errors import OptionError
 from iqasr.sampling.base import GTSampler, perplexity
+
+
+def build_choice(section: Mapping[str, Any], device: torch.device) -> 'GTChoice':
+    """Build the choice of a training set.
+
+    Args:
+        section: Its section: ``sampling``, ``quality`` and ``gt_size``.
+        device: Where an online scorer works.
+
+    Raises:
+        OptionError: If the crops are too small for the scorer.
+    """
+    sampler, quality = build(GT_SAMPLER_REGISTRY, section['sampling']), section.get('quality') or {}
+    if not quality or quality.get('table') or quality.get('map'):
+        return GTChoice(sampler)
+    scorer = build(SCORER_REGISTRY, quality['scorer'])
+    if section['gt_size'] < scorer.min_size:
+        raise OptionError(
+            f'datasets.train.gt_size: {section["gt_size"]} px are too few for {scorer.name}, which '
+            f'needs {scorer.min_size}. Use larger crops, or another quality.scorer.'
+        )
+    return GTChoice(sampler, scorer.to(device), quality.get('norm', 'none'))
 
 
 class GTChoice:

@@ -6,7 +6,7 @@ from torch import nn
 
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.checking.check import load_options
-from iqasr.models.networks import build_network, enlargement
+from iqasr.models.networks import build_generator, enlargement
 from iqasr.runtime.paths import resolve
 from iqasr.runtime.weights import load_file, parameters_in
 
@@ -32,9 +32,7 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
     path = resolve(path)
     if path.suffix in OPTION_FILES:
         options = load_options(path, phase='test')
-        if options.path.pretrain_network_g is not None:
-            options.path.pretrain_network_g = str(resolve(options.path.pretrain_network_g))
-        network, scale = build_network(options, 'g'), options.scale
+        network, scale = build_generator(options), options.scale
     else:
         network, _ = network_of(parameters_in(load_file(path), 'params_ema', path), path)
         scale = enlargement(network)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.options.optimizers import find_optimizer, find_scheduler
-from iqasr.options.sections import TrainOptions
 
 
 class Optimisation:
@@ -16,69 +15,84 @@ class Optimisation:
     Args:
         network: Its parameters that ask for gradients are trained.
         optimizer: Section ``optim_g`` or ``optim_d``.
-        train: Schedule, warm-up and clipping.
+        scheduler: Section ``scheduler``; None keeps the learning rate.
+        clip_grad_norm: Largest norm of the gradients of a step; None for no limit.
+        scale_loss: Scale losses up, for gradients in half precision.
     """
 
     def __init__(
-        self, network: nn.Module, optimizer: Mapping[str, Any], train: TrainOptions
+        self,
+        network: nn.Module,
+        optimizer: Mapping[str, Any],
+        *,
+        scheduler: Mapping[str, Any] | None = None,
+        clip_grad_norm: float | None = None,
+        scale_loss: bool = False,
     ) -> None:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.train = train
+        self.clip_grad_norm = clip_grad_norm
         device = self.parameters[0].device.type
-        self.optimizer = built(
+        self.optimizer = construct(
             find_optimizer(optimizer['type']), self.parameters, fused(optimizer, device)
         )
-        self.scaler = torch.amp.GradScaler(device, enabled=train.amp == 'fp16')
+        self.scaler = torch.amp.GradScaler(device, enabled=scale_loss)
         self.scheduler = None
-        if train.scheduler is not None:
-            cls = find_scheduler(train.scheduler['type'])
-            self.scheduler = built(cls, self.optimizer, without_type(train.scheduler))
+        if scheduler is not None:
+            cls = find_scheduler(scheduler['type'])
+            self.scheduler = construct(cls, self.optimizer, without_type(scheduler))
+        self.rates = self.applied_rates()
+        """Learning rates by the schedule, without warm-up, one per parameter group."""
 
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss, scaled up where half precision would lose them."""
-        self.scaler.scale(loss).backward()
-
-    def step(self, iteration: int) -> Tensor | None:
-        """Take a step along the gradients gathered, and forget them.
+    def update_learning_rate(self, iteration: int, warmup_iter: int) -> None:
+        """Set the learning rate of an iteration; called once before each.
 
         Args:
-            iteration: Number of this iteration, from 1; decides on the warm-up.
+            iteration: From 1.
+            warmup_iter: The rate rises linearly before this iteration; the schedule goes on as if
+                there were no warm-up.
+        """
+        self.apply(1)
+        if self.scheduler is not None and self.scheduler.last_epoch < iteration - 1:
+            self.scheduler.step()
+            self.rates = self.applied_rates()
+        self.apply(iteration / warmup_iter if iteration < warmup_iter else 1)
+
+    def apply(self, share: float) -> None:
+        """Set the learning rates to a share of those of the schedule."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group['lr'] = rate * share
+
+    def applied_rates(self) -> list[float]:
+        """Learning rates as they are set, one per parameter group."""
+        return [group['lr'] for group in self.optimizer.param_groups]
+
+    def backward(self, loss: Tensor, **how: Any) -> None:
+        """Add the gradients of a loss, scaled up where half precision would lose them."""
+        self.scaler.scale(loss).backward(**how)
+
+    def step(self) -> Tensor | None:
+        """Take a step along the gradients gathered, and forget them.
 
         Returns:
             Norm of the gradients before clipping, if they are clipped.
         """
         norm = None
-        if self.train.clip_grad_norm is not None:
+        if self.clip_grad_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            norm = nn.utils.clip_grad_norm_(self.parameters, self.train.clip_grad_norm)
-        groups = self.optimizer.param_groups
-        rates = [group['lr'] for group in groups]
-        if iteration < self.train.warmup_iter:
-            for group, rate in zip(groups, rates, strict=True):
-                group['lr'] = rate * iteration / self.train.warmup_iter
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        # The scheduler continues from its own rate, as if there were no warm-up.
-        for group, rate in zip(groups, rates, strict=True):
-            group['lr'] = rate
         return norm
 
-    def end_iteration(self) -> None:
-        """Advance the schedule; every iteration, whether this network took a step or not."""
-        if self.scheduler is not None:
-            self.scheduler.step()
-
-    def learning_rate(self) -> float:
-        """The present learning rate, without warm-up."""
-        return float(self.optimizer.param_groups[0]['lr'])
-
     def state_dict(self) -> dict[str, Any]:
-        """What an exact continuation needs."""
-        schedule = self.scheduler.state_dict() if self.scheduler is not None else None
+        """Return what an exact continuation needs; learning rates are those of the schedule."""
+        optimizer = self.optimizer.state_dict()
+        for group, rate in zip(optimizer['param_groups'], self.rates, strict=True):
+            group['lr'] = rate
         return {
-            'optimizer': self.optimizer.state_dict(),
-            'scheduler': schedule,
+            'optimizer': optimizer,
+            'scheduler': self.scheduler.state_dict() if self.scheduler is not None else None,
             'scaler': self.scaler.state_dict(),
         }
 
@@ -95,6 +109,7 @@ class Optimisation:
             raise ValueError('one of the two has a scheduler, the other has none')
         self.optimizer.load_state_dict(saved)
         self.optimizer.zero_grad(set_to_none=True)
+        self.rates = self.applied_rates()
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state['scheduler'])
         if self.scaler.is_enabled() and state.get('scaler'):
@@ -107,7 +122,7 @@ FUSED = ('Adam', 'AdamW', 'SGD')
 FUSED_DEVICES = ('cpu', 'cuda')
 
 
-def built(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
+def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
     """Build an optimiser or a scheduler.
 
     Raises:
@@ -120,7 +135,7 @@ def built(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
 
 
 def fused(optimizer: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """The constructor arguments in a section, to take steps in one operation where that is left."""
+    """Return the constructor arguments in a section; `fused` is set unless the section says how."""
     arguments = without_type(optimizer)
     other = any(arguments.get(key) is not None for key in ('foreach', 'fused', 'differentiable'))
     if optimizer['type'] in FUSED and device in FUSED_DEVICES and not other:
@@ -129,5 +144,5 @@ def fused(optimizer: Mapping[str, Any], device: str) -> dict[str, Any]:
 
 
 def without_type(section: Mapping[str, Any]) -> dict[str, Any]:
-    """The constructor arguments in a section."""
+    """Return the constructor arguments in a section."""
     return {key: value for key, value in section.items() if key != 'type'}

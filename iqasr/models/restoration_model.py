@@ -1,223 +1,201 @@
-"""The only model class: one training step, whatever backbone, sampling and objective."""
+"""The model: BasicSR's contract around networks, samples, objective and validation."""
 
-import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from basicsr.models.base_model import BaseModel
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from iqasr.archs.lora import add_lora, merged_state
 from iqasr.archs.lora_files import save_lora
-from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
-from iqasr.metrics import needs_base
+from iqasr.checking.check import options_of
+from iqasr.evaluation.evaluate import Result, evaluate, name_of, side_by_side
+from iqasr.evaluation.history import ValidationHistory
+from iqasr.losses import term_inputs
+from iqasr.metrics import build_metrics, needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
-from iqasr.models.averaging import move_average
 from iqasr.models.base_network import BaseNetwork
-from iqasr.models.choice import GTChoice
-from iqasr.models.feeder import Fed, Feeder
-from iqasr.models.networks import build_network, restore
-from iqasr.models.optimisation import Optimisation
-from iqasr.models.speed import autocast_of, bring_into, choose_forms
-from iqasr.options.sections import Options
-from iqasr.registry import LOSS_REGISTRY, MODEL_REGISTRY, build
-from iqasr.runtime.distributed import Process, synchronise
-from iqasr.runtime.randomness import generator_at, seed_of
+from iqasr.models.networks import Restorer, build_discriminator, build_generator
+from iqasr.models.running_means import RunningMeans
+from iqasr.models.sample_preparation import Pairs, SamplePreparation
+from iqasr.models.training_step import TrainingStep
+from iqasr.registry import MODEL_REGISTRY
+from iqasr.runtime.checkpoint_folder import CheckpointFolder
+from iqasr.runtime.distributed import this_process
+from iqasr.runtime.errors import OptionError
+from iqasr.runtime.randomness import generator_at
+from iqasr.runtime.weights import load_file
 
 logger = logging.getLogger('iqasr')
 
+BOARD_IMAGES = 4
+"""Validation images shown in TensorBoard."""
+
+
+class FedBatch(NamedTuple):
+    """A batch that waits for `RestorationModel.optimize_parameters`."""
+
+    pairs: Pairs
+    log: dict[str, Tensor]
+    position: int
+    """Of its first sample in the training stream."""
+    size: int
+    """Samples of it, over all processes."""
+
 
 @MODEL_REGISTRY.register()
-class RestorationModel:
-    """Networks, objective and optimisers of one run.
+class RestorationModel(BaseModel):
+    """The only model class, whatever backbone, sampling and objective.
+
+    It is driven as any model of BasicSR, by its trainer or by `iqasr.training`. For each iteration:
+    `update_learning_rate`, then `feed_data` with a batch (or several, whose gradients are
+    accumulated), then `optimize_parameters`.
 
     Args:
-        options: The checked option file.
-        process: This process and its device.
-        seed: Seed of the run.
-        choice: Chooses the ground truth of multi-GT samples; None for paired data.
-        forms: Of the networks, in a run to continue; see `iqasr.models.speed`.
+        opt: Options as BasicSR passes them: those of the option file, and what
+            ``basicsr.utils.options.parse_options`` adds.
 
     Raises:
-        OptionError: If ``train.amp`` is not possible on this device.
+        OptionError: If an option is unknown or wrong; the message lists all of them.
+        CheckpointError: If pretrained weights are missing or of another network.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        process: Process,
-        seed: int,
-        choice: GTChoice | None = None,
-        forms: Mapping[str, str] | None = None,
-    ) -> None:
-        self.options = options
-        self.process = process
-        self.device = process.device
-        self.seed = seed
-        # Initial weights are the only draws from torch's global generator that are not reseeded.
-        torch.manual_seed(seed)
-        self.net_g = build_network(options, 'g').to(process.device)
-        self.net_g_ema: nn.Module | None = None
-        self.net_d: nn.Module | None = None
-        self.base: BaseNetwork | None = None
-        if options.train is not None:
-            self.set_up_training(choice, forms)
+    options_are_checked = True
 
-    def set_up_training(self, choice: GTChoice | None, forms: Mapping[str, str] | None) -> None:
-        """Build what only training needs."""
+    def __init__(self, opt: dict[str, Any]) -> None:
+        super().__init__(opt)
+        self.options = options_of(opt)
+        self.process = this_process(use_gpu=opt['num_gpu'] != 0)
+        self.device = self.process.device
+        self.seed = opt.get('manual_seed') or 0
+        self.position = 0
+        """Samples of the training stream that have been used, over all processes."""
+        self.interrupted: Callable[[], bool] = lambda: False
+        """Asked between validation images whether to give up."""
+        self.fed: list[FedBatch] = []
+        self.lq: Tensor | None = None
+        self.gt: Tensor | list[Tensor] | None = None
+        self.output: Tensor | None = None
+        self.log_dict: dict[str, Tensor] = {}
+        self.means = RunningMeans()
+        options, resumed = self.options, self.read_resume_state()
+        # Initial weights are the only draws from torch's global generator that are not reseeded.
+        torch.manual_seed(self.seed)
+        self.restorer = Restorer(options.scale, options.val.tile_px, options.val.tile_overlap_px)
+        self.metrics, self.missing_metrics = build_metrics(options.val, self.device)
+        self.net_g = build_generator(options).to(self.device)
+        self.net_d: nn.Module | None = None
+        self.net_g_ema: nn.Module | None = None
+        self.base: BaseNetwork | None = None
+        self.step: TrainingStep | None = None
+        self.history: ValidationHistory | None = None
+        self.checkpoints: CheckpointFolder | None = None
+        self.preparation = SamplePreparation(
+            {}, scale=options.scale, sharpen=[], process=self.process, seed=self.seed
+        )
+        if self.is_train:
+            self.init_training(resumed.get('forms'))
+
+    def init_training(self, layouts: Mapping[str, str] | None) -> None:
+        """Set up what only training needs."""
         options, train = self.options, self.options.train
         if options.lora is not None:
             trained = add_lora(self.net_g, options.lora, generator_at(self.seed, 'lora'))
             count = sum(parameter.numel() for parameter in trained)
             logger.info('lora: %s parameters are trained.', f'{count:,}')
-        terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
-        for term in terms.values():
-            term.to(self.device).check_size(options.datasets['train'].get('gt_size') or 0)
         if 'gan' in train.terms:
-            self.net_d = build_network(options, 'd').to(self.device)
-        self.autocast = autocast_of(train.amp, self.device)
-        modules = self.networks() | terms
-        self.forms = choose_forms(options, self.process, modules, self.autocast, forms)
-        called = bring_into(self.forms, modules)
-        self.train_g, self.train_d = (
-            self.process.wrap(called.get(name), find_unused=options.find_unused_parameters)
-            for name in ('net_g', 'net_d')
+            self.net_d = build_discriminator(options).to(self.device)
+        compared = any('base' in term_inputs(section) for section in train.terms.values())
+        compared = compared or any(map(needs_base, options.val.metrics.values()))
+        # Adapters cost no copy, so that with them there is always a base.
+        if compared or options.lora is not None:
+            self.base = BaseNetwork(self.net_g, self.restorer)
+        self.step = TrainingStep(
+            options,
+            self.net_g,
+            self.net_d,
+            base=self.base,
+            process=self.process,
+            seed=self.seed,
+            layouts=layouts,
         )
-        if train.ema_decay > 0:
-            self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
-        if self.net_d is not None:
-            self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
-            # Each side's gradients need a scale of their own in fp16.
-            pupil = self.train_d if train.amp != 'fp16' else None
-            self.adversary = AdversarialTerm(
-                self.net_d, self.gan_loss, pupil, parts=train.accumulate
-            )
-            terms = {'gan': self.adversary} | terms
-        self.objective = Objective(terms, options.sharpen)
-        compared = any(needs_base(section) for section in options.val.metrics.values())
-        # Adapters cost no copy, so that a base is always there with them.
-        if self.objective.needs('base') or options.lora is not None or compared:
-            self.base = BaseNetwork(self.net_g, options)
-        self.feed = Feeder(options, self.process, self.seed, choice)
-        self.optimisation = {'g': Optimisation(self.net_g, train.optim_g, train)}
-        if self.net_d is not None:
-            self.optimisation['d'] = Optimisation(self.net_d, train.optim_d, train)
-        self.finite = torch.ones((), dtype=torch.bool, device=self.device)
+        self.net_g_ema, self.preparation = self.step.net_g_ema, self.step.preparation
+        self.optimizers = [o.optimizer for o in self.step.optimisation.values()]
+        self.schedulers = [o.scheduler for o in self.step.optimisation.values() if o.scheduler]
+        root = Path(self.opt['path']['experiments_root'])
+        self.checkpoints = CheckpointFolder(root, options.logger.keep_checkpoints)
+        names = [s.get('name', key) for key, s in options.datasets_of('val').items()]
+        self.history = ValidationHistory(options.val, self.metrics, names, root, self.process)
 
-    # One iteration
+    # Training
 
-    def optimize_parameters(
-        self, batches: Sequence[Mapping[str, Any]], iteration: int, position: int
-    ) -> dict[str, Tensor]:
-        """Carry out one iteration.
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        """Take a batch of the loader.
 
         Args:
-            batches: One batch, or several whose gradients are accumulated.
-            iteration: Number of this iteration, from 1.
-            position: Position of the first batch in the training stream; what is random in this
-                iteration is a function of it.
-
-        Returns:
-            Values to log, detached, on the device.
+            data: Of a paired set (``lq``, ``gt``; with ``lq`` alone it can only be tested), or of
+                `MultiGTDataset`. With ``position``, :math:`(N,)`, what is random is a function of
+                it; without, of the number of samples before.
         """
-        train = self.options.train
-        torch.manual_seed(seed_of(self.seed, 'network', position, self.process.rank))
-        pairs, log = [], {}
-        for number, data in enumerate(batches):
-            fed, chosen = self.feed(data, position + number)
-            pairs.append(fed)
-            add_to(log, chosen, len(batches))
-        update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
-        outputs = self.step_generator(pairs, log, update_g, iteration, position)
-        if self.net_d is not None:
-            if not (update_g and self.adversary.teaches):
-                self.teach_discriminator(pairs, outputs, log)
-            self.step('d', log, iteration)
-        for optimisation in self.optimisation.values():
-            optimisation.end_iteration()
-        return log
+        position = self.position + sum(batch.size for batch in self.fed)
+        if 'position' in data:
+            position = int(data['position'][0]) - self.process.rank
+        pairs, log = self.preparation(data, position)
+        self.lq, self.gt = pairs.lq, pairs.gt
+        self.fed.append(FedBatch(pairs, log, position, len(pairs.lq) * self.process.world_size))
 
-    def step_generator(
-        self, pairs: list[Fed], log: dict, update: bool, iteration: int, position: int
-    ) -> list[Tensor]:
-        """Update the generator, unless the discriminator is ahead of it; return its outputs."""
-        outputs, parts = [], len(pairs)
-        for number, fed in enumerate(pairs):
-            last = number == parts - 1
-            with synchronise(self.train_g, last=last), synchronise(self.train_d, last=last):
-                with torch.set_grad_enabled(update), self.autocast():
-                    output = self.train_g(fed.lq).float()
-                if update:
-                    batch = self.batch_of(fed, output, iteration, position + number)
-                    with self.autocast():
-                        loss, terms = self.objective(batch)
-                    self.optimisation['g'].backward(loss / parts)
-                    self.note(log, terms, loss, parts)
-                    if self.net_d is not None and self.adversary.teaches:
-                        self.note(log, *self.adversary.learnt, parts)
-            outputs.append(output.detach())
-        if update:
-            self.step('g', log, iteration)
-            self.update_ema()
-        return outputs
+    def optimize_parameters(self, current_iter: int) -> None:
+        """Carry out an iteration with the batches that were fed.
 
-    @torch.no_grad()
-    def batch_of(self, fed: Fed, output: Tensor, iteration: int, place: int) -> Batch:
-        """Gather what the terms look at."""
-        needs = self.objective.needs
-        with self.autocast():
-            base = self.base_output(fed.lq).float() if needs('base') else None
-            average = self.net_g_ema(fed.lq).float() if needs('average') else None
-        return Batch(
-            **vars(fed),
-            output=output,
-            generator=generator_at(self.seed, 'objective', place, self.process.rank),
-            iteration=iteration,
-            base=base,
-            average=average,
-        )
+        Args:
+            current_iter: Number of the iteration, from 1.
 
-    def teach_discriminator(self, pairs: list[Fed], outputs: list[Tensor], log: dict) -> None:
-        """Give the discriminator its gradients on what the generator just made."""
-        for number, (fed, output) in enumerate(zip(pairs, outputs, strict=True)):
-            real = fed.sharpened if 'gan' in self.options.sharpen else fed.gt
-            with synchronise(self.train_d, last=number == len(pairs) - 1):
-                with self.autocast():
-                    loss, values = discriminator_loss(self.train_d, self.gan_loss, real, output)
-                self.optimisation['d'].backward(loss / len(pairs))
-            self.note(log, values, loss, len(pairs))
+        Raises:
+            OptionError: If fewer batches were fed than are to be accumulated.
+        """
+        fed, self.fed = self.fed, []
+        if len(fed) < self.options.train.accumulate:
+            raise OptionError(
+                f'train.accumulate: {self.options.train.accumulate} batches are needed for an '
+                f'iteration, but {len(fed)} came. Train by iqasr-train, or remove the option.'
+            )
+        batches = [batch.pairs for batch in fed]
+        log = self.step(batches, current_iter, fed[0].position)
+        for batch in fed:
+            for name, value in batch.log.items():
+                log[name] = log.get(name, 0) + value / len(fed)
+        self.position = fed[-1].position + fed[-1].size
+        self.log_dict = log
+        self.means.add(log)
 
-    def note(self, log: dict, values: Mapping[str, Tensor], loss: Tensor, parts: int) -> None:
-        """Add the mean of the accumulated batches to the log, and watch the loss, on the device."""
-        add_to(log, values, parts)
-        self.finite &= loss.detach().isfinite()
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        """Set the learning rates of an iteration; see `Optimisation.update_learning_rate`."""
+        for optimisation in self.step.optimisation.values():
+            optimisation.update_learning_rate(current_iter, warmup_iter)
 
-    def step(self, which: str, log: dict, iteration: int) -> None:
-        """Let a network take its step."""
-        norm = self.optimisation[which].step(iteration)
-        if norm is not None:
-            log[f'grad_norm_{which}'] = norm
+    def get_current_learning_rate(self) -> list[float]:
+        """Return the generator's learning rates as they are applied, warm-up included."""
+        return self.step.optimisation['g'].applied_rates()
 
-    def update_ema(self) -> None:
-        """Move the averaged generator towards the current one."""
-        if self.net_g_ema is not None:
-            move_average(self.net_g_ema, self.net_g, self.options.train.ema_decay)
+    def get_current_log(self) -> dict[str, float]:
+        """Return the means of the logged values since the last call, over all processes.
 
-    def learning_rate(self) -> float:
-        """The generator's learning rate, without warm-up."""
-        return self.optimisation['g'].learning_rate()
+        Waits for the device; all processes call it.
+        """
+        return self.means.take(self.process)
 
-    def healthy(self) -> bool:
+    def is_finite(self) -> bool:
         """Tell whether every loss so far and every weight is finite (waits for the device)."""
-        weights = [p for net in self.networks().values() for p in net.parameters()]
-        norms = torch.stack(torch._foreach_norm(weights))
-        return bool(self.finite & norms.isfinite().all())
+        return self.step.is_finite()
 
     # Inference
 
-    def test(self, lq: Tensor) -> Tensor:
+    def restore(self, lq: Tensor) -> Tensor:
         """Restore images with the averaged generator if there is one.
 
         Args:
@@ -227,49 +205,160 @@ class RestorationModel:
             :math:`(N, 3, sH, sW)` RGB, clamped to [0, 1].
         """
         network = self.net_g if self.net_g_ema is None else self.net_g_ema
-        return restore(network, lq, self.options).clamp(0, 1)
+        return self.restorer(network, lq).clamp(0, 1)
 
-    def base_output(self, lq: Tensor) -> Tensor:
-        """Restore images with the generator as it was before this run; only if it has a `base`.
+    def test(self) -> None:
+        """Restore the images that were fed last; see `get_current_visuals`."""
+        self.fed.clear()
+        self.output = self.restore(self.lq)
+
+    def get_current_visuals(self) -> dict[str, Tensor]:
+        """Return ``lq``, ``result`` and, if there is one, ``gt``: on the CPU, RGB in [0, 1]."""
+        gt = self.gt[0] if isinstance(self.gt, list) and self.gt else self.gt
+        found = {'lq': self.lq, 'result': self.output, 'gt': gt}
+        return {k: v.detach().cpu() for k, v in found.items() if isinstance(v, Tensor)}
+
+    def validation(
+        self,
+        dataloader: DataLoader,
+        current_iter: int | str,
+        tb_logger: Any,
+        save_img: bool = False,
+    ) -> Result | None:
+        """Restore and measure a data set; all processes share the images.
+
+        In training, the best values and ``val.guard`` are kept up to date.
 
         Args:
-            lq: :math:`(N, 3, H, W)` RGB in [0, 1], any size.
+            dataloader: Loader of the set; its items are read from ``dataloader.dataset``.
+            current_iter: Number of the iteration; the name of the run in a test.
+            tb_logger: TensorBoard's ``SummaryWriter``, or None.
+            save_img: Save the restored images.
 
         Returns:
-            :math:`(N, 3, sH, sW)` RGB, not clamped, without gradient.
+            What was found; None if `interrupted`.
         """
-        return self.base(lq)
+        name, shown = name_of(dataloader.dataset), []
+
+        def show(key: str, *images: np.ndarray) -> None:
+            if tb_logger and len(shown) < BOARD_IMAGES:
+                shown.append(key)
+                tb_logger.add_image(f'{name}/{key}', side_by_side(*images), current_iter)
+
+        result = evaluate(
+            self.restore,
+            dataloader.dataset,
+            self.metrics,
+            name=name,
+            process=self.process,
+            base=self.base,
+            save_to=self.image_path(name, current_iter) if save_img else None,
+            show=show,
+            interrupted=self.interrupted,
+        )
+        if result is not None and self.history is not None:
+            self.history.add(result, current_iter, tb_logger)
+            self.keep_best(current_iter)
+        elif result is not None:
+            logger.info('%s, %s', self.options.name, result.summary(self.metrics))
+        return result
+
+    def image_path(self, dataset: str, iteration: int | str) -> Callable[[str], Path]:
+        """Return the function that names the file of a restored image."""
+        folder = Path(self.opt['path']['visualization'])
+        if self.is_train:
+            return lambda image: folder / image / f'{image}_{iteration}.png'
+        ending = self.options.val.suffix or self.options.name
+        return lambda image: folder / dataset / f'{image}_{ending}.png'
 
     # What is saved
 
-    def networks(self) -> dict[str, nn.Module]:
-        """The networks that train, by the name of their files."""
-        networks = {'net_g': self.net_g}
-        return networks | ({'net_d': self.net_d} if self.net_d is not None else {})
-
     def network_files(self) -> dict[str, dict[str, dict[str, Tensor]]]:
-        """Weights in BasicSR's form, adapters merged, by the name of their files."""
-        files = {n: {'params': on_cpu(merged_state(net))} for n, net in self.networks().items()}
+        """Return weights in BasicSR's form, adapters merged, by the name of their files."""
+        networks = self.step.networks().items()
+        files = {name: {'params': on_cpu(merged_state(net))} for name, net in networks}
         if self.net_g_ema is not None:
             files['net_g']['params_ema'] = on_cpu(merged_state(self.net_g_ema))
         return files
 
     def training_state(self) -> dict[str, Any]:
-        """What beside the weights an exact continuation needs, the pools of all processes too."""
+        """Return what beside the weights an exact continuation needs; all processes call it."""
+        path = self.options.path
         return {
+            'position': self.position,
+            'seed': self.seed,
+            'options': self.options.as_yaml(),
+            'networks': list(self.step.networks()),
+            'pretrained': {'path': path.pretrain_network_g, 'key': path.param_key_g},
             'lora': adapter_state(self.net_g, self.net_g_ema) if self.options.lora else None,
             'base': self.base.state() if self.base is not None else None,
-            'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
-            'feeder': self.feed.state_dict(),
-            'calibration': self.objective.calibration_state(),
-            'forms': self.forms,
+            **self.step.state_dict(),
         }
 
-    def save_adapters(self, path: Path) -> None:
-        """Write the averaged adapters, if there are any, as a profile of their own."""
+    def save(self, epoch: int, current_iter: int) -> None:
+        """Save networks and training state; all processes call it.
+
+        Args:
+            epoch: Epoch, for BasicSR's trainer.
+            current_iter: Number of the iteration; -1 saves the networks as ``latest``.
+
+        Raises:
+            CheckpointError: If the disk is full; earlier checkpoints are untouched.
+        """
+        if current_iter == -1:
+            if self.process.is_main:
+                self.checkpoints.save_networks('latest', self.network_files())
+            return
+        state = {'epoch': epoch, 'iter': current_iter, **self.training_state()}
+        if self.process.is_main:
+            self.checkpoints.save(current_iter, self.network_files(), state)
+            self.save_adapters(current_iter)
+        self.process.barrier()
+
+    def save_adapters(self, iteration: int) -> None:
+        """Save the averaged adapters, if there are any, as a profile of their own."""
         if self.options.lora is not None:
             network = self.net_g if self.net_g_ema is None else self.net_g_ema
+            path = self.checkpoints.models / f'lora_g_{iteration}.safetensors'
             save_lora(network, path, self.options.name)
+
+    def keep_best(self, iteration: int | str) -> None:
+        """Save the generator as ``net_g_best.pth`` if this validation has found it the best."""
+        if self.process.is_main and self.history.best_iteration == iteration:
+            files = self.network_files()
+            self.checkpoints.save_networks(iteration, {'net_g': files['net_g']})
+            self.save_adapters(iteration)
+            self.checkpoints.publish_best(iteration)
+
+    # Continuing
+
+    def read_resume_state(self) -> dict[str, Any]:
+        """Read the state that ``path.resume_state`` names; empty if none is named.
+
+        BasicSR replaces the pretrained weights of a resumed run by those of its checkpoint. What
+        the run had started from, and compares with, is put back.
+        """
+        path = self.options.path
+        if not self.is_train or path.resume_state is None:
+            return {}
+        state, folder = load_file(path.resume_state), Path(path.resume_state).parents[1]
+        own = folder / 'models' / f'net_g_{state["iter"]}.pth'
+        if path.pretrain_network_g is not None and Path(path.pretrain_network_g) == own:
+            pretrained = state['pretrained']
+            path.pretrain_network_g, path.param_key_g = pretrained['path'], pretrained['key']
+        return state
+
+    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
+        """Continue from a training state, and from the networks saved with it.
+
+        Args:
+            resume_state: Content of the file that ``path.resume_state`` names.
+
+        Raises:
+            CheckpointError: If the networks are missing, or anything is of other options.
+        """
+        folder = CheckpointFolder(Path(self.options.path.resume_state).parents[1])
+        self.load(folder.load_networks(resume_state), resume_state)
 
     def load(self, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Continue from `network_files` and `training_state`.
@@ -277,7 +366,7 @@ class RestorationModel:
         Raises:
             RuntimeError: If they belong to other networks or optimisers.
         """
-        for name, network in self.networks().items():
+        for name, network in self.step.networks().items():
             if name != 'net_g' or self.options.lora is None:
                 network.load_state_dict(networks[name]['params'])
         if self.options.lora is not None:
@@ -286,14 +375,7 @@ class RestorationModel:
             self.net_g_ema.load_state_dict(networks['net_g']['params_ema'])
         if self.base is not None:
             self.base.check(state.get('base'))
-        for key, optimisation in self.optimisation.items():
-            optimisation.load_state_dict(state['optimisation'][key])
-        self.feed.load_state_dict(state['feeder'])
-        self.objective.load_calibration_state(state['calibration'])
-        self.finite.fill_(True)
-
-
-def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> None:
-    """Add one of several parts of a mean."""
-    for name, value in values.items():
-        log[name] = log.get(name, 0) + value / parts
+        self.step.load_state_dict(state)
+        self.position = state['position']
+        self.means.take(self.process)
+        self.history.read(until=state['iter'])

@@ -1,6 +1,6 @@
-"""In which form a network trains fastest: its memory format, and whether it is compiled.
+"""The layout in which a network trains fastest: memory format, compiled or not.
 
-Which form is faster depends on the network, the processor and the size of the crops; so it is
+Which one is faster depends on the network, the processor and the size of the crops; so it is
 measured, on copies, with random images of the sizes of the run.
 """
 
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.losses import Batch
-from iqasr.options.sections import Options
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.randomness import generator_at
@@ -31,11 +30,11 @@ CANDIDATES = {
     'auto': ('plain', 'channels_last'),
     'compile': ('plain', 'channels_last', 'plain' + COMPILED, 'channels_last' + COMPILED),
 }
-"""The forms that ``train.speed`` allows a network; the terms of the objective are not compiled."""
+"""Layouts of a network by ``train.speed``; the terms of the objective are not compiled."""
 
 ROUNDS = 3
 ENOUGH = 0.97
-"""Another form is taken if its time is at most this part of the plain one's, in every round."""
+"""Another layout is taken if its time is at most this part of the plain one's, in every round."""
 
 
 def autocast_of(amp: str, device: torch.device) -> Callable[[], AbstractContextManager]:
@@ -50,38 +49,43 @@ def autocast_of(amp: str, device: torch.device) -> Callable[[], AbstractContextM
     return partial(torch.autocast, device.type, dtype, enabled=amp != 'none')
 
 
-def choose_forms(
-    options: Options,
-    process: Process,
+def choose_layouts(
+    speed: str,
     modules: Mapping[str, nn.Module],
     autocast: Callable[[], AbstractContextManager],
+    *,
+    process: Process,
+    batch_size: int,
+    crop: int | None,
+    scale: int,
     known: Mapping[str, str] | None,
 ) -> dict[str, str]:
-    """Choose the form of every network and of every term that has convolutions.
+    """Choose the layout of every network and of every term that has convolutions.
 
     Args:
-        options: The checked option file; ``train.speed`` and the sizes of a batch.
-        process: All processes take the choice of the first.
+        speed: Option ``train.speed``.
         modules: Networks, and terms of the objective, by name, on the device; left as they are.
         autocast: Context that networks are called in.
+        process: All processes take the choice of the first.
+        batch_size: Samples of a batch.
+        crop: Side of their ground truths, in pixels; without it nothing can be measured.
+        scale: Up-sampling factor.
         known: Choice of the run that is continued.
 
     Returns:
         By name ``plain`` or ``channels_last``, followed by `COMPILED` where it is to be compiled.
     """
-    speed, section = options.train.speed, options.datasets['train']
-    side = section.get('gt_size')
     modules = {k: m for k, m in modules.items() if any(p.dim() == 4 for p in m.parameters())}
     if len(CANDIDATES[speed]) == 1:
         return dict.fromkeys(modules, speed)
     if known and known.keys() == modules.keys() and set(known.values()) <= set(CANDIDATES[speed]):
         return dict(known)
-    if not side:
+    if not crop:
         logger.warning('train.speed: without gt_size there is nothing to measure; plain is used.')
         return dict.fromkeys(modules, 'plain')
-    batch = random_batch(section.get('batch_size_per_gpu', 1), side, options.scale, process.device)
+    batch = random_batch(batch_size, crop, scale, process.device)
     inputs = {'net_g': batch.lq, 'net_d': torch.cat([batch.gt, batch.output])}
-    forms = {}
+    layouts = {}
     for name, module in modules.items():
         given, allowed = inputs.get(name, batch), CANDIDATES[speed if name in inputs else 'auto']
 
@@ -89,8 +93,8 @@ def choose_forms(
             with autocast():
                 return called(given).float().mean()
 
-        forms[name] = fastest(name, module, forward, allowed)
-    return process.gather(forms)[0]
+        layouts[name] = fastest(name, module, forward, allowed)
+    return process.gather(layouts)[0]
 
 
 def random_batch(count: int, side: int, scale: int, device: torch.device) -> Batch:
@@ -102,43 +106,43 @@ def random_batch(count: int, side: int, scale: int, device: torch.device) -> Bat
 
 
 def fastest(
-    name: str, network: nn.Module, forward: Callable[[Callable], Tensor], forms: tuple[str, ...]
+    name: str, network: nn.Module, forward: Callable[[Callable], Tensor], layouts: tuple[str, ...]
 ) -> str:
-    """Find the fastest form of a network, whose passes alternate with those of the other forms.
+    """Find the fastest layout of a network, whose passes alternate with those of the other layouts.
 
     Args:
         name: What the log calls it.
         network: Left as it is.
         forward: Calls a network and returns a scalar; its backward pass is timed, too.
-        forms: To choose from; the first is kept unless another is clearly faster.
+        layouts: To choose from; the first is kept unless another is clearly faster.
     """
     works: dict[str, Callable[[], None]] = {}
-    for form in forms:
+    for layout in layouts:
         try:
-            works[form] = training_pass(network, forward, form)
+            works[layout] = training_pass(network, forward, layout)
         except RuntimeError as error:  # what torch.compile raises, too
-            logger.warning('speed of %s: %s fails: %.300s', name, form, error)
-    times: dict[str, list[float]] = {form: [] for form in works}
+            logger.warning('speed of %s: %s fails: %.300s', name, layout, error)
+    times: dict[str, list[float]] = {layout: [] for layout in works}
     for _ in range(ROUNDS):
-        for form, work in works.items():
+        for layout, work in works.items():
             start = clock()
             work()
-            times[form].append(clock() - start)
-    medians = {form: statistics.median(values) for form, values in times.items()}
+            times[layout].append(clock() - start)
+    medians = {layout: statistics.median(values) for layout, values in times.items()}
     best = min(medians, key=medians.get)
-    rounds = zip(times[best], times[forms[0]], strict=True)
-    chosen = best if all(own <= ENOUGH * first for own, first in rounds) else forms[0]
-    listing = ', '.join(f'{form} {1e3 * seconds:.1f} ms' for form, seconds in medians.items())
+    rounds = zip(times[best], times[layouts[0]], strict=True)
+    chosen = best if all(own <= ENOUGH * first for own, first in rounds) else layouts[0]
+    listing = ', '.join(f'{layout} {1e3 * seconds:.1f} ms' for layout, seconds in medians.items())
     logger.info('speed of %s: %s; %s is used.', name, listing, chosen)
     return chosen
 
 
 def training_pass(
-    network: nn.Module, forward: Callable[[Callable], Tensor], form: str
+    network: nn.Module, forward: Callable[[Callable], Tensor], layout: str
 ) -> Callable[[], None]:
-    """Make the pass of a copy in a form, and carry it out once, which compiles it."""
-    own = in_format(copy.deepcopy(network), form)
-    called = compiled_if_asked(own, form)
+    """Make the pass of a copy in a layout, and carry it out once, which compiles it."""
+    own = set_format(copy.deepcopy(network), layout)
+    called = compile_if_asked(own, layout)
 
     def work() -> None:
         forward(called).backward()
@@ -150,10 +154,14 @@ def training_pass(
     return work
 
 
-def bring_into(forms: Mapping[str, str], modules: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """Bring modules into their forms, in place, and return what is called in training."""
+def apply_layouts(
+    layouts: Mapping[str, str], modules: Mapping[str, nn.Module]
+) -> dict[str, nn.Module]:
+    """Bring modules into their layouts, in place, and return the modules to call in training."""
     return {
-        name: compiled_if_asked(in_format(module, forms.get(name, 'plain')), forms.get(name, ''))
+        name: compile_if_asked(
+            set_format(module, layouts.get(name, 'plain')), layouts.get(name, '')
+        )
         for name, module in modules.items()
     }
 
@@ -163,11 +171,11 @@ def clock() -> float:
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
-def in_format(network: nn.Module, form: str) -> nn.Module:
-    """Bring the weights of convolutions into the memory format of a form, in place."""
-    return network.to(memory_format=FORMATS[form.removesuffix(COMPILED)])
+def set_format(network: nn.Module, layout: str) -> nn.Module:
+    """Bring the weights of convolutions into the memory format of a layout, in place."""
+    return network.to(memory_format=FORMATS[layout.removesuffix(COMPILED)])
 
 
-def compiled_if_asked(network: nn.Module, form: str) -> nn.Module:
+def compile_if_asked(network: nn.Module, layout: str) -> nn.Module:
     """Return what to call in training; the network itself keeps the names of its weights."""
-    return torch.compile(network) if form.endswith(COMPILED) else network
+    return torch.compile(network) if layout.endswith(COMPILED) else network

@@ -1,7 +1,7 @@
 """Option files as text: YAML, and the overrides of the command line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,24 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    'tag:yaml.org,2002:float',
-    re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
-    list('-+.0123456789'),
-)
+EXPONENT = re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$')
+"""Numbers that PyYAML alone takes for text, such as ``1e-4``."""
+
+_Loader.add_implicit_resolver('tag:yaml.org,2002:float', EXPONENT, list('-+.0123456789'))
+
+
+def numbers_in(content: Any) -> Any:
+    """Copy options that PyYAML alone has read, with text such as ``1e-4`` as the number it is.
+
+    Example:
+        >>> numbers_in({'lr': '1e-4', 'name': 'x'})
+        {'lr': 0.0001, 'name': 'x'}
+    """
+    if isinstance(content, Mapping):
+        return {key: numbers_in(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [numbers_in(value) for value in content]
+    return float(content) if isinstance(content, str) and EXPONENT.match(content) else content
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

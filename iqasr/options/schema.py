@@ -12,13 +12,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PositiveInt,
     ValidationError,
     create_model,
 )
 from pydantic_core import ErrorDetails
 
-from iqasr.registry import nearest, takes_options
+from iqasr.registry import nearest
 
 
 def _number(value: Any) -> Any:
@@ -96,13 +95,12 @@ def schema_of(target: Callable[..., Any], provided: Collection[str] = ()) -> typ
     Returns:
         A model that refuses unknown names, missing arguments and values of the wrong kind.
     """
-    if takes_options(target):
-        options = {name: kind_by_name(name) for name in keys_read_by(target)}
-    else:
-        options = {
-            parameter.name: (kind_of(parameter, hints), parameter.default)
-            for parameter, hints in parameters_of(target)
-        }
+    if inspect.isclass(target) and issubclass(target, BaseModel):
+        return target
+    options = {
+        parameter.name: (kind_of(parameter, hints), parameter.default)
+        for parameter, hints in parameters_of(target)
+    }
     fields = {
         # Numbered names, since options may be called like an attribute of BaseModel.
         f'option_{i}': (kind, Field(... if default is inspect.Parameter.empty else default,
@@ -147,8 +145,9 @@ def has_options(cls: type) -> bool:
 
 
 def schema_names(target: Callable[..., Any], provided: Collection[str] = ()) -> list[str]:
-    """List the options a class or function takes."""
-    return [field.alias for field in schema_of(target, provided).model_fields.values()]
+    """List the options that a class, a function or a pydantic model takes."""
+    fields = schema_of(target, provided).model_fields
+    return [field.alias or name for name, field in fields.items()]
 
 
 def kind_of(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
@@ -163,28 +162,6 @@ def kind_of(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
     if isinstance(default, str):
         return str | None
     return Any
-
-
-def keys_read_by(cls: type) -> set[str]:
-    """Find the options that a class of BasicSR, which takes one dict, reads in its source.
-
-    Example:
-        >>> from basicsr.data.paired_image_dataset import PairedImageDataset
-        >>> keys_read_by(PairedImageDataset) >= {'dataroot_gt', 'filename_tmpl', 'gt_size'}
-        True
-    """
-    source = '\n'.join(inspect.getsource(base) for base in cls.__mro__ if has_options(base))
-    return set(re.findall(r"""opt(?:\[|\.get\()['"](\w+)['"]""", source)) | set(
-        re.findall(r"""['"](\w+)['"] in (?:self\.)?opt\b""", source)
-    )
-
-
-def kind_by_name(name: str) -> tuple[Any, Any]:
-    """Kind and default of an option whose class has no signature to tell them."""
-    if name.startswith('dataroot_'):
-        return str, inspect.Parameter.empty
-    kinds = {'gt_size': PositiveInt | None, 'use_hflip': bool, 'use_rot': bool}
-    return kinds.get(name, Any), None
 
 
 def check_section(
@@ -206,8 +183,7 @@ def check_section(
     Returns:
         The values given, converted to the kinds the signature asks for; as read if refused.
     """
-    is_schema = inspect.isclass(target) and issubclass(target, BaseModel)
-    schema = target if is_schema else schema_of(target, provided)
+    schema = schema_of(target, provided)
     names = {field.alias or name: name for name, field in schema.model_fields.items()}
     values = {key: value for key, value in section.items() if key != 'type' or key in names}
     try:

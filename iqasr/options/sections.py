@@ -1,4 +1,4 @@
-"""The options of a training or a test, and what is wrong with them, found all at once.
+"""The sections of an option file.
 
 An option file is YAML in BasicSR's spelling (options/README.md). Sections that build something
 (``type:``) are checked against the constructor of what they build; the others are the pydantic
@@ -7,7 +7,7 @@ models below.
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
@@ -21,6 +21,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra='forbid')
 
+
+OURS = 'RestorationModel'
+"""The model of this package; other registered models are run as BasicSR runs them."""
 
 RECOGNISED = {'type': 'spandrel'}
 """The section ``network_g`` of a network that is recognised from its weights."""
@@ -139,15 +142,12 @@ class Options(Section):
     """A whole option file."""
 
     name: Name
-    model_type: str = 'RestorationModel'
+    model_type: str = OURS
+    custom_imports: list[str] = Field(default_factory=list)
     scale: PositiveInt
     num_gpu: int | Literal['auto'] = 'auto'
     manual_seed: int | None = None
     datasets: dict[str, dict[str, Any]]
-    sampling: dict[str, Any] | None = None
-    quality: QualityOptions | None = None
-    degradation: dict[str, Any] | None = None
-    queue_size: int = Field(0, ge=0)
     sharpen: list[str] = Field(default_factory=list)
     network_g: dict[str, Any] = Field(default_factory=lambda: dict(RECOGNISED))
     lora: LoRAOptions | None = None
@@ -158,11 +158,17 @@ class Options(Section):
     logger: LoggerOptions = Field(default_factory=LoggerOptions)
     dist_params: dict[str, Any] | None = None
     find_unused_parameters: bool = False
-    _origin: list[str] = PrivateAttr(default_factory=list)
+    _notes: list[str] = PrivateAttr(default_factory=list)
+    _dumped: ClassVar[dict[str, Any]] = {'exclude_none': True}
 
     def datasets_of(self, phase: str) -> dict[str, dict[str, Any]]:
         """Select the data sets whose key starts with ``train``, ``val`` or ``test``."""
         return {key: value for key, value in self.datasets.items() if key.split('_')[0] == phase}
+
+    @property
+    def train_set(self) -> dict[str, Any]:
+        """The section of the training set; empty in a test."""
+        return self.datasets.get('train', {})
 
     @property
     def is_restored(self) -> bool:
@@ -171,24 +177,49 @@ class Options(Section):
             section.get('dataroot_restored') for section in self.datasets_of('test').values()
         )
 
-    def record(self, became: list[str], warnings: list[str]) -> None:
-        """Keep what became of the option file of another tool, to be printed with the options."""
-        self._origin = [*became, *(f'warning: {text}' for text in warnings)]
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """Keep how the option file was translated, to be printed with the options."""
+        self._notes = list(notes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the resolved options, every default included, in the form of an option file."""
+        content = self.model_dump(mode='json', by_alias=True, **self._dumped)
+        if content.get('train'):
+            terms = content['train'].pop('*_opt', {})
+            content['train'] |= {f'{name}_opt': section for name, section in terms.items()}
+        return content
 
     def as_yaml(self) -> str:
-        """Print the resolved options, every default included, as an option file.
-
-        What became of the options of another tool stands before them, as comments.
-        """
-        content = self.model_dump(mode='json', by_alias=True, exclude_none=True)
-        if 'train' in content:
-            terms = content['train'].pop('*_opt')
-            content['train'] |= {f'{name}_opt': section for name, section in terms.items()}
-        comments = ''.join(f'# {line}\n' for line in self._origin)
-        return comments + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        """Print the options as an option file, below comments on how they were translated."""
+        comments = ''.join(f'# {line}\n' for line in self._notes)
+        return comments + yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True)
 
 
-def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:
+class OpenTrainOptions(TrainOptions, extra='allow'):
+    """Section ``train`` of a model that is registered elsewhere."""
+
+    optim_g: dict[str, Any] | None = None
+
+
+class OpenValOptions(ValOptions, extra='allow'):
+    """Section ``val`` of a model that is registered elsewhere."""
+
+
+class OpenPathOptions(PathOptions, extra='allow'):
+    """Section ``path`` of a model that is registered elsewhere."""
+
+
+class OpenOptions(Options, extra='allow'):
+    """An option file for a model that is registered elsewhere; it gets what the file says."""
+
+    scale: PositiveInt | None = None
+    path: OpenPathOptions = Field(default_factory=OpenPathOptions)
+    train: OpenTrainOptions | None = None
+    val: OpenValOptions = Field(default_factory=OpenValOptions)
+    _dumped: ClassVar[dict[str, Any]] = {'exclude_unset': True}
+
+
+def parse(content: Mapping[str, Any], problems: Problems, schema: type[Options]) -> Options | None:
     """Turn options as read into `Options`, noting what does not fit.
 
     Returns:
@@ -199,13 +230,13 @@ def parse(content: Mapping[str, Any], problems: Problems) -> Options | None:
     if isinstance(content.get('train'), Mapping):
         content['train'] = gather_terms(content['train'])
     try:
-        return Options.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
-        problems.add_validation('', error, Options)
+        problems.add_validation('', error, schema)
         for detail in error.errors():
             remove(content, detail['loc'])
     try:
-        return Options.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError:
         return None
 

@@ -34,9 +34,9 @@ class CheckpointFolder:
         """Save networks and training state of an iteration."""
         self.save_networks(iteration, networks)
         self.states.mkdir(parents=True, exist_ok=True)
-        save_atomically(dict(state), self.states / f'{iteration}.state')
+        save_atomically(dict(state), self.state_file(iteration))
         for old in self.iterations()[: -self.keep] if self.keep else []:
-            (self.states / f'{old}.state').unlink()
+            self.state_file(old).unlink()
 
     def save_networks(self, name: int | str, networks: Mapping[str, Any]) -> None:
         """Save networks alone, as ``<network>_<name>.pth``."""
@@ -69,11 +69,23 @@ class CheckpointFolder:
         Raises:
             CheckpointError: If a file of it is missing or damaged.
         """
-        state = load_file(self.states / f'{iteration}.state')
-        networks = {
-            name: load_file(self.models / f'{name}_{iteration}.pth') for name in state['networks']
+        state = load_file(self.state_file(iteration))
+        return self.load_networks(state), state
+
+    def load_networks(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Load the networks that belong to a training state; none where it names none.
+
+        Raises:
+            CheckpointError: If a file is missing or damaged.
+        """
+        return {
+            name: load_file(self.models / f'{name}_{state["iter"]}.pth')
+            for name in state.get('networks', [])
         }
-        return networks, state
+
+    def state_file(self, iteration: int) -> Path:
+        """Name the file of a training state."""
+        return self.states / f'{iteration}.state'
 
     def set_aside_after(self, iteration: int, process: Process) -> None:
         """Move the states of later iterations away: the run takes another course from here."""
@@ -83,15 +95,15 @@ class CheckpointFolder:
             folder = self.states / f'abandoned_{time_stamp()}'
             folder.mkdir()
             for number in later:
-                (self.states / f'{number}.state').rename(folder / f'{number}.state')
+                self.state_file(number).rename(folder / f'{number}.state')
             logger.warning('States of iterations after %d are kept in %s.', iteration, folder)
         process.barrier()
 
-    def load_newest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Load the newest checkpoint that is whole.
+    def find_newest(self) -> Path | None:
+        """Find the training state of the newest checkpoint that is whole.
 
         Returns:
-            Networks and training state; None if the run has no checkpoint yet.
+            Its file; None if the run has no checkpoint yet.
 
         Raises:
             CheckpointError: If there are checkpoints and none is whole.
@@ -99,7 +111,8 @@ class CheckpointFolder:
         reasons = []
         for iteration in reversed(self.iterations()):
             try:
-                return self.load(iteration)
+                self.load(iteration)
+                return self.state_file(iteration)
             except CheckpointError as error:
                 logger.warning('Checkpoint %d is passed over: %s', iteration, error)
                 reasons.append(str(error))

@@ -8,6 +8,7 @@ import logging
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from iqasr.runtime.errors import OptionError
+from iqasr.runtime.errors import InputError
 
 logger = logging.getLogger('iqasr')
 
@@ -85,7 +86,7 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
         num_gpu: As in the option file; 0 keeps to the CPU.
 
     Raises:
-        OptionError: If ``--launcher pytorch`` is given without ``torchrun``.
+        InputError: If ``--launcher pytorch`` is given without ``torchrun``.
     """
     use_gpu = num_gpu != 0 and torch.cuda.is_available()
     if launcher == 'none':
@@ -98,17 +99,31 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
                 num_gpu,
                 num_gpu,
             )
-        return Process(device=torch.device('cuda' if use_gpu else 'cpu'))
+        return this_process(use_gpu=use_gpu)
     if 'RANK' not in os.environ:
-        raise OptionError(
+        raise InputError(
             '--launcher pytorch: start with `torchrun --nproc_per_node=N iqasr/train.py ...`.'
         )
-    device = torch.device('cuda', int(os.environ['LOCAL_RANK'])) if use_gpu else torch.device('cpu')
     if use_gpu:
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     dist.init_process_group('nccl' if use_gpu else 'gloo')
-    control = dist.new_group(backend='gloo')
-    return Process(dist.get_rank(), dist.get_world_size(), device, control)
+    return this_process(use_gpu=use_gpu)
+
+
+def this_process(*, use_gpu: bool) -> Process:
+    """Describe this process, joined to others or not, whoever joined it."""
+    device = CPU
+    if use_gpu and torch.cuda.is_available():
+        device = torch.device('cuda', torch.cuda.current_device())
+    if not dist.is_initialized():
+        return Process(device=device)
+    return Process(dist.get_rank(), dist.get_world_size(), device, control_group())
+
+
+@cache
+def control_group() -> Any:
+    """Make the group for messages between the hosts, once in every process."""
+    return dist.new_group(backend='gloo')
 
 
 def synchronise(network: nn.Module | None, *, last: bool) -> Any:
@@ -121,3 +136,4 @@ def leave_processes() -> None:
     """Undo `join_processes`."""
     if dist.is_initialized():
         dist.destroy_process_group()
+        control_group.cache_clear()

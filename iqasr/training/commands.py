@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -14,18 +15,20 @@ from tqdm import tqdm
 
 from iqasr.checking.check import load_options
 from iqasr.data.loader import left_unopened
-from iqasr.evaluation.evaluate import evaluate
+from iqasr.evaluation.evaluate import evaluate, name_of
 from iqasr.metrics import build_metrics
+from iqasr.models import RestorationModel
 from iqasr.options.sections import Options
+from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
-from iqasr.runtime.errors import CheckpointError, DataError, MissingWeightsError, OptionError
+from iqasr.runtime.errors import DataError, InputError, OptionError
 from iqasr.runtime.paths import project_root, resolve, time_stamp
-from iqasr.training.builders import build_dataset, build_model
-from iqasr.training.run import TrainingRun
+from iqasr.training.opt import opt_of
+from iqasr.training.run import TrainingRun, build_loaders
 from iqasr.training.run_log import environment, log_to_file, set_up_logging
-from iqasr.training.test_sets import evaluate_sets, find_checkpoints, folder_names
+from iqasr.training.test_sets import find_checkpoints, folder_names, write_results
 
 logger = logging.getLogger('iqasr')
 
@@ -72,6 +75,14 @@ def command_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--force_yml', nargs='+', default=[], metavar='A:B=C', help='override single options'
     )
+    parser.add_argument(
+        '--import',
+        dest='imports',
+        nargs='+',
+        default=[],
+        metavar='MODULE',
+        help='modules that register further models, data sets, losses, ...; as custom_imports',
+    )
     # Passed by `python -m torch.distributed.launch`; the environment says the same.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
     return parser
@@ -86,11 +97,13 @@ def run(
     set_up_logging(Process())
     process = Process()
     try:
-        options = load_options(resolve(arguments.opt), tuple(arguments.force_yml), phase)
+        options = load_options(
+            resolve(arguments.opt), arguments.force_yml, phase, arguments.imports
+        )
         process = join_processes(arguments.launcher, options.num_gpu)
         set_up_logging(process)
         return work(options, process, arguments)
-    except (OptionError, DataError, CheckpointError, MissingWeightsError) as error:
+    except InputError as error:
         logger.error('%s', error)
         return WRONG_INPUT
     finally:
@@ -103,21 +116,19 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
     base = base_folder(options)
     root = base / 'experiments' / options.name
     if arguments.check:
-        with refusals():
+        with as_option_errors():
             training = TrainingRun(options, process, root)
         return check(training)
     board = base / 'tb_logger' / options.name if options.logger.use_tb_logger else None
-    with claimed(root, process):
-        with refusals():
-            named = None if arguments.auto_resume else named_state(options)
-            in_place = arguments.auto_resume or (named and named.parents[1] == root)
+    with lock_run(root, process):
+        with as_option_errors():
             logger.info('%s\n%s', environment(), options.as_yaml())
-            checkpoint = None
-            if named:
-                checkpoint = CheckpointFolder(named.parents[1]).load(int(named.stem))
-            elif arguments.auto_resume:
-                checkpoint = CheckpointFolder(root).load_newest()
-            training = TrainingRun(options, process, root, checkpoint, board)
+            if arguments.auto_resume:
+                state = CheckpointFolder(root).find_newest()
+            else:
+                state = find_state(options.path.resume_state)
+            in_place = arguments.auto_resume or (state and state.parents[1] == root)
+            training = TrainingRun(options, process, root, state, board)
             # Only now, so that a run that is refused leaves an earlier one where it is.
             if process.is_main:
                 if not in_place and (root / 'models').exists():
@@ -130,7 +141,7 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def as_option_errors() -> Iterator[None]:
     """Turn what constructors and readers refuse into messages, while nothing is under way."""
     try:
         yield
@@ -139,7 +150,7 @@ def refusals() -> Iterator[None]:
 
 
 @contextmanager
-def claimed(root: Path, process: Process) -> Iterator[None]:
+def lock_run(root: Path, process: Process) -> Iterator[None]:
     """Keep a second process from training under the same name; a killed process frees it.
 
     Raises:
@@ -149,7 +160,7 @@ def claimed(root: Path, process: Process) -> Iterator[None]:
         yield
         return
     lock = FileLock(root.parent / f'.{root.name}.lock', blocking=False)
-    with refusals():
+    with as_option_errors():
         root.parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire()
@@ -168,13 +179,12 @@ def base_folder(options: Options) -> Path:
     return resolve(options.path.root) if options.path.root else project_root()
 
 
-def named_state(options: Options) -> Path | None:
-    """Find the training state that the option file names, if it names one.
+def find_state(named: str | None) -> Path | None:
+    """Find the training state of option ``path.resume_state``; None if it names none.
 
     Raises:
         OptionError: If it is none.
     """
-    named = options.path.resume_state
     if named is None:
         return None
     path = resolve(named)
@@ -193,32 +203,28 @@ def set_aside(folder: Path | None) -> None:
 
 def check(training: TrainingRun) -> int:
     """Decode all training data, restore one image of each set, take one step; write nothing."""
-    data = training.train_set
+    data, model = training.train_set, training.model
     if hasattr(data, 'check'):
-        problems = data.check(decode=True)
+        if problems := data.check(decode=True):
+            raise DataError(problems)
     else:
-        items = tqdm(range(len(data)), desc='reading', unit='image', disable=None)
-        problems = []
         with left_unopened(data):
-            for index in items:
+            for index in tqdm(range(len(data)), desc='reading', unit='image', disable=None):
                 data[index]
-    if problems:
-        raise DataError(problems)
-    model, validator = training.model, training.validator
-    for name, dataset in validator.sets.items():
-        evaluate(
-            model.test,
-            Subset(dataset, [0]),
-            validator.metrics,
-            name=name,
-            process=training.process,
-            base=model.base_output,
-        )
+    for loader in training.val_loaders:
+        if training.is_ours:
+            name, first = name_of(loader.dataset), Subset(loader.dataset, [0])
+            how = {'name': name, 'process': training.process, 'base': model.base}
+            evaluate(model.restore, first, model.metrics, **how)
+        else:
+            model.feed_data(next(iter(loader)))
+            model.test()
     with training.stream() as stream:
-        values = training.model.optimize_parameters(next(stream), 1, 0)
-    if training.sick():
+        training.iterate(next(stream))
+    if training.is_diverged():
         raise DataError('The first step gives a loss that is not finite; look at the data.')
-    numbers = ', '.join(f'{name} {float(value):.3e}' for name, value in values.items())
+    log = model.get_current_log()
+    numbers = ', '.join(f'{name} {value:.3e}' for name, value in log.items())
     logger.info('Ready to train: %d images; first step: %s', len(data), numbers)
     return 0
 
@@ -233,34 +239,57 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
     logger.info('%s\n%s', environment(), options.as_yaml())
-    with refusals():
-        sets = {
-            section.get('name', key): build_dataset(section, options, 'test')
-            for key, section in options.datasets_of('test').items()
-        }
-        metrics, missing = build_metrics(options.val, process.device)
+    missing: list[str] = []
     for path, name in zip(paths or [None], names, strict=True):
         own = options.model_copy(deep=True)
         if path is not None:
             own.path.pretrain_network_g = str(path)
-        with refusals():
-            seed = own.manual_seed or 0
-            model = None if own.is_restored else build_model(own, process, seed)
-            if (
-                model is not None
-                and own.path.pretrain_network_g is None
-                and any(True for _ in model.net_g.parameters())
-            ):
-                logger.warning('path.pretrain_network_g: missing, so random weights are tested.')
-        evaluate_sets(
-            own,
-            None if model is None else model.test,
-            sets,
-            metrics,
-            name=f'{options.name}/{name}' if name else options.name,
-            root=root / name if name else root,
-            process=process,
-        )
+        folder = root / name if name else root
+        with as_option_errors():
+            opt = opt_of(own, process, folder, seed=own.manual_seed or 0, is_train=False)
+            loaders = build_loaders(opt, own.scale, 'test')
+            measure, metrics, missing = prepare_test(own, opt, process)
+        results = [measure(loader) for loader in loaders]
+        if process.is_main and None not in results:
+            label = f'{options.name}/{name}' if name else options.name
+            write_results(results, metrics, own, name=label, root=folder)
     if missing:
         logger.error('val.panel: not measured: %s; see above.', ', '.join(missing))
     return INCOMPLETE if missing else 0
+
+
+def prepare_test(
+    options: Options, opt: dict[str, Any], process: Process
+) -> tuple[Callable[[Any], Any], list[Any], list[str]]:
+    """Build what measures a test set: a model, or the metrics alone for restored images.
+
+    Returns:
+        The function of a loader, the metrics, and the names of those that are missing.
+    """
+    if options.is_restored:
+        metrics, missing = build_metrics(options.val, process.device)
+
+        def measure(loader: Any) -> Any:
+            name = name_of(loader.dataset)
+            result = evaluate(None, loader.dataset, metrics, name=name, process=process)
+            logger.info('%s, %s', options.name, result.summary(metrics))
+            return result
+
+        return measure, metrics, missing
+    model = lookup(MODEL_REGISTRY, options.model_type)(opt)
+    warn_of_random_weights(model, options)
+
+    def validate(loader: Any) -> Any:
+        return model.validation(loader, options.name, None, options.val.save_img)
+
+    if not isinstance(model, RestorationModel):
+        logger.info('%s logs its results itself; no table is written.', options.model_type)
+        return validate, [], []
+    return validate, model.metrics, model.missing_metrics
+
+
+def warn_of_random_weights(model: Any, options: Options) -> None:
+    """Say so if a network is tested that nobody has trained."""
+    untrained = options.path.pretrain_network_g is None
+    if untrained and any(True for _ in model.net_g.parameters()):
+        logger.warning('path.pretrain_network_g: missing, so random weights are tested.')

@@ -1,29 +1,36 @@
 """One training run: the loop, and everything that keeps it alive for a week."""
 
 import logging
+import math
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from basicsr.utils import check_resume
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from iqasr.data.loader import training_stream
+from iqasr.data.build import build_dataset
+from iqasr.data.loader import loader_options, training_stream
+from iqasr.evaluation.history import ValidationHistory
+from iqasr.models import RestorationModel
 from iqasr.options.sections import Options
+from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import CheckpointError
-from iqasr.training.builders import build_dataset, build_model, choose_seed, loader_options
-from iqasr.training.run_log import Averages, Board, Stopwatch, report_changes
+from iqasr.runtime.weights import load_file
+from iqasr.training.opt import choose_seed, opt_of
+from iqasr.training.run_log import Board, Stopwatch, report_changes
 from iqasr.training.stop_signal import StopSignal
-from iqasr.training.validator import Validator
 
 logger = logging.getLogger('iqasr')
 
-ROLLBACKS = 3
+MOST_ROLLBACKS = 3
 """Returns to the same checkpoint before a run that keeps producing non-finite losses stops."""
 
 
@@ -34,12 +41,18 @@ class TrainingError(RuntimeError):
 class TrainingRun:
     """Builds what an option file asks for, and trains it to the last iteration.
 
+    The model is driven as BasicSR's trainer drives it, so that any registered ``BaseModel`` will
+    do. `RestorationModel` gives more: exact resume, rollback, the guard.
+
     Args:
         options: The checked option file.
         process: This process.
         root: Folder of the run.
-        checkpoint: Networks and training state to continue from.
+        resume_state: Training state to continue from.
         board: Folder for TensorBoard; None for none.
+
+    Raises:
+        CheckpointError: If the state, or a network saved with it, does not fit the option file.
     """
 
     def __init__(
@@ -47,55 +60,61 @@ class TrainingRun:
         options: Options,
         process: Process,
         root: Path,
-        checkpoint: tuple[dict[str, Any], dict[str, Any]] | None = None,
+        resume_state: Path | None = None,
         board: Path | None = None,
     ) -> None:
-        self.options = options
-        self.process = process
-        self.root = root
+        self.options, self.process = options, process
         self.checkpoints = CheckpointFolder(root, options.logger.keep_checkpoints)
-        state = checkpoint[1] if checkpoint else {}
+        state = load_file(resume_state) if resume_state else {}
         self.seed = state.get('seed', choose_seed(options, process))
         self.iteration = state.get('iter', 0)
-        self.position = state.get('position', 0)
+        self.loading = loader_options(options.train_set)
+        self.samples = self.loading.batch_size_per_gpu * options.train.accumulate
+        self.samples *= process.world_size
+        """Samples of the stream that one iteration takes, over all processes."""
+        self.position = state.get('position', self.iteration * self.samples)
         self.rollbacks = 0
         self.stop = StopSignal(process)
         self.last_saved = -1
-        self.train_section = next(iter(options.datasets_of('train').values()))
-        self.train_set = build_dataset(self.train_section, options, 'train')
-        self.validator = Validator(options, process, root, self.stop.noted)
-        self.model = build_model(options, process, self.seed, state.get('forms'))
-        if checkpoint:
-            self.restore(*checkpoint)
-            report_changes(state['options'], options.as_yaml())
-        self.averages, self.stopwatch = Averages(), Stopwatch()
+        model_class = lookup(MODEL_REGISTRY, options.model_type)
+        self.is_ours = issubclass(model_class, RestorationModel)
+        opt = opt_of(
+            options, process, root, seed=self.seed, is_train=True, resume_state=resume_state
+        )
+        if state and not self.is_ours:
+            check_resume(opt, self.iteration)  # has the constructor load the networks
+        self.train_set = build_dataset(opt['datasets']['train'], scale=options.scale, phase='train')
+        self.val_loaders = build_loaders(opt, options.scale, 'val')
+        self.model = model_class(opt)
+        self.history: ValidationHistory | None = None
+        if self.is_ours:
+            self.model.interrupted = self.stop.is_set
+            self.history = self.model.history
+        if state:
+            with self.refuse_misfit():
+                self.model.resume_training(state)
+            report_changes(state.get('options'), options)
+        self.stopwatch = Stopwatch()
         self.board_folder = board if process.is_main else None
+        self.board: Board | None = None
 
-    def restore(self, networks: dict[str, Any], state: dict[str, Any]) -> None:
-        """Load a checkpoint into the model.
-
-        Raises:
-            CheckpointError: If it is of other networks than the option file asks for.
-        """
+    @contextmanager
+    def refuse_misfit(self) -> Iterator[None]:
+        """Say that a checkpoint is of other networks than the option file asks for."""
         try:
-            self.model.load(networks, state)
-        except (RuntimeError, KeyError, ValueError) as error:
+            yield
+        except (AssertionError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
-                f'The checkpoint at iteration {state["iter"]} in {self.root} does not fit this '
-                f'option file ({str(error)[:300]}). Train under another name, or restore the '
-                'options it was made with.'
+                f'The checkpoint at iteration {self.iteration} does not fit this option file '
+                f'({str(error)[:300]}). Train under another name, or restore the options it was '
+                'made with.'
             ) from error
-
-    def samples_per_iteration(self) -> int:
-        """Samples of the stream that one iteration takes, over all processes."""
-        batch = loader_options(self.train_section).batch_size_per_gpu
-        return batch * self.options.train.accumulate * self.process.world_size
 
     def stream(self) -> AbstractContextManager[Iterator[list[dict[str, Any]]]]:
         """Open the stream of batches at the present position."""
         return training_stream(
             self.train_set,
-            loader_options(self.train_section),
+            self.loading,
             seed=self.seed,
             accumulate=self.options.train.accumulate,
             start=self.position,
@@ -114,7 +133,7 @@ class TrainingRun:
         logger.info(
             '%d images, %d samples an iteration, %d iterations from %d on, seed %d.',
             len(self.train_set),
-            self.samples_per_iteration(),
+            self.samples,
             total,
             self.iteration,
             self.seed,
@@ -127,28 +146,21 @@ class TrainingRun:
                 self.loop(total)
             finally:
                 self.board.close()
-        if self.validator.stopped:
-            logger.warning('%s', self.validator.guard.farewell())
+        if self.is_stopped_by_guard():
+            logger.warning('%s', self.history.guard.explain_stop())
         elif self.iteration < total:
             return 128 + self.stop.number
-        self.save_latest()
+        self.model.save(-1, -1)  # BasicSR's way to say `latest`
         return 0
 
     def begin(self, total: int) -> None:
         """Make sure of a checkpoint to return to, and of no later ones of another course."""
         self.checkpoints.set_aside_after(self.iteration, self.process)
-        self.recall()
         if self.iteration in self.checkpoints.iterations():
             self.last_saved = self.iteration
-        else:
+        elif self.is_ours:
             self.save()  # proof, too, that the disk can be written
         self.validate_when_due(total)  # at the start for the guard, or if killed before it
-
-    def recall(self) -> None:
-        """Return to what the validations up to here have found."""
-        self.validator.read(until=self.iteration)
-        if self.process.is_main and self.validator.guard is not None:
-            self.checkpoints.publish_best(self.validator.best_iteration)
 
     def loop(self, total: int) -> None:
         """Iterate until the end or a signal."""
@@ -158,31 +170,40 @@ class TrainingRun:
         redirected = nullcontext() if bar.disable else logging_redirect_tqdm(loggers)
         with redirected, bar, self.stream() as stream:
             self.stopwatch.skip()
-            while not (self.over(total) or self.stop.agreed()):
+            while not (self.is_over(total) or self.stop.agreed()):
                 batches = next(stream)
                 self.stopwatch.mark('data')
-                self.iteration += 1
-                values = self.model.optimize_parameters(batches, self.iteration, self.position)
-                self.position += self.samples_per_iteration()
-                self.averages.add(values)
+                self.iterate(batches)
                 self.stopwatch.mark('compute')
                 bar.update(self.iteration - bar.n)
                 self.after_iteration(total, bar)
-            if self.last_saved != self.iteration and not self.sick():
+            if self.last_saved != self.iteration and not self.is_diverged():
                 self.save()
             logger.info('Stopped at iteration %d of %d.', self.iteration, total)
 
-    def over(self, total: int) -> bool:
+    def iterate(self, batches: Sequence[dict[str, Any]]) -> None:
+        """Carry out one iteration, as BasicSR's trainer does."""
+        self.iteration += 1
+        self.model.update_learning_rate(self.iteration, warmup_iter=self.options.train.warmup_iter)
+        for data in batches:
+            self.model.feed_data(data)
+        self.model.optimize_parameters(self.iteration)
+        self.position += self.samples
+
+    def is_over(self, total: int) -> bool:
         """Tell whether the last iteration is done, or the guard has ended the run."""
-        return self.iteration >= total or self.validator.stopped
+        return self.iteration >= total or self.is_stopped_by_guard()
+
+    def is_stopped_by_guard(self) -> bool:
+        """Tell whether the guard has ended the run."""
+        return self.history is not None and self.history.stopped
 
     def after_iteration(self, total: int, bar: tqdm) -> None:
         """Report, save and validate when it is time."""
         log, last = self.options.logger, self.iteration == total
         saving = last or self.iteration % log.save_checkpoint_freq == 0
         reporting = last or self.iteration % log.print_freq == 0
-        looking = saving or reporting or self.validator.due(self.iteration, total)
-        if looking and self.sick():
+        if (saving or reporting or self.is_due(total)) and self.is_diverged():
             self.roll_back()
             return
         if reporting:
@@ -192,28 +213,31 @@ class TrainingRun:
         self.validate_when_due(total)
         self.stopwatch.skip()
 
-    def sick(self) -> bool:
+    def is_diverged(self) -> bool:
         """Tell whether a loss or a weight has become non-finite in any process."""
-        return self.process.any(not self.model.healthy())
+        if self.is_ours:
+            return self.process.any(not self.model.is_finite())
+        values = self.model.get_current_log().values()
+        return self.process.any(not all(math.isfinite(value) for value in values))
 
     def roll_back(self) -> None:
         """Return to the last good checkpoint; the stream goes on, so that other data follow.
 
         Raises:
-            TrainingError: If this keeps happening.
+            TrainingError: If this keeps happening, or the model is not ours to roll back.
         """
         found, self.rollbacks = self.iteration, self.rollbacks + 1
+        advice = 'Lower the learning rate, set train.clip_grad_norm, or look at the data.'
+        if not self.is_ours:
+            raise TrainingError(f'A loss was not finite at or before iteration {found}. {advice}')
         networks, state = self.checkpoints.load(self.last_saved)
-        if self.rollbacks > ROLLBACKS:
+        if self.rollbacks > MOST_ROLLBACKS:
             raise TrainingError(
                 f'A loss was not finite at or before iteration {found}, {self.rollbacks} times '
-                f'since the checkpoint at iteration {state["iter"]}. Lower the learning rate, set '
-                'train.clip_grad_norm, or look at the data.'
+                f'since the checkpoint at iteration {state["iter"]}. {advice}'
             )
-        self.restore(networks, state)
+        self.model.load(networks, state)
         self.iteration = state['iter']
-        self.recall()
-        self.averages.take(self.process)
         logger.warning(
             'A loss was not finite at or before iteration %d: back to the checkpoint at iteration '
             '%d; the data between are skipped.',
@@ -223,8 +247,8 @@ class TrainingRun:
 
     def report(self, total: int, bar: tqdm) -> None:
         """Log the averages since the last report."""
-        values = self.averages.take(self.process) | self.stopwatch.take()
-        values['lr'] = self.model.learning_rate()
+        values = self.model.get_current_log() | self.stopwatch.take()
+        values['lr'] = self.model.get_current_learning_rate()[0]
         remaining = (total - self.iteration) * (values['time_data'] + values['time_compute'])
         numbers = ', '.join(
             f'{name} {value:.3e}' for name, value in values.items() if not name.startswith('time_')
@@ -243,49 +267,38 @@ class TrainingRun:
         )
         self.board.scalars(values, self.iteration)
 
+    def is_due(self, total: int) -> bool:
+        """Tell whether to validate."""
+        if self.history is not None:
+            return self.history.is_due(self.iteration, total)
+        freq = self.options.val.val_freq or total
+        scheduled = self.iteration == total or self.iteration % freq == 0
+        return bool(self.val_loaders) and scheduled and self.iteration > 0
+
     def validate_when_due(self, total: int) -> None:
-        """Validate when it is time, and keep the weights of a new best held-out score."""
-        if not self.validator.due(self.iteration, total):
+        """Validate on every set when it is time."""
+        if not self.is_due(total):
             return
-        self.validator.validate(self.model, self.iteration, self.board)
-        best = self.validator.best_iteration
-        if self.process.is_main and best == self.iteration:
-            if self.last_saved != self.iteration:
-                self.save_generator()
-            self.checkpoints.publish_best(best)
-
-    def save_generator(self) -> None:
-        """Write the generator of this iteration, without a state to continue from."""
-        files = self.model.network_files()
-        self.checkpoints.save_networks(self.iteration, {'net_g': files['net_g']})
-        self.save_adapters()
-
-    def save_adapters(self) -> None:
-        """Write the adapters of this iteration, if there are any."""
-        name = f'lora_g_{self.iteration}.safetensors'
-        self.model.save_adapters(self.checkpoints.models / name)
+        for loader in self.val_loaders:
+            self.model.validation(
+                loader, self.iteration, self.board.writer, self.options.val.save_img
+            )
+            if self.stop.is_set():
+                return
 
     def save(self) -> None:
-        """Write a checkpoint from which the run continues exactly."""
-        state = {
-            'iter': self.iteration,
-            'position': self.position,
-            'seed': self.seed,
-            'options': self.options.as_yaml(),
-            'networks': list(self.model.networks()),
-            **self.model.training_state(),
-        }
-        if self.process.is_main:
-            started = time.perf_counter()
-            self.checkpoints.save(self.iteration, self.model.network_files(), state)
-            self.save_adapters()
-            seconds = time.perf_counter() - started
-            logger.info('Checkpoint at iteration %d saved in %.1f s.', self.iteration, seconds)
+        """Write a checkpoint from which the run continues."""
+        started = time.perf_counter()
+        self.model.save(self.position // len(self.train_set), self.iteration)
+        seconds = time.perf_counter() - started
+        logger.info('Checkpoint at iteration %d saved in %.1f s.', self.iteration, seconds)
         self.process.barrier()
         self.last_saved = self.iteration
         self.rollbacks = 0
 
-    def save_latest(self) -> None:
-        """Write the finished networks under the name BasicSR gives them."""
-        if self.process.is_main:
-            self.checkpoints.save_networks('latest', self.model.network_files())
+
+def build_loaders(opt: Mapping[str, Any], scale: int | None, phase: str) -> list[DataLoader]:
+    """Build the data sets of validation or test, each with its loader."""
+    sections = [s for key, s in opt['datasets'].items() if key.split('_')[0] == phase]
+    sets = [build_dataset(section, scale=scale, phase=phase) for section in sections]
+    return [DataLoader(dataset, batch_size=1) for dataset in sets]

@@ -8,9 +8,8 @@ from logging.handlers import MemoryHandler
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from iqasr.options.sections import WandbOptions
+from iqasr.options.sections import Options, WandbOptions
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
 
@@ -55,26 +54,6 @@ def log_to_file(path: Path) -> None:
             kept.close()
             target.removeHandler(kept)
         target.addHandler(handler)
-
-
-class Averages:
-    """Means of logged values since the last report, kept on the device until asked for."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
-
-    def add(self, values: dict[str, Tensor]) -> None:
-        """Take in the values of an iteration."""
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def take(self, process: Process) -> dict[str, float]:
-        """Return the means over iterations and processes, and start anew (waits for the device)."""
-        means = {name: total / self.counts[name] for name, total in self.sums.items()}
-        self.sums, self.counts = {}, {}
-        return {name: float(value) for name, value in process.mean(means).items()}
 
 
 class Stopwatch:
@@ -130,11 +109,6 @@ class Board:
         for name, value in values.items() if self.writer else ():
             self.writer.add_scalar(f'losses/{name}' if name[:2] == 'l_' else name, value, iteration)
 
-    def image(self, tag: str, image: Tensor, iteration: int) -> None:
-        """Write an image, :math:`(3, H, W)` RGB in [0, 1]."""
-        if self.writer:
-            self.writer.add_image(tag, image, iteration)
-
     def close(self) -> None:
         """Flush what is left."""
         if self.writer:
@@ -176,11 +150,12 @@ def environment() -> str:
     return f'Python {platform.python_version()}, {", ".join(found)}; {threads} threads'
 
 
-def report_changes(before: str, now: str) -> None:
+def report_changes(before: str | None, options: Options) -> None:
     """Say which options differ from those a checkpoint was made with."""
-    lines = difflib.ndiff(before.splitlines(), now.splitlines())
-    changes = [line for line in lines if line[:2] in ('- ', '+ ')]
-    if changes:
+    now = options.as_yaml().splitlines()
+    lines = difflib.ndiff((before or '').splitlines(), now)
+    changes = [line for line in lines if line[:2] in ('- ', '+ ') and line[2:3] != '#']
+    if before and changes:
         logger.warning(
             'The options have changed since the checkpoint. Seed, learning rates and schedules '
             'continue as saved; everything else follows the option file:\n%s',

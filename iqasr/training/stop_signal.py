@@ -51,12 +51,12 @@ class StopSignal:
             logger.warning('%s: saving after this iteration.', signal.Signals(number).name)
             self.number, self.moment = number, now
 
-    def noted(self) -> bool:
+    def is_set(self) -> bool:
         """Tell whether this process has been asked to stop."""
         return self.number != 0
 
     def agreed(self) -> bool:
         """Tell whether any process has been asked to stop; all get the same answer."""
-        if self.process.any(self.noted()) and self.process.world_size > 1:
+        if self.process.any(self.is_set()) and self.process.world_size > 1:
             self.number = max(self.process.gather(self.number))
-        return self.noted()
+        return self.is_set()

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iqasr.checking.check import load_options
-from iqasr.checking.dialects import adopt
-from iqasr.models.networks import build_network
+from iqasr.checking.dialects import translate
+from iqasr.models.networks import build_generator
 from iqasr.options.file import read_yaml
 from iqasr.options.sections import RECOGNISED
 from iqasr.runtime.errors import OptionError
@@ -75,11 +75,11 @@ def verdict(path: Path) -> str:
     warnings: list[str] = []
     try:
         content = read_yaml(path)
-        warnings = adopt(content)[1].warnings
+        warnings = translate(content).warnings
         options = load_options(path, phase='train' if 'train' in content else 'test')
         if options.network_g != RECOGNISED:
             options.path.pretrain_network_g = None
-            build_network(options, 'g')
+            build_generator(options)
     except ValueError as error:
         return '\n  '.join([str(error).removeprefix(f'{path}: '), *warnings])
     count = len(warnings)

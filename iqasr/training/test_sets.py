@@ -1,19 +1,15 @@
-"""Test one or several checkpoints on test sets, into result folders."""
+"""The checkpoints of a test, and the files of its results."""
 
 import glob
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from torch import Tensor
-
-from iqasr.evaluation.evaluate import evaluate
+from iqasr.evaluation.evaluate import Result
 from iqasr.metrics import Metric
 from iqasr.options.sections import Options
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
-from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.paths import natural_order, resolve
 
@@ -69,54 +65,22 @@ def folder_names(checkpoints: Sequence[Path]) -> list[str]:
     return names
 
 
-def evaluate_sets(
-    options: Options,
-    restore: Callable[[Tensor], Tensor] | None,
-    sets: Mapping[str, Any],
-    metrics: Sequence[Metric],
-    *,
-    name: str,
-    root: Path,
-    process: Process,
+def write_results(
+    results: Sequence[Result], metrics: Sequence[Metric], options: Options, *, name: str, root: Path
 ) -> None:
-    """Restore and measure every test set; write what came out.
+    """Write what was found on the test sets.
 
     Args:
+        results: One per set.
+        metrics: What was measured.
         options: The checked option file, as it is written to the folder.
-        restore: As in `evaluate`.
-        sets: Data sets by name.
-        metrics: What is measured.
         name: What reports call these results.
-        root: The result folder: ``summary.json``, ``<set>.csv``, ``options.yml``, and the images in
-            ``visualization/<set>/``.
-        process: This process.
+        root: The result folder: ``summary.json``, ``<set>.csv``, ``options.yml``.
     """
-    summary: dict[str, Any] = {
-        'name': name,
-        'better': {m.name: m.better for m in metrics},
-        'sets': {},
-    }
-    ending = options.val.suffix or options.name
-    for key, dataset in sets.items():
-        images = root / 'visualization' / key
-
-        def save_to(image: str, images: Path = images) -> Path:
-            return images / f'{image}_{ending}.png'
-
-        result = evaluate(
-            restore,
-            dataset,
-            metrics,
-            name=key,
-            process=process,
-            save_to=save_to if options.val.save_img else None,
-        )
-        means = result.means()
-        summary['sets'][key] = {'means': means, 'files': result.files}
-        if process.is_main:
-            result.write_csv(root / f'{key}.csv')
-        numbers = ', '.join(f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics)
-        logger.info('%s, %s, %d images: %s', name, key, len(result.rows), numbers)
-    if process.is_main:
-        write_text_atomically(options.as_yaml(), root / 'options.yml')
-        write_json(summary, root / 'summary.json')
+    sets = {}
+    for result in results:
+        sets[result.dataset] = {'means': result.means(), 'files': result.files}
+        result.write_csv(root / f'{result.dataset}.csv')
+    write_text_atomically(options.as_yaml(), root / 'options.yml')
+    better = {metric.name: metric.better for metric in metrics}
+    write_json({'name': name, 'better': better, 'sets': sets}, root / 'summary.json')

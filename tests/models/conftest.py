@@ -7,18 +7,36 @@ import torch.nn.functional as F
 from iqasr.checking.check import load_options
 from iqasr.models import RestorationModel
 from iqasr.runtime.distributed import Process
-from iqasr.training.builders import build_choice
+from iqasr.training.opt import opt_of
 
 
 @pytest.fixture
-def model_of(write_options):
-    def build(options, **arguments):
-        checked = load_options(write_options(options))
-        return RestorationModel(
-            checked, Process(), 0, build_choice(checked, Process()), **arguments
-        )
+def model_of(write_options, tmp_path):
+    """Build the model of some options as our trainer does."""
+
+    def build(options, seed=0, resume_state=None):
+        checked, root = load_options(write_options(options)), tmp_path / 'experiments/tiny'
+        how = {'seed': seed, 'is_train': True, 'resume_state': resume_state}
+        return RestorationModel(opt_of(checked, Process(), root, **how))
 
     return build
+
+
+@pytest.fixture
+def iterate():
+    """Carry out an iteration as a trainer does; returns what was logged."""
+
+    def step(model, batches, iteration, position=None):
+        batches = batches if isinstance(batches, list) else [batches]
+        model.update_learning_rate(iteration, model.options.train.warmup_iter)
+        if position is not None:
+            model.position = position
+        for data in batches:
+            model.feed_data(data)
+        model.optimize_parameters(iteration)
+        return model.log_dict
+
+    return step
 
 
 @pytest.fixture

@@ -2,20 +2,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from iqasr.checking.check import load_options
-from iqasr.models import RestorationModel
-from iqasr.models.feeder import crop_at
-from iqasr.runtime.distributed import Process
-from iqasr.training.builders import build_choice
-
-
-@pytest.fixture
-def model_of(write_options):
-    def build(options, seed=0):
-        checked = load_options(write_options(options))
-        return RestorationModel(checked, Process(), seed, build_choice(checked, Process()))
-
-    return build
+from iqasr.models.sample_preparation import crop_at
 
 
 def paired_batch(count=2, seed=0):
@@ -26,14 +13,14 @@ def paired_batch(count=2, seed=0):
     }
 
 
-def test_one_step_is_a_step_of_the_optimiser(paired_options, model_of):
+def test_one_step_is_a_step_of_the_optimiser(paired_options, model_of, iterate):
     model = model_of(paired_options)
     reference = type(model.net_g)(num_feat=8, num_block=1, upscale=4)
     reference.load_state_dict(model.net_g.state_dict())
     optimizer = torch.optim.Adam(reference.parameters(), lr=1e-3)
     for iteration in range(1, 4):
         data = paired_batch(seed=iteration)
-        log = model.optimize_parameters([data], iteration, iteration * 2)
+        log = iterate(model, data, iteration)
         loss = (reference(data['lq']) - data['gt']).abs().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -43,11 +30,11 @@ def test_one_step_is_a_step_of_the_optimiser(paired_options, model_of):
         assert torch.allclose(ours, theirs, atol=1e-7)
 
 
-def test_averaged_weights_follow_the_formula(paired_options, model_of):
+def test_averaged_weights_follow_the_formula(paired_options, model_of, iterate):
     model = model_of(paired_options)
     average = {k: v.clone() for k, v in model.net_g.named_parameters()}
     for iteration in (1, 2):
-        model.optimize_parameters([paired_batch()], iteration, 0)
+        iterate(model, paired_batch(), iteration)
         for key, value in model.net_g.named_parameters():
             average[key] = 0.9 * average[key] + 0.1 * value.detach()
     for key, value in model.net_g_ema.named_parameters():
@@ -66,49 +53,49 @@ def test_averaging_is_one_operation_however_large_the_network(paired_options, mo
     paired_options['network_g']['num_block'] = 8
     model = model_of(paired_options)
     with CountOperations() as counted:
-        model.update_ema()
+        model.step.update_average()
     assert counted.count == 1
 
 
-def test_warm_up_is_linear_and_leaves_the_scheduler_alone(paired_options, model_of):
+def test_warm_up_is_linear_and_leaves_the_scheduler_alone(paired_options, model_of, iterate):
     paired_options['train'] |= {
         'warmup_iter': 4,
         'scheduler': {'type': 'CosineAnnealingLR', 'T_max': 10},
     }
     model = model_of(paired_options)
     used = []
-    plain = model.optimisation['g'].optimizer.step
-    model.optimisation['g'].optimizer.step = lambda: (
-        used.append(model.optimisation['g'].optimizer.param_groups[0]['lr']),
+    plain = model.step.optimisation['g'].optimizer.step
+    model.step.optimisation['g'].optimizer.step = lambda: (
+        used.append(model.step.optimisation['g'].optimizer.param_groups[0]['lr']),
         plain(),
     )
     reference = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(reference, T_max=10)
     expected = []
     for iteration in range(1, 9):
-        model.optimize_parameters([paired_batch()], iteration, 0)
+        iterate(model, paired_batch(), iteration)
         expected.append(reference.param_groups[0]['lr'] * min(iteration / 4, 1))
         reference.step()
         scheduler.step()
     assert used == pytest.approx(expected, rel=1e-12)
 
 
-def test_clipping_bounds_the_step(paired_options, model_of):
+def test_clipping_bounds_the_step(paired_options, model_of, iterate):
     paired_options['train'] |= {
         'clip_grad_norm': 1e-3,
         'optim_g': {'type': 'SGD', 'lr': 1.0},
     }
     model = model_of(paired_options)
     before = [p.detach().clone() for p in model.net_g.parameters()]
-    log = model.optimize_parameters([paired_batch()], 1, 0)
+    log = iterate(model, paired_batch(), 1)
     moved = sum(((p - b) ** 2).sum() for p, b in zip(model.net_g.parameters(), before, strict=True))
     assert log['grad_norm_g'] > 1e-3
     assert moved.sqrt().item() == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_the_original_is_degraded_and_the_choice_is_the_target(candidate_options, model_of):
-    candidate_options['degradation'] = {'type': 'BicubicDegradation'}
-    candidate_options['queue_size'] = 0
+    data = candidate_options['datasets']['train']
+    data |= {'degradation': {'type': 'BicubicDegradation'}, 'queue_size': 0}
     model = model_of(candidate_options)
     generator = torch.Generator().manual_seed(1)
     data = {
@@ -119,8 +106,8 @@ def test_the_original_is_degraded_and_the_choice_is_the_target(candidate_options
         'perplexity': torch.ones(2),
         'quality': torch.zeros(2, 3),
     }
-    fed, log = model.feed(data, 0)
-    whole = model.feed.degradation(data['original'].float() / 255, torch.Generator())
+    fed, log = model.preparation(data, 0)
+    whole = model.preparation.degradation(data['original'].float() / 255, torch.Generator())
     assert torch.equal(fed.lq[0], whole[0, :, 0:8, 2:10])
     assert torch.equal(fed.lq[1], whole[1, :, 8:16, 5:13])
     assert torch.equal(fed.gt, data['gt'].float() / 255)
@@ -149,13 +136,15 @@ SWINIR = {
 def test_windowed_networks_take_any_size(size, paired_options, model_of):
     paired_options['network_g'] = SWINIR
     model = model_of(paired_options)
-    output = model.test(torch.rand(1, 3, *size))
+    output = model.restore(torch.rand(1, 3, *size))
     assert output.shape[-2:] == (size[0] * 4, size[1] * 4)
     assert torch.equal(output, output.clamp(0, 1))
 
 
 @pytest.mark.parametrize('lora', [None, {'rank': 2, 'target': ['*']}])
-def test_base_is_what_the_network_was_before_the_run(lora, paired_options, model_of, tmp_path):
+def test_base_is_what_the_network_was_before_the_run(
+    lora, paired_options, model_of, tmp_path, iterate
+):
     paired_options['network_g'] = SWINIR
     pretrained = tmp_path / 'base.pth'
     torch.save({'params': model_of(paired_options, seed=5).net_g.state_dict()}, pretrained)
@@ -165,23 +154,23 @@ def test_base_is_what_the_network_was_before_the_run(lora, paired_options, model
         paired_options['lora'] = lora
     model = model_of(paired_options)
     lq = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(0))
-    start = model.test(lq)
-    assert torch.equal(model.base_output(lq).clamp(0, 1), start)
+    start = model.restore(lq)
+    assert torch.equal(model.base(lq).clamp(0, 1), start)
     for iteration in (1, 2, 3):
-        model.optimize_parameters([paired_batch()], iteration, 0)
-    assert torch.equal(model.base_output(lq).clamp(0, 1), start)
-    assert not torch.equal(model.test(lq), start)
+        iterate(model, paired_batch(), iteration)
+    assert torch.equal(model.base(lq).clamp(0, 1), start)
+    assert not torch.equal(model.restore(lq), start)
     assert model.net_g.training
 
 
-def test_sickness_is_seen_in_loss_and_weights(paired_options, model_of):
+def test_a_non_finite_loss_or_weight_is_seen(paired_options, model_of, iterate):
     model = model_of(paired_options)
-    model.optimize_parameters([paired_batch()], 1, 0)
-    assert model.healthy()
+    iterate(model, paired_batch(), 1)
+    assert model.is_finite()
     bad = paired_batch()
     bad['gt'][0, 0, 0, 0] = float('inf')
-    model.optimize_parameters([bad], 2, 0)
-    assert not model.healthy()
+    iterate(model, bad, 2)
+    assert not model.is_finite()
 
 
 def test_initial_weights_depend_on_the_seed_alone(paired_options, model_of, same_weights):
@@ -208,7 +197,7 @@ def base_options(request, paired_options, model_of, tmp_path):
 
 
 def test_distance_to_the_base_is_0_at_first_and_then_that_to_the_weights_started_from(
-    base_options, model_of
+    base_options, model_of, iterate
 ):
     model = model_of(base_options)
     reference = type(model.net_g)(num_feat=8, num_block=1, upscale=4)
@@ -218,22 +207,22 @@ def test_distance_to_the_base_is_0_at_first_and_then_that_to_the_weights_started
         data = paired_batch(seed=iteration)
         with torch.no_grad():
             distance = (model.net_g(data['lq']) - reference(data['lq'])).abs().mean().item()
-        log = model.optimize_parameters([data], iteration, iteration * 2)
+        log = iterate(model, data, iteration)
         assert log['l_base'].item() == pytest.approx(0.5 * distance, rel=1e-5)
         logged.append(log['l_base'].item())
     assert logged[0] == 0 < min(logged[1:])
 
 
 def test_base_output_has_no_gradient_takes_any_size_and_leaves_the_network_alone(
-    base_options, model_of
+    base_options, model_of, iterate
 ):
     model, lq = model_of(base_options), torch.rand(1, 3, 7, 9)
-    first = model.base_output(lq)
+    first = model.base(lq)
     assert first.shape == (1, 3, 28, 36)
     assert not first.requires_grad
-    model.optimize_parameters([paired_batch()], 1, 0)
+    iterate(model, paired_batch(), 1)
     now = model.net_g(lq)
-    assert torch.equal(model.base_output(lq), first)
+    assert torch.equal(model.base(lq), first)
     assert torch.equal(model.net_g(lq), now)
     assert not torch.equal(now, first)
     assert model.net_g.training
@@ -242,14 +231,16 @@ def test_base_output_has_no_gradient_takes_any_size_and_leaves_the_network_alone
     )
 
 
-def test_accumulated_batches_have_the_loss_of_one_with_the_base_too(base_options, model_of):
+def test_accumulated_batches_have_the_loss_of_one_with_the_base_too(
+    base_options, model_of, iterate
+):
     base_options['train']['optim_g'] = {'type': 'SGD', 'lr': 0.1}
     whole, parts = model_of(base_options), model_of(base_options)
     for iteration in (1, 2):
         data = paired_batch(4, seed=iteration)
         halves = [{k: v[i : i + 2] for k, v in data.items()} for i in (0, 2)]
-        one = whole.optimize_parameters([data], iteration, 0)
-        two = parts.optimize_parameters(halves, iteration, 0)
+        one = iterate(whole, [data], iteration)
+        two = iterate(parts, halves, iteration)
         assert two['l_base'].item() == pytest.approx(one['l_base'].item(), rel=1e-4)
     assert two['l_base'] > 0
     for ours, theirs in zip(whole.net_g.parameters(), parts.net_g.parameters(), strict=True):
@@ -272,8 +263,8 @@ class ForbidWaiting(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_an_iteration_does_not_wait_for_the_device(candidate_options, model_of):
-    candidate_options['degradation'] = {'type': 'BicubicDegradation'}
+def test_an_iteration_does_not_wait_for_the_device(candidate_options, model_of, iterate):
+    candidate_options['datasets']['train']['degradation'] = {'type': 'BicubicDegradation'}
     candidate_options['train']['optim_g'] = candidate_options['train']['optim_d'] = {
         'type': 'SGD',
         'lr': 1e-3,
@@ -287,7 +278,7 @@ def test_an_iteration_does_not_wait_for_the_device(candidate_options, model_of):
         'perplexity': torch.ones(2),
         'quality': torch.zeros(2, 3),
     }
-    model.feed.degradation = lambda original, _: original[..., ::4, ::4]
-    model.feed.pool = None
+    model.preparation.degradation = lambda original, _: original[..., ::4, ::4]
+    model.preparation.pool = None
     with ForbidWaiting():
-        model.optimize_parameters([data], 1, 0)
+        iterate(model, data, 1)

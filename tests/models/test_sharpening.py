@@ -3,56 +3,61 @@
 import pytest
 import torch
 from basicsr.utils.img_process_util import USMSharp
+from iqasr.data.build import build_dataset
 
 from iqasr.checking.check import load_options
-from iqasr.models.feeder import Feeder
+from iqasr.models.sample_preparation import SamplePreparation
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
-from iqasr.training.builders import build_choice, build_dataset
+from iqasr.training.opt import add_place
 
 
 @pytest.fixture
-def feed(candidate_options, write_options):
-    """Feed the first two samples with some `sharpen`; returns the batch of the loader, too."""
+def prepare(candidate_options, write_options):
+    """Prepare the first two samples; returns sharpened ground truths and the batch, too."""
 
-    def fed(sharpen):
-        candidate_options['sampling']['candidates'] = 'original'
-        candidate_options['degradation'] = {'type': 'BicubicDegradation'}
+    def pairs_of(sharpen):
+        data = candidate_options['datasets']['train']
+        data['sampling']['candidates'] = 'original'
+        data['degradation'] = {'type': 'BicubicDegradation'}
         candidate_options['sharpen'] = sharpen
         options = load_options(write_options(candidate_options))
-        dataset = build_dataset(options.datasets['train'], options, 'train')
+        dataset = build_dataset(add_place(options.train_set, 'train', 4), scale=4, phase='train')
         batch = torch.utils.data.default_collate([dataset[0], dataset[1]])
-        feeder = Feeder(options, Process(), 0, build_choice(options, Process()))
-        return feeder(batch, 0)[0], batch
+        preparation = SamplePreparation(
+            options.train_set, scale=4, sharpen=sharpen, process=Process(), seed=0
+        )
+        pairs = preparation(batch, 0)[0]
+        return pairs, preparation.sharpen_gt(pairs), batch
 
-    return fed
-
-
-def test_terms_get_the_ground_truth_after_basicsrs_unsharp_mask(feed):
-    fed, batch = feed(['pixel'])
-    torch.testing.assert_close(fed.gt, batch['gt'] / 255)
-    assert torch.equal(fed.sharpened, USMSharp()(fed.gt))
-    assert not torch.equal(fed.sharpened, fed.gt)
+    return pairs_of
 
 
-def test_a_sharpened_original_is_both_degraded_and_ground_truth(feed):
-    plain, batch = feed([])
-    fed, _ = feed(['original'])
+def test_terms_get_the_ground_truth_after_basicsrs_unsharp_mask(prepare):
+    pairs, sharpened, batch = prepare(['pixel'])
+    torch.testing.assert_close(pairs.gt, batch['gt'] / 255)
+    assert torch.equal(sharpened, USMSharp()(pairs.gt))
+    assert not torch.equal(sharpened, pairs.gt)
+
+
+def test_a_sharpened_original_is_both_degraded_and_ground_truth(prepare):
+    plain, _, batch = prepare([])
+    pairs, sharpened, _ = prepare(['original'])
     top, left = batch['offset'][0].tolist()
     whole = USMSharp()(batch['original'][:1] / 255)
-    torch.testing.assert_close(fed.gt[0], whole[0, :, top : top + 32, left : left + 32])
-    assert fed.sharpened is None
-    assert not torch.equal(fed.lq, plain.lq)
+    torch.testing.assert_close(pairs.gt[0], whole[0, :, top : top + 32, left : left + 32])
+    assert sharpened is None
+    assert not torch.equal(pairs.lq, plain.lq)
 
 
-def test_what_is_degraded_is_sharpened_and_no_ground_truth(feed):
-    plain, _ = feed([])
-    fed, _ = feed(['degraded'])
-    both, _ = feed(['original'])
-    assert torch.equal(fed.gt, plain.gt)
-    assert torch.equal(fed.lq, both.lq)
-    assert not torch.equal(fed.lq, plain.lq)
-    assert fed.sharpened is None
+def test_what_is_degraded_is_sharpened_and_no_ground_truth(prepare):
+    plain, *_ = prepare([])
+    pairs, sharpened, _ = prepare(['degraded'])
+    both, *_ = prepare(['original'])
+    assert torch.equal(pairs.gt, plain.gt)
+    assert torch.equal(pairs.lq, both.lq)
+    assert not torch.equal(pairs.lq, plain.lq)
+    assert sharpened is None
 
 
 @pytest.mark.parametrize(

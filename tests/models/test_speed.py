@@ -1,4 +1,4 @@
-"""Forms of networks, precision, and fused optimisers."""
+"""Layouts of networks, precision, and fused optimisers."""
 
 import copy
 import functools
@@ -9,18 +9,18 @@ from torch import nn
 
 from iqasr.models import speed
 from iqasr.models.optimisation import Optimisation
-from iqasr.options.sections import TrainOptions
 from iqasr.runtime.errors import OptionError
+from iqasr.runtime.weights import load_file
 
-# Forms
+# Layouts
 
 
-def test_the_form_that_is_faster_in_every_round_is_used(monkeypatch):
+def test_the_layout_that_is_faster_in_every_round_is_used(monkeypatch):
     costs = {'plain': [10, 10, 10], 'channels_last': [9, 9, 9]}
     now = 0
 
-    def pass_of(network, forward, form):
-        left = iter(costs[form])
+    def pass_of(network, forward, layout):
+        left = iter(costs[layout])
 
         def work():
             nonlocal now
@@ -36,37 +36,39 @@ def test_the_form_that_is_faster_in_every_round_is_used(monkeypatch):
 
 
 @pytest.fixture
-def forms_found(monkeypatch):
+def layouts_found(monkeypatch):
     """What is said to be fastest; and for which networks it was asked."""
     asked = []
 
-    def fastest(name, network, forward, forms):
+    def fastest(name, network, forward, layouts):
         asked.append(name)
         forward(network).backward()
         network.zero_grad()
-        return forms[-1]
+        return layouts[-1]
 
     monkeypatch.setattr(speed, 'fastest', fastest)
     return asked
 
 
-def test_the_form_is_measured_once_and_kept(
-    gan_options, model_of, forms_found, same_weights, batch_of
+def test_the_layout_is_measured_once_and_kept(
+    gan_options, model_of, layouts_found, same_weights, batch_of, iterate
 ):
     gan_options['train']['speed'] = 'auto'
     model = model_of(gan_options)
-    assert forms_found == ['net_g', 'net_d']
-    assert model.forms == dict.fromkeys(forms_found, 'channels_last')
+    assert layouts_found == ['net_g', 'net_d']
+    assert model.step.layouts == dict.fromkeys(layouts_found, 'channels_last')
     for network in (model.net_g, model.net_g_ema, model.net_d):
         weight = next(p for p in network.parameters() if p.dim() == 4 and p.shape[1] > 3)
         assert weight.is_contiguous(memory_format=torch.channels_last)
-    model.optimize_parameters([batch_of(1)], 1, 0)
-    files, state = copy.deepcopy((model.network_files(), model.training_state()))
-    resumed = model_of(gan_options, forms=state['forms'])
-    assert len(forms_found) == 2
-    resumed.load(files, state)
+    iterate(model, batch_of(1), 1)
+    files = copy.deepcopy(model.network_files())
+    model.save(0, 1)
+    state_file = model.checkpoints.state_file(1)
+    resumed = model_of(gan_options, resume_state=state_file)
+    assert len(layouts_found) == 2
+    resumed.resume_training(load_file(state_file))
     for one in (model, resumed):
-        one.optimize_parameters([batch_of(2)], 2, 2)
+        iterate(one, batch_of(2), 2)
     same_weights(model.net_g.state_dict(), resumed.net_g.state_dict())
     same_weights(model.net_d.state_dict(), resumed.net_d.state_dict())
     assert all(v.is_contiguous() for f in files.values() for s in f.values() for v in s.values())
@@ -74,7 +76,7 @@ def test_the_form_is_measured_once_and_kept(
 
 @pytest.mark.parametrize('lora', [False, True])
 def test_compiled_networks_train_alike_and_keep_their_names(
-    lora, gan_options, model_of, forms_found, monkeypatch, batch_of, adapt
+    lora, gan_options, model_of, layouts_found, monkeypatch, batch_of, adapt, iterate
 ):
     monkeypatch.setattr(torch, 'compile', functools.partial(torch.compile, backend='eager'))
     if lora:
@@ -82,20 +84,18 @@ def test_compiled_networks_train_alike_and_keep_their_names(
     plain = model_of(gan_options)
     gan_options['train']['speed'] = 'compile'
     compiled = model_of(gan_options)
-    assert compiled.forms['net_g'] == 'channels_last compiled'
+    assert compiled.step.layouts['net_g'] == 'channels_last compiled'
     for iteration in (1, 2):
-        logs = [
-            m.optimize_parameters([batch_of(iteration)], iteration, 0) for m in (plain, compiled)
-        ]
+        logs = [iterate(m, batch_of(iteration), iteration) for m in (plain, compiled)]
         assert logs[1]['l_pixel'].item() == pytest.approx(logs[0]['l_pixel'].item(), rel=1e-4)
     files = [m.network_files() for m in (plain, compiled)]
     for name, sections in files[0].items():
         for key, weights in sections.items():
             assert weights.keys() == files[1][name][key].keys()
-    assert compiled.test(torch.rand(1, 3, 9, 7)).shape == (1, 3, 36, 28)
+    assert compiled.restore(torch.rand(1, 3, 9, 7)).shape == (1, 3, 36, 28)
 
 
-def test_a_form_that_fails_is_left_out(caplog):
+def test_a_layout_that_fails_is_left_out(caplog):
     def refuse(called):
         if called is not network and isinstance(called, torch._dynamo.OptimizedModule):
             raise RuntimeError('no compiler')
@@ -108,14 +108,14 @@ def test_a_form_that_fails_is_left_out(caplog):
 # Precision
 
 
-def test_bf16_computes_in_bf16_and_learns_the_same(gan_options, model_of, batch_of):
+def test_bf16_computes_in_bf16_and_learns_the_same(gan_options, model_of, batch_of, iterate):
     plain = model_of(gan_options)
     gan_options['train']['amp'] = 'bf16'
     half = model_of(gan_options)
     seen = set()
     half.net_g.conv_first.register_forward_hook(lambda _, __, output: seen.add(output.dtype))
     for iteration in range(1, 6):
-        logs = [m.optimize_parameters([batch_of(iteration)], iteration, 0) for m in (plain, half)]
+        logs = [iterate(m, batch_of(iteration), iteration) for m in (plain, half)]
     assert seen == {torch.bfloat16}
     assert logs[1]['l_pixel'].item() == pytest.approx(logs[0]['l_pixel'].item(), rel=0.02)
     assert logs[1]['l_pixel'].item() != logs[0]['l_pixel'].item()
@@ -142,22 +142,20 @@ def test_fp16_is_refused_without_a_gpu(gan_options, model_of):
         model_of(gan_options)
 
 
-def optimisation(amp='fp16', **more):
+def optimisation(**more):
     network = nn.Linear(2, 1, bias=False)
     nn.init.ones_(network.weight)
-    adam = {'type': 'SGD', 'lr': 1.0}
-    train = TrainOptions(total_iter=9, optim_g=adam, amp=amp, **more)
-    return network, Optimisation(network, adam, train)
+    return network, Optimisation(network, {'type': 'SGD', 'lr': 1.0}, scale_loss=True, **more)
 
 
 def test_scaled_gradients_give_the_same_step_and_overflow_gives_none():
     network, scaled = optimisation(clip_grad_norm=0.5)
     scaled.backward(network.weight.sum() * 3)
-    assert scaled.step(1).item() == pytest.approx(3 * 2**0.5)
+    assert scaled.step().item() == pytest.approx(3 * 2**0.5)
     assert network.weight.detach().flatten().tolist() == pytest.approx(2 * [1 - 0.5 / 2**0.5])
     before = network.weight.detach().clone()
     scaled.backward(network.weight.sum() * float('inf'))
-    scaled.step(2)
+    scaled.step()
     assert torch.equal(network.weight, before)
     state = scaled.state_dict()
     assert state['scaler']['scale'] == 2.0**15
@@ -179,5 +177,4 @@ def test_scaled_gradients_give_the_same_step_and_overflow_gives_none():
 )
 def test_optimisers_are_fused_unless_told_otherwise(section, expected):
     network = nn.Linear(2, 1)
-    train = TrainOptions(total_iter=9, optim_g=section)
-    assert Optimisation(network, section, train).optimizer.defaults.get('fused') == expected
+    assert Optimisation(network, section).optimizer.defaults.get('fused') == expected

@@ -215,12 +215,12 @@ def test_rollback_forgets_the_validations_after_the_checkpoint(
 ):
     seen = []
 
-    def healthy(model):
+    def is_finite(model):
         history = memory(folder)['history'] if seen else []
         seen.append([record['iteration'] for record in history])
         return len(seen) != 7
 
-    monkeypatch.setattr(RestorationModel, 'healthy', healthy)
+    monkeypatch.setattr(RestorationModel, 'is_finite', is_finite)
     options = honest(guarded_options)
     assert train(options) == 0
     assert 'iteration 7: back to the checkpoint at iteration 4' in log_of(folder)

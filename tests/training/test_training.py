@@ -200,12 +200,12 @@ class PoisonedStep:
         self.count, self.calls = 0, calls
         plain = RestorationModel.optimize_parameters
 
-        def step(model, batches, iteration, position):
+        def step(model, iteration):
             self.count += 1
             if self.count in self.calls:
                 with torch.no_grad():
                     next(model.net_g.parameters()).fill_(float('nan'))
-            return plain(model, batches, iteration, position)
+            plain(model, iteration)
 
         monkeypatch.setattr(RestorationModel, 'optimize_parameters', step)
 
@@ -596,15 +596,19 @@ ONLINE_REFUSALS = {
 @pytest.mark.parametrize('kind', ONLINE_REFUSALS)
 def test_scorer_that_cannot_work_is_refused_before_training(kind, candidate_options, train, capsys):
     scorer, message = ONLINE_REFUSALS[kind]
-    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
-    candidate_options['quality'] = {'scorer': scorer}
+    candidate_options['datasets']['train'] |= {
+        'sampling': {'type': 'ArgmaxSampler'},
+        'quality': {'scorer': scorer},
+    }
     assert train(candidate_options) == 2
     assert message in capsys.readouterr().err
 
 
 def test_missing_table_says_how_to_make_it(candidate_options, train, capsys):
-    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
-    candidate_options['quality'] = {'table': 'no/quality.csv'}
+    candidate_options['datasets']['train'] |= {
+        'sampling': {'type': 'ArgmaxSampler'},
+        'quality': {'table': 'no/quality.csv'},
+    }
     assert train(candidate_options) == 2
     assert 'scripts/score_candidates.py' in capsys.readouterr().err
 

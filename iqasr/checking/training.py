@@ -1,0 +1,91 @@
+"""Check what only a training needs: terms, optimisers, discriminator, adapters."""
+
+from iqasr.checking.components import check_component, check_torch
+from iqasr.losses import term_inputs
+from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.options.schema import Problems
+from iqasr.options.sections import Options, TrainOptions
+from iqasr.registry import LOSS_REGISTRY, nearest
+
+USM_RADIUS_PX = 25
+"""How far the unsharp mask looks each way."""
+
+
+def check_training(problems: Problems, options: Options) -> None:
+    """Check the section ``train`` and what it asks of others; values are converted in place."""
+    train = options.train
+    if train is None:
+        problems.add('train', 'is required and missing.')
+        return
+    if not train.terms:
+        problems.add('train', 'has no term to minimise; give pixel_opt, for one.')
+    for key, section in train.terms.items():
+        train.terms[key] = check_component(problems, f'train.{key}_opt', section, LOSS_REGISTRY)
+    for key, find, provided in (
+        ('optim_g', find_optimizer, 'params'),
+        ('optim_d', find_optimizer, 'params'),
+        ('scheduler', find_scheduler, 'optimizer'),
+    ):
+        section = getattr(train, key)
+        if section is not None:
+            checked = check_torch(problems, f'train.{key}', section, find, provided)
+            setattr(train, key, checked)
+    check_discriminator(problems, options, train)
+    check_terms(problems, options, train)
+    check_sharpening(problems, options, train)
+    if options.datasets_of('val') and options.val.val_freq is None:
+        problems.add('val.val_freq', 'is required, since there are data sets to validate.')
+    if options.lora is not None and options.path.pretrain_network_g is None:
+        problems.add('path.pretrain_network_g', 'is required by lora: the network to adapt.')
+
+
+def check_discriminator(problems: Problems, options: Options, train: TrainOptions) -> None:
+    """Check that adversarial training has all its parts, or none."""
+    for key, section in train.terms.items():
+        if (key == 'gan') != str(section.get('type')).endswith('GANLoss'):
+            problems.add(f'train.{key}_opt', 'GANLoss, and only it, belongs to gan_opt.')
+    adversarial = 'gan' in train.terms
+    for path, value in (('network_d', options.network_d), ('train.optim_d', train.optim_d)):
+        if adversarial and value is None:
+            problems.add(path, 'is required by train.gan_opt and missing.')
+        elif value is not None and not adversarial:
+            problems.add(path, 'is not used without train.gan_opt; remove it, or add that term.')
+
+
+def check_terms(problems: Problems, options: Options, train: TrainOptions) -> None:
+    """Check that there is what the terms compare with."""
+    for key, section in train.terms.items():
+        name, inputs = f'train.{key}_opt', term_inputs(section)
+        if 'base' in inputs and options.path.pretrain_network_g is None:
+            problems.add(
+                'path.pretrain_network_g',
+                f'is required by {name}, which compares with the network that training starts '
+                'from. Give its weights, or remove that term.',
+            )
+        if 'average' in inputs and not train.ema_decay:
+            reason = f'is required by {name}, which compares with the averaged network: 0.999.'
+            problems.add('train.ema_decay', reason)
+        if 'negative' in inputs:
+            if options.train_set.get('type') != 'MultiGTDataset':
+                problems.add(name, 'needs a training set of type MultiGTDataset, with labels.')
+            options.train_set['negatives'] = True
+
+
+def check_sharpening(problems: Problems, options: Options, train: TrainOptions) -> None:
+    """Check that what is to be sharpened is there, and large enough."""
+    known, data = ['original', 'degraded', *train.terms], options.train_set
+    for name in options.sharpen:
+        if name not in known:
+            hint = nearest(name, known) or f' There are: {", ".join(known)}.'
+            problems.add('sharpen', f"no term is called '{name}'.{hint}")
+    side = data.get('gt_size')
+    if options.sharpen and isinstance(side, int) and side <= USM_RADIUS_PX:
+        reason = f'is {side}; `sharpen` needs more than {USM_RADIUS_PX} px.'
+        problems.add('datasets.train.gt_size', reason)
+    if 'degraded' in options.sharpen and data.get('degradation') is None:
+        problems.add('sharpen', 'degraded needs datasets.train.degradation.')
+    if {'original', 'degraded'} <= set(options.sharpen):
+        problems.add('sharpen', 'original and degraded exclude each other; original does both.')
+    if 'original' in options.sharpen and data.get('sampling', {}).get('candidates') != 'original':
+        reason = 'original needs sampling.candidates: original, the ground truth it sharpens.'
+        problems.add('sharpen', reason)

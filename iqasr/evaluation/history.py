@@ -1,0 +1,157 @@
+"""The validations of a run: the best value of each metric, and the guard's judgement."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iqasr.evaluation.evaluate import Result
+from iqasr.evaluation.guard import Guard
+from iqasr.metrics import Metric
+from iqasr.options.sections import ValOptions
+from iqasr.runtime.atomic_files import write_json
+from iqasr.runtime.distributed import Process
+
+logger = logging.getLogger('iqasr')
+
+
+class Best:
+    """The best value of every metric so far, and when it came; kept in a file of the run.
+
+    Args:
+        iteration: Iteration of the last validation.
+        records: ``value`` and ``iteration`` by ``<set>/<metric>``.
+    """
+
+    def __init__(self, iteration: int = 0, records: Mapping[str, Any] | None = None) -> None:
+        self.iteration = iteration
+        self.records: dict[str, Any] = dict(records or {})
+
+    @classmethod
+    def read(cls, path: Path, until: int) -> 'Best':
+        """Read what `write` wrote, as far as it lies not beyond iteration `until`."""
+        if not path.is_file():
+            return cls()
+        content = json.loads(path.read_text(encoding='utf-8'))
+        records = {k: r for k, r in content['records'].items() if r['iteration'] <= until}
+        return cls(min(content['iteration'], until), records)
+
+    def write(self, path: Path) -> None:
+        """Write to a file."""
+        write_json({'iteration': self.iteration, 'records': self.records}, path)
+
+    def update(self, result: Result, metrics: Sequence[Metric], iteration: int) -> str:
+        """Take in a validation.
+
+        Returns:
+            A line for the log.
+        """
+        texts = []
+        for metric in metrics:
+            value = result.means()[metric.name]
+            key = f'{result.dataset}/{metric.name}'
+            best = self.records.get(key)
+            record = np.isfinite(value) and metric.better is not None
+            if record and (best is None or metric.is_better(value, best['value'])):
+                best = self.records[key] = {'value': value, 'iteration': iteration}
+            best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
+            texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
+        return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)
+
+
+class ValidationHistory:
+    """Keeps what the validations of a run have found, in files of its folder.
+
+    Args:
+        options: Section ``val``.
+        metrics: What is measured.
+        datasets: Names of the validation sets; a validation is complete when all were measured.
+        root: Folder of the run, for ``best.json`` and ``guard.json``.
+        process: This process; the main one writes.
+    """
+
+    def __init__(
+        self,
+        options: ValOptions,
+        metrics: Sequence[Metric],
+        datasets: Sequence[str],
+        root: Path,
+        process: Process,
+    ) -> None:
+        self.metrics, self.datasets, self.root, self.process = metrics, datasets, root, process
+        self.val_freq = options.val_freq
+        self.best = Best()
+        self.guard = Guard(options.guard, metrics) if options.guard else None
+        self.results: dict[str, Result] = {}
+        """Of the validation under way, by data set."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the guard has ended the run."""
+        return self.guard is not None and self.guard.stopped
+
+    @property
+    def best_iteration(self) -> int | None:
+        """Iteration with the best held-out score after the start; None if there is none."""
+        best = None if self.guard is None else self.guard.best
+        return best and best['iteration']
+
+    def read(self, until: int) -> None:
+        """Read what was found up to an iteration."""
+        self.results = {}
+        self.best = Best.read(self.root / 'best.json', until)
+        if self.guard is not None:
+            self.guard.read(self.root / 'guard.json', until)
+
+    def is_due(self, iteration: int, total: int) -> bool:
+        """Tell whether to validate: at multiples of ``val_freq`` and at the end, once each.
+
+        A guard asks for the start of the run, too.
+        """
+        if not self.datasets:
+            return False
+        if self.guard is not None and not self.guard.start:
+            return True
+        last = self.best.iteration if self.guard is None else self.guard.iteration
+        scheduled = iteration == total or iteration % (self.val_freq or total) == 0
+        return scheduled and min(last, self.best.iteration) < iteration
+
+    def add(self, result: Result, iteration: int, tb_logger: Any) -> None:
+        """Take in the result of one validation set; after the last one, ask the guard."""
+        logger.info(self.best.update(result, self.metrics, iteration))
+        means = {f'metrics/{result.dataset}/{name}': v for name, v in result.means().items()}
+        self.log_scalars(means, iteration, tb_logger)
+        self.results[result.dataset] = result
+        if set(self.results) < set(self.datasets):
+            return
+        self.best.iteration = iteration
+        if self.process.is_main:
+            self.best.write(self.root / 'best.json')
+        if self.guard is not None:
+            self.watch(self.guard, iteration, tb_logger)
+        self.results = {}
+
+    def watch(self, guard: Guard, iteration: int, tb_logger: Any) -> None:
+        """Let the guard look at all images of all sets."""
+        rows: list[dict[str, Any]] = [
+            row | {'name': f'{result.dataset}/{row["name"]}'}
+            for result in self.results.values()
+            for row in result.rows
+        ]
+        text = guard.update(rows, iteration)
+        record = guard.history[-1]
+        logger.log(logging.WARNING if record['alarm'] else logging.INFO, text)
+        values = {'guard/fallen': len(record['fallen']), 'guard/alarms': guard.alarms}
+        if record['index'] is not None:
+            values['guard/index'] = record['index']
+        self.log_scalars(values, iteration, tb_logger)
+        if self.process.is_main:
+            guard.write(self.root / 'guard.json')
+
+    def log_scalars(self, values: Mapping[str, float], iteration: int, tb_logger: Any) -> None:
+        """Write numbers to TensorBoard."""
+        for name, value in values.items() if tb_logger else ():
+            tb_logger.add_scalar(name, value, iteration)

@@ -1,0 +1,250 @@
+"""One training step of a generator, and of a discriminator beside it."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from iqasr.losses import Adversary, Batch, Objective, build_loss, build_term
+from iqasr.models.base_network import BaseNetwork
+from iqasr.models.optimisation import Optimisation
+from iqasr.models.sample_preparation import Pairs, SamplePreparation
+from iqasr.models.speed import apply_layouts, autocast_of, choose_layouts
+from iqasr.options.sections import Options
+from iqasr.runtime.distributed import Process, synchronise
+from iqasr.runtime.randomness import generator_at, seed_of
+
+logger = logging.getLogger('iqasr')
+
+
+class TrainingStep:
+    """The networks that train, their objective and their optimisers.
+
+    Args:
+        options: The checked option file.
+        net_g: The generator, on the device; adapters attached.
+        net_d: The discriminator, if there is one.
+        base: The generator before the run, if a term compares with it.
+        process: This process.
+        seed: Seed of the run.
+        layouts: Of the networks, in a run to continue; see `iqasr.models.speed`.
+
+    Raises:
+        OptionError: If ``train.amp`` is not possible on this device.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        net_g: nn.Module,
+        net_d: nn.Module | None,
+        *,
+        base: BaseNetwork | None,
+        process: Process,
+        seed: int,
+        layouts: Mapping[str, str] | None = None,
+    ) -> None:
+        train, data = options.train, options.train_set
+        self.train, self.process, self.seed = train, process, seed
+        self.net_g, self.net_d, self.base = net_g, net_d, base
+        terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
+        for term in terms.values():
+            term.to(process.device).check_size(data.get('gt_size') or 0)
+        self.autocast = autocast_of(train.amp, process.device)
+        modules = self.networks() | terms
+        self.layouts = choose_layouts(
+            train.speed,
+            modules,
+            self.autocast,
+            process=process,
+            batch_size=data.get('batch_size_per_gpu', 1),
+            crop=data.get('gt_size'),
+            scale=options.scale,
+            known=layouts,
+        )
+        called = apply_layouts(self.layouts, modules)
+        self.train_g, self.train_d = (
+            process.wrap(called.get(name), find_unused=options.find_unused_parameters)
+            for name in ('net_g', 'net_d')
+        )
+        self.net_g_ema: nn.Module | None = None
+        if train.ema_decay > 0:
+            self.net_g_ema = copy.deepcopy(net_g).eval().requires_grad_(False)
+        self.adversary: Adversary | None = None
+        if net_d is not None:
+            loss = build_loss(train.terms['gan']).to(process.device)
+            self.adversary = Adversary(net_d, loss)
+        self.objective = Objective(terms, options.sharpen)
+        self.preparation = SamplePreparation(
+            data, scale=options.scale, sharpen=options.sharpen, process=process, seed=seed
+        )
+        self.optimisation = {
+            name[-1]: Optimisation(
+                network,
+                getattr(train, f'optim_{name[-1]}'),
+                scheduler=train.scheduler,
+                clip_grad_norm=train.clip_grad_norm,
+                scale_loss=train.amp == 'fp16',
+            )
+            for name, network in self.networks().items()
+        }
+        self.finite = torch.ones((), dtype=torch.bool, device=process.device)
+        """Whether every loss so far was finite; on the device."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks that train, by the name of their files."""
+        return {'net_g': self.net_g} | ({'net_d': self.net_d} if self.net_d is not None else {})
+
+    def __call__(
+        self, batches: Sequence[Pairs], iteration: int, position: int
+    ) -> dict[str, Tensor]:
+        """Carry out one iteration.
+
+        Args:
+            batches: One batch, or several whose gradients are accumulated.
+            iteration: Number of this iteration, from 1.
+            position: Position of the first batch in the training stream; what is random in this
+                iteration is a function of it.
+
+        Returns:
+            Values to log, detached, on the device.
+        """
+        torch.manual_seed(seed_of(self.seed, 'network', position, self.process.rank))
+        log: dict[str, Tensor] = {}
+        update = iteration > self.train.net_d_init_iters and iteration % self.train.net_d_iters == 0
+        # In fp16, the gradients of each side need a scale of their own.
+        shared = update and self.net_d is not None and self.train.amp != 'fp16'
+        outputs = []
+        for number, pairs in enumerate(batches):
+            last = number == len(batches) - 1
+            with synchronise(self.train_g, last=last), synchronise(self.train_d, last=last):
+                with torch.set_grad_enabled(update), self.autocast():
+                    output = self.train_g(pairs.lq).float()
+                if update:
+                    batch = self.complete(pairs, output, iteration, position + number)
+                    self.back_propagate(batch, log, len(batches), shared=shared)
+            outputs.append(output.detach())
+        if update:
+            self.step_optimizer('g', log)
+            self.update_average()
+        if self.net_d is not None:
+            if not shared:
+                self.back_propagate_discriminator(batches, outputs, log)
+            self.step_optimizer('d', log)
+        return log
+
+    def complete(self, pairs: Pairs, output: Tensor, iteration: int, place: int) -> Batch:
+        """Gather what the terms look at."""
+        needs = self.objective.needs
+        with torch.no_grad(), self.autocast():
+            base = self.base(pairs.lq).float() if needs('base') else None
+            average = self.net_g_ema(pairs.lq).float() if needs('average') else None
+        return Batch(
+            lq=pairs.lq,
+            gt=pairs.gt,
+            output=output,
+            negative=pairs.negative,
+            sharpened=self.preparation.sharpen_gt(pairs),
+            generator=generator_at(self.seed, 'objective', place, self.process.rank),
+            iteration=iteration,
+            base=base,
+            average=average,
+        )
+
+    def back_propagate(
+        self, batch: Batch, log: dict[str, Tensor], parts: int, *, shared: bool
+    ) -> None:
+        """Add the gradients of one of several batches; with `shared`, the discriminator's too."""
+        given = {}
+        with self.autocast():
+            if shared:
+                judgement = self.adversary.judge(batch.output, self.real(batch), self.train_d)
+                given['gan'] = judgement.generator_loss
+            elif self.adversary is not None:
+                given['gan'] = self.adversary.generator_loss(batch.output, self.real(batch))
+        if shared:
+            # At once, so that its graph is freed before the other terms build theirs.
+            weights = self.optimisation['d'].parameters
+            self.optimisation['d'].backward(judgement.discriminator_loss / parts, inputs=weights)
+            self.note(log, judgement.log, judgement.discriminator_loss, parts)
+        with self.autocast():
+            loss, values = self.objective(batch, given)
+        self.optimisation['g'].backward(loss / parts)
+        self.note(log, values, loss, parts)
+
+    def real(self, batch: Batch) -> Tensor:
+        """Select the images that the discriminator takes for real."""
+        return batch.sharpened if 'gan' in self.preparation.sharpen else batch.gt
+
+    def back_propagate_discriminator(
+        self, batches: Sequence[Pairs], outputs: Sequence[Tensor], log: dict[str, Tensor]
+    ) -> None:
+        """Add the discriminator's gradients on what the generator just made."""
+        for number, (pairs, output) in enumerate(zip(batches, outputs, strict=True)):
+            sharpened = 'gan' in self.preparation.sharpen
+            real = self.preparation.sharpen_gt(pairs) if sharpened else pairs.gt
+            with synchronise(self.train_d, last=number == len(batches) - 1):
+                with self.autocast():
+                    loss, values = self.adversary.discriminator_loss(output, real, self.train_d)
+                self.optimisation['d'].backward(loss / len(batches))
+            self.note(log, values, loss, len(batches))
+
+    def note(
+        self, log: dict[str, Tensor], values: Mapping[str, Tensor], loss: Tensor, parts: int
+    ) -> None:
+        """Add one of several parts of a mean to the log, and watch the loss, on the device."""
+        add_to(log, values, parts)
+        self.finite &= loss.detach().isfinite()
+
+    def step_optimizer(self, which: str, log: dict[str, Tensor]) -> None:
+        """Let a network take its step."""
+        norm = self.optimisation[which].step()
+        if norm is not None:
+            log[f'grad_norm_{which}'] = norm
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        """Move the averaged generator towards the current one; its weights in one operation."""
+        if self.net_g_ema is None:
+            return
+        own, other = (list(n.parameters()) for n in (self.net_g_ema, self.net_g))
+        torch._foreach_lerp_(own, other, 1 - self.train.ema_decay)
+        buffers = zip(self.net_g_ema.buffers(), self.net_g.buffers(), strict=True)
+        for averaged, current in buffers:
+            averaged.copy_(current)
+
+    def is_finite(self) -> bool:
+        """Tell whether every loss so far and every weight is finite (waits for the device)."""
+        weights = [p for net in self.networks().values() for p in net.parameters()]
+        norms = torch.stack(torch._foreach_norm(weights))
+        return bool(self.finite & norms.isfinite().all())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what beside the weights an exact continuation needs."""
+        return {
+            'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
+            'feeder': self.preparation.state_dict(),
+            'calibration': self.objective.calibration_state(),
+            'forms': self.layouts,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`.
+
+        Raises:
+            ValueError: If it is of other optimisers.
+        """
+        for key, optimisation in self.optimisation.items():
+            optimisation.load_state_dict(state['optimisation'][key])
+        self.preparation.load_state_dict(state['feeder'])
+        self.objective.load_calibration_state(state['calibration'])
+        self.finite.fill_(True)
+
+
+def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> None:
+    """Add one of several parts of a mean."""
+    for name, value in values.items():
+        log[name] = log.get(name, 0) + value / parts
