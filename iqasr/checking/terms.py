@@ -1,21 +1,12 @@
 """Check that an option file has what its terms compare with."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from iqasr.losses import term_inputs
 from iqasr.options.schema import Problems
 from iqasr.options.sections import Options
-from iqasr.registry import LOSS_REGISTRY, nearest
+from iqasr.registry import nearest
 
 USM_RADIUS_PX = 25
 """How far the unsharp mask looks each way."""
-
-
-def needs(section: Mapping[str, Any], what: str) -> bool:
-    """Tell whether a term, by its section, looks at ``base``, ``average`` or ``negative``."""
-    name = section.get('type')
-    cls = dict(iter(LOSS_REGISTRY)).get(name) if isinstance(name, str) else None
-    return getattr(cls, f'needs_{what}', False)
 
 
 def check_sharpening(options: Options, problems: Problems) -> None:
@@ -44,15 +35,15 @@ def check_terms(options: Options, problems: Problems) -> None:
     check_sharpening(options, problems)
     multi_gt = options.datasets.get('train', {}).get('type') == 'MultiGTDataset'
     for key, section in options.train.terms.items():
-        name = f'train.{key}_opt'
-        if needs(section, 'base') and options.path.pretrain_network_g is None:
+        name, inputs = f'train.{key}_opt', term_inputs(section)
+        if 'base' in inputs and options.path.pretrain_network_g is None:
             problems.add(
                 'path.pretrain_network_g',
                 f'is required by {name}: what to stay near. Give the weights to start from, or '
                 'remove that term.',
             )
-        if needs(section, 'average') and not options.train.ema_decay:
+        if 'average' in inputs and not options.train.ema_decay:
             reason = f'is required by {name}, which compares with the averaged network: 0.999.'
             problems.add('train.ema_decay', reason)
-        if needs(section, 'negative') and not multi_gt:
+        if 'negative' in inputs and not multi_gt:
             problems.add(name, 'needs a training set of type MultiGTDataset, with labels.')

@@ -9,9 +9,8 @@ import torch
 from basicsr.utils.img_process_util import USMSharp
 from torch import Tensor
 
-from iqasr.checking.terms import needs
 from iqasr.degradation import Degradation, PairPool, from_uint8
-from iqasr.losses import negative_map
+from iqasr.losses import Negative, negative_of, term_inputs
 from iqasr.models.choice import GTChoice
 from iqasr.options.sections import Options
 from iqasr.registry import DEGRADATION_REGISTRY, build
@@ -27,8 +26,7 @@ class Fed:
 
     lq: Tensor
     gt: Tensor
-    negative: Tensor | None = None
-    negative_map: Tensor | None = None
+    negative: Negative | None = None
     sharpened: Tensor | None = None
 
 
@@ -90,29 +88,25 @@ class Feeder:
         gt = from_uint8(gt)
         if 'original' in self.options.sharpen:
             gt = crop_at(original, data['offset'], gt.shape[-1])
+        batch = {'lq': lq, 'gt': gt}
         if 'negative' in data:
-            judged = from_uint8(data['negative'].to(device, non_blocking=True))
             own = crop_at(original, data['offset'], gt.shape[-1])
-            gt = torch.cat([gt, own, judged], 1)
+            image, weight = negative_of(data['negative'], own)
+            batch |= {'negative': image, 'negative_weight': weight}
         if self.pool is not None:
-            lq, gt = self.pool.exchange(lq, gt, generator)
-        return self.with_negatives(lq, gt), log
-
-    def with_negatives(self, lq: Tensor, stack: Tensor) -> Fed:
-        """Take a ground truth apart that carries its negative along; see `MultiGTDataset`."""
-        if stack.shape[1] == 3:
-            return Fed(lq, stack)
-        gt, original, negative, positive, agreement = stack.split((3, 3, 3, 3, 2), 1)
-        where = negative_map(original, negative, positive, agreement[:, :1], agreement[:, 1:])
-        return Fed(lq, gt, negative, where)
+            batch = self.pool.exchange(batch, generator)
+        if 'negative' not in data:
+            return Fed(**batch), log
+        negative = Negative(batch['negative'], batch['negative_weight'])
+        return Fed(batch['lq'], batch['gt'], negative), log
 
     def agreement(self) -> list[int]:
         """What a pool must agree on to be continued: its size, batch, crop, processes."""
         data = self.options.datasets['train']
         sizes = [self.options.queue_size, data.get('batch_size_per_gpu', 1), data.get('gt_size', 0)]
         terms = self.options.train.terms.values()
-        negatives = [True] if any(needs(section, 'negative') for section in terms) else []
-        return [*sizes, self.process.world_size, *negatives]
+        negatives = any('negative' in term_inputs(section) for section in terms)
+        return [*sizes, self.process.world_size, *(['negative'] if negatives else [])]
 
     def state_dict(self) -> dict[str, Any]:
         """The pair pools of all processes."""
@@ -126,7 +120,9 @@ class Feeder:
         if state['agreement'] == self.agreement():
             self.pool.load_state_dict(state['pools'][self.process.rank])
         else:
-            logger.warning('The pair pool starts empty: batch, crop or processes have changed.')
+            logger.warning(
+                'The pair pool starts empty: batch, crop, terms or processes have changed.'
+            )
 
 
 def crop_at(image: Tensor, corner: Tensor, size: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from iqasr.archs.lora import add_lora, merged_state
 from iqasr.archs.lora_files import save_lora
-from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+from iqasr.losses import Adversary, Batch, Judgement, Objective, build_term
 from iqasr.metrics import needs_base
 from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.averaging import move_average
@@ -88,14 +88,12 @@ class RestorationModel:
         if train.ema_decay > 0:
             self.net_g_ema = copy.deepcopy(self.net_g).eval().requires_grad_(False)
         if self.net_d is not None:
-            self.gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
+            gan_loss = build(LOSS_REGISTRY, train.terms['gan']).to(self.device)
+            self.adversary = Adversary(self.net_d, gan_loss)
             # Each side's gradients need a scale of their own in fp16.
-            pupil = self.train_d if train.amp != 'fp16' else None
-            self.adversary = AdversarialTerm(
-                self.net_d, self.gan_loss, pupil, parts=train.accumulate
-            )
-            terms = {'gan': self.adversary} | terms
-        self.objective = Objective(terms, options.sharpen)
+            self.shares_pass = train.amp != 'fp16'
+        given = ('gan',) if self.net_d is not None else ()
+        self.objective = Objective(terms, options.sharpen, given)
         compared = any(needs_base(section) for section in options.val.metrics.values())
         # Adapters cost no copy, so that a base is always there with them.
         if self.objective.needs('base') or options.lora is not None or compared:
@@ -132,7 +130,7 @@ class RestorationModel:
         update_g = iteration > train.net_d_init_iters and iteration % train.net_d_iters == 0
         outputs = self.step_generator(pairs, log, update_g, iteration, position)
         if self.net_d is not None:
-            if not (update_g and self.adversary.teaches):
+            if not (update_g and self.shares_pass):
                 self.teach_discriminator(pairs, outputs, log)
             self.step('d', log, iteration)
         for optimisation in self.optimisation.values():
@@ -152,11 +150,12 @@ class RestorationModel:
                 if update:
                     batch = self.batch_of(fed, output, iteration, position + number)
                     with self.autocast():
-                        loss, terms = self.objective(batch)
+                        given, judgement = self.judge(fed, output, parts)
+                        loss, terms = self.objective(batch, given)
                     self.optimisation['g'].backward(loss / parts)
                     self.note(log, terms, loss, parts)
-                    if self.net_d is not None and self.adversary.teaches:
-                        self.note(log, *self.adversary.learnt, parts)
+                    if judgement is not None:
+                        self.note(log, judgement.log, judgement.discriminator_loss, parts)
             outputs.append(output.detach())
         if update:
             self.step('g', log, iteration)
@@ -179,13 +178,36 @@ class RestorationModel:
             average=average,
         )
 
+    def judge(
+        self, fed: Fed, output: Tensor, parts: int
+    ) -> tuple[dict[str, Tensor], Judgement | None]:
+        """Evaluate the adversarial term; give the discriminator its gradients if that is free.
+
+        Returns:
+            The term by name, if there is a discriminator, and the judgement it has learnt from.
+        """
+        if self.net_d is None:
+            return {}, None
+        if not self.shares_pass:
+            return {'gan': self.adversary.generator_loss(output, self.real_of(fed))}, None
+        judgement = self.adversary.judge(output, self.real_of(fed), self.train_d)
+        # At once, so that the pass is forgotten before those of the terms.
+        loss = judgement.discriminator_loss / parts
+        loss.backward(inputs=self.optimisation['d'].parameters)
+        return {'gan': judgement.generator_loss}, judgement
+
+    def real_of(self, fed: Fed) -> Tensor:
+        """The ground truth that the discriminator sees."""
+        return fed.sharpened if 'gan' in self.options.sharpen else fed.gt
+
     def teach_discriminator(self, pairs: list[Fed], outputs: list[Tensor], log: dict) -> None:
         """Give the discriminator its gradients on what the generator just made."""
         for number, (fed, output) in enumerate(zip(pairs, outputs, strict=True)):
-            real = fed.sharpened if 'gan' in self.options.sharpen else fed.gt
             with synchronise(self.train_d, last=number == len(pairs) - 1):
                 with self.autocast():
-                    loss, values = discriminator_loss(self.train_d, self.gan_loss, real, output)
+                    loss, values = self.adversary.discriminator_loss(
+                        output, self.real_of(fed), self.train_d
+                    )
                 self.optimisation['d'].backward(loss / len(pairs))
             self.note(log, values, loss, len(pairs))
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iqasr.checking.terms import needs
 from iqasr.data.candidates.candidate_set import is_lmdb
 from iqasr.data.candidates.originals import read_list
 from iqasr.data.checks.candidate_checks import check_image_folder, check_other_files
@@ -18,6 +17,7 @@ from iqasr.data.scores.quality_map import QualityMap
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.stores.lmdb_reader import check_lmdb
 from iqasr.data.stores.raw_reader import is_raw
+from iqasr.losses import term_inputs
 from iqasr.models import RestorationModel
 from iqasr.models.choice import GTChoice
 from iqasr.options.optimizers import DATASETS, INJECTED
@@ -167,7 +167,7 @@ def injected(options: Options) -> tuple[Any, ...]:
     online = quality is not None and quality.online
     norm = 'none' if quality is None else quality.norm
     terms = options.train.terms.values() if options.train is not None else ()
-    negatives = any(needs(section, 'negative') for section in terms)
+    negatives = any('negative' in term_inputs(section) for section in terms)
     return options.scale, build_sampler(options), table, norm, online, negatives
 
 

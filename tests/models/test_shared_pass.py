@@ -8,7 +8,7 @@ from basicsr.losses.gan_loss import GANLoss
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from iqasr.losses import AdversarialTerm, Batch, RelativisticGANLoss, discriminator_loss
+from iqasr.losses import Adversary, RelativisticGANLoss
 from iqasr.models.feeder import Fed
 from iqasr.models.optimisation import Optimisation
 
@@ -30,17 +30,15 @@ def test_both_sides_learn_from_one_look_what_they_learn_from_two(loss, network):
     together = copy.deepcopy(apart)
     gt, output = torch.rand(2, 2, 3, 8, 8)
     outputs = [output.clone().requires_grad_() for _ in range(2)]
-    lq = gt[..., ::4, ::4]
 
-    expected = AdversarialTerm(apart, loss)(Batch(lq, gt, outputs[0]))
+    expected = Adversary(apart, loss).generator_loss(outputs[0], gt)
     (3 * expected).backward()
-    expected_loss, expected_log = discriminator_loss(apart, loss, gt, output)
+    expected_loss, expected_log = Adversary(apart, loss).discriminator_loss(output, gt)
     (expected_loss / 2).backward()
 
-    term = AdversarialTerm(together, loss, together, parts=2)
-    value = term(Batch(lq, gt, outputs[1]))
+    value, learnt, log = Adversary(together, loss).judge(outputs[1], gt)
+    (learnt / 2).backward(inputs=list(together.parameters()))
     (3 * value).backward()
-    log, learnt = term.learnt
 
     assert torch.allclose(value, expected)
     assert torch.allclose(outputs[1].grad, outputs[0].grad, atol=1e-8)
@@ -86,7 +84,7 @@ def plain_curve(gan_options, model_of, batch_of):
     options = copy.deepcopy(gan_options)
     options['train']['optim_g']['foreach'] = options['train']['optim_d']['foreach'] = False
     model = model_of(options)
-    model.adversary._pupil = [None]
+    model.shares_pass = False
     return curve(model, batch_of)
 
 
