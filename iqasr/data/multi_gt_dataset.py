@@ -159,9 +159,9 @@ class MultiGTDataset(Dataset):
             of the policy; ``quality``, :math:`(K,)` normalised, ``-inf`` where not allowed. Or,
             online, ``candidates``, :math:`(K, 3, G, G)` as they lie in their images, zero where not
             allowed; ``allowed``, :math:`(K,)` bool; ``turns``, :math:`(3,)` bool, `Crop.turns`.
-            With `negatives`, ``negative``, :math:`(8, G, G)`: a random negative
-            and a random positive, 3 channels each, and 255 times the share of the annotators who
-            said so, a channel each; zero where there is none.
+            With `negatives`, ``negative``, a dict: ``image`` and ``positive``, :math:`(3, G, G)`, a
+            random negative and a random positive; and ``agreement``, :math:`(2,)` float32, the
+            share of the annotators for each; zero where there is none.
 
         Raises:
             DataError: If an image is broken, too small, or not of the size of its original.
@@ -196,16 +196,17 @@ class MultiGTDataset(Dataset):
 
     def _judged(
         self, group: Group, original: np.ndarray, crop: Crop, generator: torch.Generator
-    ) -> Tensor:
-        stack = torch.zeros(8, self.gt_size, self.gt_size, dtype=torch.uint8)
+    ) -> dict[str, Tensor]:
+        images = torch.zeros(2, 3, self.gt_size, self.gt_size, dtype=torch.uint8)
+        agreement = torch.zeros(2)
         draws = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
         for place, label in enumerate((Label.NEGATIVE, Label.POSITIVE)):
             found = [k for k, own in enumerate(group.labels) if own is label]
             if found:
                 choice = found[int(draws[place] * len(found))]
-                stack[3 * place : 3 * place + 3] = self._crop_of(group, choice, original, crop)
-                stack[6 + place] = group.votes[choice] * 255 // len(ANNOTATORS)
-        return stack
+                images[place] = self._crop_of(group, choice, original, crop)
+                agreement[place] = group.votes[choice] / len(ANNOTATORS)
+        return {'image': images[0], 'positive': images[1], 'agreement': agreement}
 
     def _all(
         self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor

@@ -1,26 +1,34 @@
-"""The training pair pool: batches that mix pairs of many earlier batches.
+"""The training pair pool: batches that mix samples of many earlier batches.
 
 Source:
     Wang et al. (2021), Real-ESRGAN, section 4.1, as implemented in BasicSR 1.4.2
-    (basicsr/models/realesrgan_model.py). Deviations: stored in 8 bits, a quarter of the memory;
-    N distinct random slots are exchanged in place of shuffling the whole storage, which gives
-    the same distribution.
+    (basicsr/models/realesrgan_model.py). Deviations: images are stored in 8 bits, a quarter of the
+    memory; N distinct random slots are exchanged in place of shuffling the whole storage, which
+    gives the same distribution.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from .base import from_uint8, to_uint8
 
+IMAGES = ('lq', 'gt', 'negative')
+"""Names of the tensors that are stored in 8 bits; others are stored as they are."""
+
 
 class PairPool:
-    """Holds (lq, gt) pairs and exchanges a batch of them for random earlier ones.
+    """Holds samples (pairs of LQ and ground truth) and exchanges a batch for random earlier ones.
 
-    A degradation draws its resize factors and its type of noise once per batch; exchanging pairs
+    A degradation draws its resize factors and its type of noise once per batch; exchanging samples
     makes them differ within a batch.
 
     Args:
-        size: Number of pairs held; a multiple of the batch size.
+        size: Number of samples held; a multiple of the batch size.
+
+    Attributes:
+        held: The samples held, tensors of equal length by name; empty at first.
 
     Raises:
         ValueError: If `size` is not positive.
@@ -30,70 +38,80 @@ class PairPool:
         if size < 1:
             raise ValueError(f'size: {size} is not positive; write a multiple of the batch size.')
         self.size = size
-        self.lq = torch.empty(0, dtype=torch.uint8)
-        self.gt = torch.empty(0, dtype=torch.uint8)
+        self.held: dict[str, Tensor] = {}
 
-    def exchange(self, lq: Tensor, gt: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    @property
+    def filled(self) -> int:
+        """Number of samples held so far."""
+        return len(self.held['lq']) if self.held else 0
+
+    def exchange(
+        self, batch: Mapping[str, Tensor], generator: torch.Generator
+    ) -> dict[str, Tensor]:
         """Put a batch in, and take one out.
 
         Args:
-            lq: Low-quality input, :math:`(N, 3, H, W)`, multiples of 1/255 in [0, 1].
-            gt: Ground truth, :math:`(N, 3, sH, sW)`, multiples of 1/255 in [0, 1].
+            batch: Tensors :math:`(N, C, H, W)` by name, on one device. Those named in `IMAGES` are
+                multiples of 1/255 in [0, 1].
             generator: CPU generator; unused while the pool is filling.
 
         Returns:
-            While the pool is filling, the batch itself; then N pairs from distinct random slots,
+            While the pool is filling, the batch itself; then N samples from distinct random slots,
             which the batch takes over.
 
         Raises:
-            ValueError: If the batch size does not divide the size of the pool, or the images
-                are not of the shape of those held.
+            ValueError: If the batch size does not divide the size of the pool, or the tensors
+                are not of the names and shapes of those held.
         """
-        self._check(lq, gt)
-        self.lq, self.gt = self.lq.to(lq.device), self.gt.to(gt.device)
-        if len(self.lq) < self.size:
-            self.lq = torch.cat([self.lq, to_uint8(lq)])
-            self.gt = torch.cat([self.gt, to_uint8(gt)])
-            return lq, gt
-        slots = torch.randperm(self.size, generator=generator)[: len(lq)]
-        slots = slots.to(lq.device, non_blocking=True)
-        earlier = from_uint8(self.lq[slots]), from_uint8(self.gt[slots])
-        self.lq[slots], self.gt[slots] = to_uint8(lq), to_uint8(gt)
-        return earlier
+        self._check(batch)
+        new = {name: to_uint8(t) if name in IMAGES else t for name, t in batch.items()}
+        held = self.held = {name: t.to(new[name].device) for name, t in self.held.items()}
+        if self.filled < self.size:
+            self.held = {n: torch.cat([held[n], t]) if held else t.clone() for n, t in new.items()}
+            return dict(batch)
+        slots = torch.randperm(self.size, generator=generator)[: len(batch['lq'])]
+        slots = slots.to(batch['lq'].device, non_blocking=True)
+        earlier = {name: tensor[slots] for name, tensor in held.items()}
+        for name, tensor in held.items():
+            tensor[slots] = new[name]
+        return {name: from_uint8(t) if name in IMAGES else t for name, t in earlier.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Copy the pairs held, for a checkpoint.
+        """Copy the samples held, for a checkpoint; returns `held`, on the CPU."""
+        return {name: tensor.to('cpu', copy=True) for name, tensor in self.held.items()}
 
-        Returns:
-            ``lq`` and ``gt``, uint8 on the CPU, as many as the pool holds.
-        """
-        return {'lq': self.lq.to('cpu', copy=True), 'gt': self.gt.to('cpu', copy=True)}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Hold the pairs of a checkpoint; a run that is resumed so continues identically.
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Hold the samples of a checkpoint; a run that is resumed so continues identically.
 
         Args:
-            state: What `state_dict` gave, on any device; the next exchange moves it to its own.
+            state: A `state_dict`, on any device; the next exchange moves it to its own.
 
         Raises:
-            ValueError: If it holds more pairs than this pool.
+            ValueError: If it holds more samples than this pool.
         """
-        if len(state['lq']) > self.size:
+        count = len(state.get('lq', ()))
+        if count > self.size:
             raise ValueError(
                 f'size: the pair pool has {self.size} slots, but the checkpoint holds '
-                f'{len(state["lq"])} pairs; resume with the size it was trained with.'
+                f'{count} pairs; resume with the size it was trained with.'
             )
-        self.lq, self.gt = state['lq'].clone(), state['gt'].clone()
+        self.held = {name: tensor.clone() for name, tensor in state.items()} if count else {}
 
-    def _check(self, lq: Tensor, gt: Tensor) -> None:
-        if self.size % len(lq) or (self.size - len(self.lq)) % len(lq):
+    def _check(self, batch: Mapping[str, Tensor]) -> None:
+        count, filled = len(batch['lq']), self.filled
+        if self.size % count or (self.size - filled) % count:
             raise ValueError(
-                f'size: {self.size} pairs in the pool, {len(self.lq)} of them filled, cannot be '
-                f'exchanged in batches of {len(lq)}; write a multiple of the batch size.'
+                f'size: {self.size} pairs in the pool, {filled} of them filled, cannot be '
+                f'exchanged in batches of {count}; write a multiple of the batch size.'
             )
-        for name, held, given in (('lq', self.lq, lq), ('gt', self.gt, gt)):
-            if len(held) and held.shape[1:] != given.shape[1:]:
+        if self.held and self.held.keys() != batch.keys():
+            raise ValueError(
+                f'batches of {", ".join(batch)} cannot be exchanged for those in the pair pool, of '
+                f'{", ".join(self.held)}; start with an empty pool.'
+            )
+        for name, held in self.held.items():
+            if held.shape[1:] != batch[name].shape[1:]:
                 raise ValueError(
-                    f'{name}: images of {tuple(given.shape[1:])} cannot be exchanged for those in '
-                    f'the pair pool, {tuple(held.shape[1:])}; keep one crop size.'
+                    f'{name}: images of {tuple(batch[name].shape[1:])} cannot be exchanged for '
+                    f'those in the pair pool, {tuple(held.shape[1:])}; keep one crop size.'
                 )

@@ -10,15 +10,14 @@ Source:
     written here; deviation from RFSR: the Gram matrices are those of VGG19.
 """
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch.nn.functional as F
 from pydantic import NonNegativeFloat
-from torch import Tensor
+from torch import Tensor, nn
 
 from iqasr.losses.low_pass import low_pass
-from iqasr.losses.objective import Batch, Term, build_term
+from iqasr.losses.term import build_loss, missing_input, summed
 from iqasr.registry import LOSS_REGISTRY
 
 BORDER = 2
@@ -39,7 +38,7 @@ DISTANCES: dict[str, dict[str, Any]] = {
 
 
 @LOSS_REGISTRY.register()
-class LRConsistencyLoss(Term):
+class LRConsistencyLoss(nn.Module):
     """Distance of the output, reduced as by `BicubicDegradation`, to the LQ.
 
     Where the LQ is the original reduced so, the original has 0, up to rounding and clamping. Where
@@ -63,17 +62,21 @@ class LRConsistencyLoss(Term):
         super().__init__()
         self.loss_weight, self.criterion, self.sigma_px = loss_weight, criterion, sigma_px
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Compare the reduced output with the LQ.
+    def forward(
+        self, output: Tensor, gt: Tensor | None = None, *, lq: Tensor | None = None
+    ) -> Tensor:
+        """Compare the reduced output with the LQ; `gt` is not looked at.
 
         Raises:
-            ValueError: If nothing is left of the LQ without its border.
+            ValueError: If there is no `lq`, or nothing is left of it without its border.
         """
-        size = batch.lq.shape[-2:]
+        if lq is None:
+            raise missing_input(self, 'lq', 'the low-quality input, (N, 3, H, W) in [0, 1]')
+        size = lq.shape[-2:]
         if min(size) <= 2 * BORDER:
             raise ValueError(f'LRConsistencyLoss: an LQ of {size[0]}x{size[1]} is too small.')
-        reduced = F.interpolate(batch.output, size, mode='bicubic', antialias=True)
-        difference = (reduced - batch.lq)[..., BORDER:-BORDER, BORDER:-BORDER]
+        reduced = F.interpolate(output, size, mode='bicubic', antialias=True)
+        difference = (reduced - lq)[..., BORDER:-BORDER, BORDER:-BORDER]
         if self.sigma_px:
             difference = low_pass(difference, self.sigma_px)
         distance = difference.abs() if self.criterion == 'l1' else difference.square()
@@ -81,7 +84,7 @@ class LRConsistencyLoss(Term):
 
 
 @LOSS_REGISTRY.register()
-class BaseDistanceLoss(Term):
+class BaseDistanceLoss(nn.Module):
     """Distance of the output to what the network made of the same input before this run.
 
     It is 0 at first, unless the network drops layers at random in training (SwinIR's
@@ -97,8 +100,6 @@ class BaseDistanceLoss(Term):
         MissingWeightsError: If VGG19 is neither here nor to be had.
     """
 
-    needs_base = True
-
     def __init__(
         self,
         *,
@@ -107,8 +108,16 @@ class BaseDistanceLoss(Term):
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
-        self.distance = build_term(DISTANCES[distance])
+        self.distance = build_loss(DISTANCES[distance])
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Compare the output with the base's."""
-        return self.loss_weight * self.distance(replace(batch, gt=batch.base))
+    def forward(
+        self, output: Tensor, gt: Tensor | None = None, *, base: Tensor | None = None
+    ) -> Tensor:
+        """Compare the output with the base's; `gt` is not looked at.
+
+        Raises:
+            ValueError: If there is no `base`.
+        """
+        if base is None:
+            raise missing_input(self, 'base', "the first network's output for the same input")
+        return self.loss_weight * summed(self.distance(output, base))

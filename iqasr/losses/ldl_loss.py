@@ -10,13 +10,12 @@ Source:
 import torch
 from basicsr.losses.loss_util import get_local_weights
 from pydantic import NonNegativeFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
-from iqasr.losses.objective import Batch, Term
 from iqasr.registry import LOSS_REGISTRY
 
 
-def artifact_map(gt: Tensor, output: Tensor, average: Tensor, window: int = 7) -> Tensor:
+def artifact_map(gt: Tensor, output: Tensor, average: Tensor | None, window: int = 7) -> Tensor:
     r"""Tell where an output has artifacts rather than details.
 
     With the residuals :math:`R = \sum_c |y - \hat y|` of the output and :math:`\bar R` of the
@@ -26,22 +25,26 @@ def artifact_map(gt: Tensor, output: Tensor, average: Tensor, window: int = 7) -
     Args:
         gt: :math:`y`, :math:`(N, 3, H, W)`.
         output: :math:`\hat y`, of the same shape.
-        average: What the averaged network makes of the same input.
+        average: The averaged network's output for the same input; None for no such zeros.
         window: Side of the local variance, in pixels; odd.
 
     Returns:
         :math:`(N, 1, H, W)`, at least 0.
     """
     residual = (gt - output).abs().sum(1, keepdim=True)
-    smoother = (gt - average).abs().sum(1, keepdim=True)
     overall = residual.var(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12) ** 0.2
     weight = overall * get_local_weights(residual, window)
-    return weight.masked_fill(residual < smoother, 0)
+    if average is None:
+        return weight
+    return weight.masked_fill(residual < (gt - average).abs().sum(1, keepdim=True), 0)
 
 
 @LOSS_REGISTRY.register()
-class LDLLoss(Term):
-    """Distance of the output to the ground truth, weighted by `artifact_map`; needs `ema_decay`.
+class LDLLoss(nn.Module):
+    """Mean absolute difference of output and ground truth, weighted by `artifact_map`.
+
+    Without the averaged network's output, the map has no zeros; iqasr's option files must
+    therefore keep an averaged network (``ema_decay``).
 
     Args:
         loss_weight: Weight; 0 only logs.
@@ -51,8 +54,6 @@ class LDLLoss(Term):
     Raises:
         ValueError: If the window is even.
     """
-
-    needs_average = True
 
     def __init__(
         self,
@@ -66,8 +67,8 @@ class LDLLoss(Term):
             raise ValueError(f'LDLLoss: window is {window}; use an odd number.')
         self.loss_weight, self.window, self.detach_map = loss_weight, window, detach_map
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Compare the output with the ground truth where it has artifacts."""
+    def forward(self, output: Tensor, gt: Tensor, *, average: Tensor | None = None) -> Tensor:
+        """Compare images, :math:`(N, 3, H, W)` in [0, 1]; `average` as of `artifact_map`."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_map):
-            weight = artifact_map(batch.gt, batch.output, batch.average, self.window)
-        return self.loss_weight * (weight * (batch.output - batch.gt)).abs().mean()
+            weight = artifact_map(gt, output, average, self.window)
+        return self.loss_weight * (weight * (output - gt)).abs().mean()

@@ -7,11 +7,14 @@ Source:
     Implementation: written here.
 """
 
+from collections.abc import Mapping
+
 from basicsr.losses.loss_util import get_local_weights
 from pydantic import NonNegativeFloat
-from torch import Tensor
+from torch import Tensor, nn
 
-from iqasr.losses.objective import Batch, Term
+from iqasr.degradation import from_uint8
+from iqasr.losses.term import Negative, missing_input
 from iqasr.registry import LOSS_REGISTRY
 
 
@@ -54,9 +57,29 @@ def negative_map(
     return worse.masked_fill(better >= worse, 0)
 
 
+def negative_of(judged: Mapping[str, Tensor], original: Tensor) -> Negative:
+    """Make the negatives of a batch of `MultiGTDataset`.
+
+    Args:
+        judged: Its ``negative``: ``image`` and ``positive``, :math:`(N, 3, H, W)` uint8; and
+            ``agreement``, :math:`(N, 2)`, share of the annotators for each, 0 where there is none.
+        original: The same crops of the originals, :math:`(N, 3, H, W)` in [0, 1].
+
+    Returns:
+        Images and weights, on the device of `original`.
+    """
+    image, positive, agreement = (
+        judged[key].to(original.device, non_blocking=True)
+        for key in ('image', 'positive', 'agreement')
+    )
+    image, positive = from_uint8(image), from_uint8(positive)
+    shares = agreement[..., None, None, None].unbind(1)
+    return Negative(image, negative_map(original, image, positive, *shares))
+
+
 @LOSS_REGISTRY.register()
-class NegativeLoss(Term):
-    """Minus the distance of the output to a negative, weighted by `negative_map`.
+class NegativeLoss(nn.Module):
+    """Minus the mean absolute difference of the output to a negative, weighted by `negative_map`.
 
     It has no lower bound: too large a weight drives the output away without end.
 
@@ -64,13 +87,19 @@ class NegativeLoss(Term):
         loss_weight: Weight; 0 only logs. HGGT's is for a map that is small nearly everywhere.
     """
 
-    needs_negative = True
-
     def __init__(self, *, loss_weight: NonNegativeFloat = 300.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Compare the output with the negatives; samples without one count as 0."""
-        distance = (batch.negative_map * (batch.output - batch.negative)).abs()
-        return -self.loss_weight * distance.mean()
+    def forward(
+        self, output: Tensor, gt: Tensor | None = None, *, negative: Negative | None = None
+    ) -> Tensor:
+        """Compare the output, :math:`(N, 3, H, W)`, with the negatives; `gt` is not looked at.
+
+        Raises:
+            ValueError: If there is no `negative`.
+        """
+        if negative is None:
+            raise missing_input(self, 'negative', 'an iqasr.losses.Negative: images judged worse')
+        image, weight = negative
+        return -self.loss_weight * (weight * (output - image)).abs().mean()

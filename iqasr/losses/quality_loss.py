@@ -7,16 +7,15 @@ Source:
 """
 
 import logging
-from dataclasses import replace
 from typing import Any
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
-from iqasr.losses.objective import Batch, Term
+from iqasr.losses.term import missing_input
 from iqasr.losses.views import Views
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer, build_bounded
@@ -30,7 +29,7 @@ TEST_SIZE = 96
 
 
 @LOSS_REGISTRY.register()
-class QualityLoss(Term):
+class QualityLoss(nn.Module):
     """One minus the normalised quality of the output, averaged over batch and views.
 
     The scorer is tested first, and is no part of the term's modules, parameters or state. A scorer
@@ -70,8 +69,10 @@ class QualityLoss(Term):
         if (loss_weight is None) == (gradient_ratio is None):
             raise ValueError('give either loss_weight or gradient_ratio (0.5 is a good start).')
         self.loss_weight = loss_weight
-        if gradient_ratio is not None:
-            self.calibration = GradientRatio(gradient_ratio, calibrate_iter)
+        self.calibration = (
+            None if gradient_ratio is None else GradientRatio(gradient_ratio, calibrate_iter)
+        )
+        self.notes: dict[str, Tensor] = {}
         self.warmup_iter, self.target = warmup_iter, target
         self.gradient_sigma_px = gradient_sigma_px
         self.views = Views.model_validate(views or {})
@@ -102,50 +103,85 @@ class QualityLoss(Term):
                 f'of {side} can have {least}. Make gt_size or views larger.'
             )
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Weigh what the output's quality lacks to 1, or to the target."""
-        quality = self.quality(batch)
+    def forward(
+        self,
+        output: Tensor,
+        gt: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        iteration: int | None = None,
+    ) -> Tensor:
+        """Weigh by how much the output's quality falls short of 1, or of the target.
+
+        Args:
+            output: :math:`(N, 3, H, W)`, clamped to [0, 1] for the scorer.
+            gt: Of the same shape; for a scorer that compares.
+            generator: CPU generator; for random views and members.
+            iteration: Number of the iteration, from 1, for the warm-up; None for the full weight.
+
+        Raises:
+            ValueError: If one of these is missing, or the weight is not calibrated.
+        """
+        if self.calibration is not None and not len(self.calibration.measured):
+            raise ValueError(
+                'QualityLoss: gradient_ratio is measured by iqasr.losses.Objective, which calls '
+                '`calibrate`. Give loss_weight where the loss is called alone.'
+            )
+        quality = self.quality(output, gt, generator)
         missing = 1 - quality if self.target is None else (self.target - quality).relu()
         loss = missing.mean()
-        weight = self.weight(batch.iteration)
+        weight = self.weight(iteration)
         self.notes = {'q': quality.detach().mean(), 'w': torch.full_like(loss.detach(), weight)}
         return weight * loss
 
-    def calibrate(self, others: Tensor, batch: Batch) -> None:
+    def calibrate(
+        self,
+        others: Tensor,
+        output: Tensor,
+        gt: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        iteration: int | None = None,
+    ) -> None:
         """Measure the term's gradient beside that of the others, until enough is measured."""
         if not self.calibration.finished:
             # Without the target, beyond which there is no gradient to measure.
-            self.calibration.measure((1 - self.quality(batch)).mean(), others, batch.output)
+            quality = self.quality(output, gt, generator)
+            self.calibration.measure((1 - quality).mean(), others, output)
 
-    def weight(self, iteration: int) -> float:
-        """The weight at an iteration, from 1."""
+    def weight(self, iteration: int | None) -> float:
+        """The weight at an iteration, from 1; None for that after the warm-up."""
         full = self.loss_weight if self.calibration is None else self.calibration.weight()
-        return full * min(1.0, iteration / self.warmup_iter) if self.warmup_iter else full
+        if not self.warmup_iter or iteration is None:
+            return full
+        return full * min(1.0, iteration / self.warmup_iter)
 
-    def quality(self, batch: Batch) -> Tensor:
-        """Score the output, normalised, averaged over views; :math:`(N,)`."""
-        device = batch.output.device
-        with torch.autocast(device.type, enabled=False):  # scorers are not made for less precision
-            return self._quality(self.scorer.to(device), batch)
-
-    def _quality(self, scorer: QualityScorer, batch: Batch) -> Tensor:
+    def quality(
+        self, output: Tensor, gt: Tensor | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Score images, normalised, averaged over views, :math:`(N,)`; see `forward`."""
+        scorer = self.scorer.to(output.device)
+        if scorer.needs_reference and gt is None:
+            raise missing_input(self, 'gt', f'the ground truth that {scorer.name} compares with')
         for module in scorer.modules():
             if isinstance(module, EnsembleScorer):
-                module.generator = batch.generator
-        if self.gradient_sigma_px:
-            output = LowPassGradient.apply(batch.output, self.gradient_sigma_px)
-            batch = replace(batch, output=output)
-        views = [self._quality_of_view(scorer, batch) for _ in range(self.views.count)]
-        return torch.stack(views).mean(0)
+                module.generator = generator
+        with torch.autocast(output.device.type, enabled=False):  # scorers are made for float32
+            if self.gradient_sigma_px:
+                output = LowPassGradient.apply(output, self.gradient_sigma_px)
+            views = [self._view_quality(output, gt, generator) for _ in range(self.views.count)]
+            return torch.stack(views).mean(0)
 
-    def _quality_of_view(self, scorer: QualityScorer, batch: Batch) -> Tensor:
-        output, reference = batch.output.float(), None
-        if scorer.needs_reference:
-            output = torch.cat([output, batch.gt])
-        output = self.views.draw(output, batch.generator)
-        if scorer.needs_reference:
-            output, reference = output.chunk(2)
-        return scorer.normalise(scorer(output, reference))
+    def _view_quality(
+        self, output: Tensor, gt: Tensor | None, generator: torch.Generator | None
+    ) -> Tensor:
+        images, reference = output.float(), None
+        if self.scorer.needs_reference:
+            images = torch.cat([images, gt])
+        images = self.views.draw(images, generator)
+        if self.scorer.needs_reference:
+            images, reference = images.chunk(2)
+        return self.scorer.normalise(self.scorer(images, reference))
 
 
 def members_of(scorer: QualityScorer) -> list[QualityScorer]:

@@ -105,8 +105,7 @@ class SamplePreparation:
         lq = crop_at(self.degradation(source, generator), corner // self.scale, side // self.scale)
         batch = {'lq': lq, 'gt': gt}
         if 'negative' in data:
-            judged = {key: self.on_device(value) for key, value in data['negative'].items()}
-            negative = negative_of(judged, crop_at(original, corner, side))
+            negative = negative_of(data['negative'], crop_at(original, corner, side))
             batch |= {'negative': negative.image, 'negative_weight': negative.weight}
         if self.pool is not None:
             batch = self.pool.exchange(batch, generator)
@@ -119,7 +118,7 @@ class SamplePreparation:
         """List what a pool must agree on to be continued: size, batch, crop, processes."""
         data = self.section
         sizes = [data.get('queue_size', 0), data.get('batch_size_per_gpu', 1), data['gt_size']]
-        return [*sizes, self.process.world_size, *([True] if data.get('negatives') else [])]
+        return [*sizes, self.process.world_size, *(['negative'] if data.get('negatives') else [])]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the pair pools of all processes."""

@@ -77,7 +77,8 @@ class TrainingStep:
         if net_d is not None:
             loss = build_loss(train.terms['gan']).to(process.device)
             self.adversary = Adversary(net_d, loss)
-        self.objective = Objective(terms, options.sharpen)
+        given = ('gan',) if net_d is not None else ()
+        self.objective = Objective(terms, options.sharpen, given)
         self.preparation = SamplePreparation(
             data, scale=options.scale, sharpen=options.sharpen, process=process, seed=seed
         )

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from iqasr.degradation import BicubicDegradation
-from iqasr.losses import BaseDistanceLoss, Batch, LRConsistencyLoss, Objective, build_term
+from iqasr.losses import BaseDistanceLoss, Batch, LRConsistencyLoss, Objective, Term, build_term
 from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.randomness import generator_at
 
@@ -33,14 +33,14 @@ def test_original_of_a_bicubic_lq_is_consistent_even_as_a_crop(scale, sigma_px, 
     lq = BicubicDegradation(scale=scale).degrade(image, (96 // scale, 96 // scale), None)
     inside = slice(4, 20)
     crop = image[..., 4 * scale : 20 * scale, 4 * scale : 20 * scale].clone()
-    term = LRConsistencyLoss(sigma_px=sigma_px)
+    term = Term(LRConsistencyLoss(sigma_px=sigma_px))
     assert term(batch_of(lq[..., inside, inside], crop)).item() < 1e-6
     assert term(batch_of(lq[..., inside, inside], crop + 0.1)).item() == pytest.approx(0.1, 1e-4)
 
 
 def test_rounding_of_the_lq_costs_a_quarter_of_a_grey_level(image):
     lq = BicubicDegradation(scale=4)(image, None)
-    loss = LRConsistencyLoss()(batch_of(lq, image.clone())).item()
+    loss = LRConsistencyLoss()(image, lq=lq).item()
     assert loss == pytest.approx(0.25 / 255, rel=0.2)
 
 
@@ -48,7 +48,7 @@ def test_consistency_by_hand():
     lq = torch.full((1, 3, 6, 6), 0.5)
     lq[..., 2:4, 2:4] = torch.tensor([[0.4, 0.6], [0.5, 0.9]])  # what the border leaves
     batch = batch_of(lq, torch.full((1, 3, 24, 24), 0.5))
-    l1, l2 = (LRConsistencyLoss(criterion=c, loss_weight=2.0)(batch) for c in ('l1', 'l2'))
+    l1, l2 = (Term(LRConsistencyLoss(criterion=c, loss_weight=2.0))(batch) for c in ('l1', 'l2'))
     assert l1.item() == pytest.approx(2 * (0.1 + 0.1 + 0.4) / 4, rel=1e-5)
     assert l2.item() == pytest.approx(2 * (0.01 + 0.01 + 0.16) / 4, rel=1e-5)
 
@@ -56,7 +56,7 @@ def test_consistency_by_hand():
 def test_blur_forgives_noise_but_not_a_change_of_brightness(image):
     lq = BicubicDegradation(scale=4)(image, None)
     noisy = lq + 0.05 * torch.randn(lq.shape, generator=generator_at('noise'))
-    plain, blurred = LRConsistencyLoss(), LRConsistencyLoss(sigma_px=2.0)
+    plain, blurred = Term(LRConsistencyLoss()), Term(LRConsistencyLoss(sigma_px=2.0))
     batch = batch_of(noisy, image.clone())
     assert blurred(batch) < 0.25 * plain(batch)
     brighter = batch_of(lq + 0.05, image.clone())
@@ -67,18 +67,18 @@ def test_steps_on_the_term_bring_the_output_back_to_the_lq(image):
     lq = BicubicDegradation(scale=4)(image, None)
     output = nn.Parameter(image + 0.1 * torch.randn(image.shape, generator=generator_at('x')))
     optimizer = torch.optim.Adam([output], lr=1e-2)
-    term = LRConsistencyLoss(criterion='l2')
-    first = term(Batch(lq, lq, output)).item()
+    loss = LRConsistencyLoss(criterion='l2')
+    first = loss(output, lq=lq).item()
     for _ in range(30):
         optimizer.zero_grad()
-        term(Batch(lq, lq, output)).backward()
+        loss(output, lq=lq).backward()
         optimizer.step()
-    assert term(Batch(lq, lq, output)).item() < 0.05 * first
+    assert loss(output, lq=lq).item() < 0.05 * first
 
 
 def test_crop_that_is_all_border_is_refused():
     with pytest.raises(ValueError, match='an LQ of 4x4 is too small'):
-        LRConsistencyLoss()(random_images(side=16))
+        Term(LRConsistencyLoss())(random_images(side=16))
 
 
 # Distance to the base
@@ -87,14 +87,14 @@ def test_crop_that_is_all_border_is_refused():
 def test_pixel_distances_by_hand():
     batch = random_images()
     difference = batch.output - batch.base
-    l1, l2 = (BaseDistanceLoss(distance=d, loss_weight=0.5)(batch) for d in ('l1', 'l2'))
+    l1, l2 = (Term(BaseDistanceLoss(distance=d, loss_weight=0.5))(batch) for d in ('l1', 'l2'))
     assert l1.item() == pytest.approx(0.5 * difference.abs().mean().item(), rel=1e-6)
     assert l2.item() == pytest.approx(0.5 * difference.square().mean().item(), rel=1e-6)
 
 
 @pytest.mark.parametrize('distance', ['l1', 'l2', 'feature', 'gram'])
 def test_distance_is_0_to_itself_and_leads_back_to_the_base(distance, vgg):
-    batch, term = random_images(), BaseDistanceLoss(distance=distance)
+    batch, term = random_images(), Term(BaseDistanceLoss(distance=distance))
     assert term(batch_of(batch.lq, batch.base.clone(), batch.base)).item() == 0
     loss = term(batch)
     (gradient,) = torch.autograd.grad(loss, batch.output)
@@ -107,7 +107,7 @@ def test_gram_distance_sees_texture_and_not_its_place(vgg):
     moved = batch.output.detach().roll((16, 16), (-2, -1))
     ratios = {}
     for distance in ('feature', 'gram'):
-        term = BaseDistanceLoss(distance=distance)
+        term = Term(BaseDistanceLoss(distance=distance))
         near, far = (
             term(batch_of(batch.lq, output, batch.output.detach())).item()
             for output in (moved, batch.output.detach() / 2)

@@ -11,13 +11,13 @@ from iqasr.archs.patch_discriminator import PatchDiscriminator
 from iqasr.archs.rrdb_pixel_shuffle import RRDBPSNet
 from iqasr.data.candidates.hggt import write_votes
 from iqasr.losses import (
-    AdversarialTerm,
-    Batch,
+    Adversary,
     LDLLoss,
+    Negative,
     NegativeLoss,
     RelativisticGANLoss,
-    discriminator_loss,
     negative_map,
+    negative_of,
 )
 from iqasr.losses.ldl_loss import artifact_map
 from iqasr.sampling.labels import Label
@@ -47,9 +47,15 @@ def ldl_by_hand(gt, output, average):
 
 def test_ldl_is_the_published_sum():
     gt, output, average = images(3)
-    batch = Batch(lq=gt, gt=gt, output=output, average=average)
-    expected = ldl_by_hand(gt, output, average)
-    assert LDLLoss(loss_weight=2.0)(batch).item() == pytest.approx(2 * expected, rel=1e-5)
+    loss = LDLLoss(loss_weight=2.0)(output, gt, average=average)
+    assert loss.item() == pytest.approx(2 * ldl_by_hand(gt, output, average), rel=1e-5)
+
+
+def test_ldl_without_an_average_has_a_map_without_zeros():
+    gt, output, _ = images(3)
+    loss = LDLLoss()(output, gt)
+    assert loss.item() == pytest.approx(ldl_by_hand(gt, output, gt), rel=1e-5)
+    assert (artifact_map(gt, output, None) > 0).all()
 
 
 def test_the_artifact_map_is_that_of_basicsr():
@@ -65,7 +71,7 @@ def test_the_gradient_flows_through_the_map_unless_detached():
     gradients = {}
     for detach in (True, False):
         leaf = output.clone().requires_grad_()
-        LDLLoss(detach_map=detach)(Batch(gt, gt, leaf, average=average)).backward()
+        LDLLoss(detach_map=detach)(leaf, gt, average=average).backward()
         gradients[detach] = leaf.grad
     by_hand = weight * (output - gt).sign() / gt.numel()
     assert torch.allclose(gradients[True], by_hand, atol=1e-8)
@@ -75,7 +81,7 @@ def test_the_gradient_flows_through_the_map_unless_detached():
 def test_ldl_of_a_perfect_output_has_a_finite_gradient():
     gt, _, average = images(3)
     leaf = gt.clone().requires_grad_()
-    LDLLoss()(Batch(gt, gt, leaf, average=average)).backward()
+    LDLLoss()(leaf, gt, average=average).backward()
     assert leaf.grad.isfinite().all()
 
 
@@ -103,15 +109,33 @@ def test_the_negative_map_is_the_published_one():
 def test_the_negative_term_is_minus_the_weighted_distance():
     output, negative, _ = images(3, seed=3)
     where = torch.rand(2, 1, 12, 12)
-    batch = Batch(output, output, output, negative=negative, negative_map=where)
+    loss = NegativeLoss()(output, negative=Negative(negative, where))
     expected = -300 * np.mean(where.numpy() * abs(output - negative).numpy())
-    assert NegativeLoss()(batch).item() == pytest.approx(expected, rel=1e-5)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_negative_term_says_that_it_needs_negatives():
+    output, gt, _ = images(3)
+    with pytest.raises(ValueError, match=r'NegativeLoss needs negative=.*RestorationModel gives'):
+        NegativeLoss()(output, gt)
+
+
+def test_negatives_of_a_batch_are_weighted_by_their_map():
+    original, negative, positive = (x.mul(255).round().byte() for x in images(3, seed=2))
+    agreement = torch.tensor([[2 / 3, 1.0], [1.0, 0.0]])
+    judged = {'image': negative, 'positive': positive, 'agreement': agreement}
+    found = negative_of(judged, original / 255)
+    shares = agreement.view(2, 2, 1, 1, 1).unbind(1)
+    expected = negative_map(original / 255, negative / 255, positive / 255, *shares)
+    assert torch.equal(found.image, negative / 255)
+    assert torch.equal(found.weight, expected)
+    assert found.weight.shape == (2, 1, 12, 12)
 
 
 def test_a_batch_without_negatives_gives_zero_and_a_gradient_of_zero():
     output = images(1)[0].requires_grad_()
     nothing = torch.zeros(2, 1, 12, 12)
-    loss = NegativeLoss()(Batch(output, output, output, negative=0.5, negative_map=nothing))
+    loss = NegativeLoss()(output, negative=Negative(torch.zeros_like(output), nothing))
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(output.grad, torch.zeros_like(output))
@@ -126,9 +150,10 @@ def test_relativistic_losses_compare_with_the_mean_of_the_others(kind):
     generator = 0.05 * (
         plain(real - fake.mean(), False) + plain(fake - real.mean(), True)
     )  # fmt: skip
-    term = AdversarialTerm(discriminator, loss)(Batch(gt, gt, output))
+    adversary = Adversary(discriminator, loss)
+    term = adversary.generator_loss(output, gt)
     assert term.item() == pytest.approx(generator.item(), rel=1e-5)
-    total, log = discriminator_loss(discriminator, loss, gt, output)
+    total, log = adversary.discriminator_loss(output, gt)
     of_real = plain(real - fake.mean(), True, is_disc=True) / 2
     of_fake = plain(fake - real.mean(), False, is_disc=True) / 2
     assert log['l_d_real'].item() == pytest.approx(of_real.item(), rel=1e-5)

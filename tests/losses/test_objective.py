@@ -4,7 +4,17 @@ import torch.nn.functional as F
 from basicsr.losses.gan_loss import GANLoss
 from torch import nn
 
-from iqasr.losses import AdversarialTerm, Batch, Objective, build_term, discriminator_loss
+from iqasr.losses import (
+    Adversary,
+    BaseDistanceLoss,
+    Batch,
+    LRConsistencyLoss,
+    Objective,
+    Term,
+    build_term,
+    term_inputs,
+)
+from iqasr.registry import LOSS_REGISTRY
 from iqasr.runtime.errors import MissingWeightsError
 
 
@@ -33,9 +43,52 @@ def test_results_of_a_loss_are_added_and_absent_ones_left_out(batch):
         def forward(self, output, gt):
             return output.mean(), None
 
-    from iqasr.losses import ReferenceTerm
+    assert Term(Two())(batch).item() == pytest.approx(batch.output.mean().item())
 
-    assert ReferenceTerm(Two())(batch).item() == pytest.approx(batch.output.mean().item())
+
+# What a loss looks at
+
+
+class Halfway(nn.Module):
+    """Looks at the input, and at nothing else beside the output."""
+
+    def forward(self, output, lq, iteration=None, unknown=3):
+        return (output.mean() - lq.mean()) * iteration * unknown
+
+
+def test_a_loss_gets_the_fields_it_names_and_nothing_else(batch):
+    term = Term(Halfway())
+    assert term.inputs == ('lq', 'iteration')
+    expected = 3 * (batch.output.mean() - batch.lq.mean())
+    assert term(batch).item() == pytest.approx(expected.item())
+
+
+def test_sections_tell_what_their_losses_look_at(monkeypatch):
+    class LDLLoss(nn.Module):
+        def forward(self, output, gt, *, base):
+            return (output - base).mean()
+
+    assert term_inputs({'type': 'LDLLoss'}) == ('average',)
+    assert term_inputs({'type': 'NegativeLoss', 'loss_weight': 1.0}) == ('negative',)
+    assert term_inputs({'type': 'L1Loss'}) == term_inputs({'type': 'L2'}) == term_inputs({}) == ()
+    monkeypatch.setitem(LOSS_REGISTRY._obj_map, 'LDLLoss_iqasr', LDLLoss)
+    assert term_inputs({'type': 'LDLLoss'}) == ('base',)
+
+
+@pytest.mark.parametrize(
+    ('loss', 'missing'), [(LRConsistencyLoss(), 'lq'), (BaseDistanceLoss(), 'base')]
+)
+def test_a_loss_says_what_it_needs_beside_two_images(loss, missing, batch):
+    with pytest.raises(ValueError, match=f'needs {missing}=.*RestorationModel gives it'):
+        loss(batch.output, batch.gt)
+
+
+def test_losses_given_elsewhere_come_first_and_count(batch):
+    given = {'gan': 2 * batch.output.sum()}
+    total, log = Objective({'pixel': nn.MSELoss()}, given=given)(batch, given)
+    assert list(log) == ['l_gan', 'l_pixel']
+    expected = given['gan'] + (batch.output - batch.gt).square().mean()
+    assert total.item() == pytest.approx(expected.item())
 
 
 def test_perceptual_loss_compares_vgg_features(batch, vgg):
@@ -75,8 +128,8 @@ def discriminator():
 
 
 def test_generator_is_told_to_look_real(batch, discriminator):
-    term = AdversarialTerm(discriminator, GANLoss('vanilla', loss_weight=0.1))
-    loss = term(batch)
+    adversary = Adversary(discriminator, GANLoss('vanilla', loss_weight=0.1))
+    loss = adversary.generator_loss(batch.output, batch.gt)
     expected = 0.1 * F.softplus(-discriminator(batch.output)).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     loss.backward()
@@ -84,17 +137,15 @@ def test_generator_is_told_to_look_real(batch, discriminator):
 
 
 def test_generator_term_leaves_the_discriminator_alone(batch, discriminator):
-    term = AdversarialTerm(discriminator, GANLoss('vanilla'))
-    term(batch).backward()
+    adversary = Adversary(discriminator, GANLoss('vanilla'))
+    adversary.generator_loss(batch.output, batch.gt).backward()
     assert all(p.grad is None and p.requires_grad for p in discriminator.parameters())
-    assert list(term.parameters()) == []
-    assert term.state_dict() == {}
 
 
 @pytest.mark.parametrize('kind', ['vanilla', 'lsgan', 'hinge', 'wgan'])
 def test_discriminator_loss_is_that_of_two_passes(kind, batch, discriminator):
     loss = GANLoss(kind)
-    total, log = discriminator_loss(discriminator, loss, batch.gt, batch.output.detach())
+    total, log = Adversary(discriminator, loss).discriminator_loss(batch.output, batch.gt)
     real, fake = discriminator(batch.gt), discriminator(batch.output.detach())
     expected = loss(real, True, is_disc=True) + loss(fake, False, is_disc=True)
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -103,7 +154,8 @@ def test_discriminator_loss_is_that_of_two_passes(kind, batch, discriminator):
 
 def test_batch_statistics_do_not_mix_real_and_fake(batch):
     norm = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 1, 1))
-    separate, _ = discriminator_loss(norm, GANLoss('lsgan'), batch.gt, batch.output.detach() + 5)
+    adversary = Adversary(norm, GANLoss('lsgan'))
+    separate, _ = adversary.discriminator_loss(batch.output + 5, batch.gt)
     real = norm(batch.gt)
     expected = ((real - 1) ** 2).mean() + (norm(batch.output.detach() + 5) ** 2).mean()
     assert separate.item() == pytest.approx(expected.item(), rel=1e-5)

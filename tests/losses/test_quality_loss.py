@@ -5,7 +5,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from iqasr.losses import Batch, Objective, QualityLoss, Views, build_term
+from iqasr.losses import Batch, Objective, QualityLoss, Term, Views, build_term
 from iqasr.losses.low_pass import low_pass
 from iqasr.losses.views import straight_through
 from iqasr.quality import QualityScorer
@@ -44,7 +44,7 @@ def registered(monkeypatch):
 
 def term(**options):
     weight = {} if 'gradient_ratio' in options else {'loss_weight': 1.0}
-    return QualityLoss({'type': 'Contrast'}, **(weight | options))
+    return Term(QualityLoss({'type': 'Contrast'}, **(weight | options)))
 
 
 def batch(side=16, place=0, **more):
@@ -104,6 +104,25 @@ def test_low_pass_changes_the_gradient_and_nothing_else():
         gradients.append(torch.autograd.grad(values[-1], data.output)[0])
     assert values[0] == values[1]
     torch.testing.assert_close(gradients[1], low_pass(gradients[0], 1.5))
+
+
+def test_called_alone_on_two_images_it_has_its_full_weight():
+    data, loss = batch(), term(loss_weight=2.0, warmup_iter=10).loss
+    expected = pytest.approx(2 * deficit(data.output), rel=1e-5)
+    assert loss(data.output).item() == loss(data.output, data.gt).item() == expected
+
+
+@pytest.mark.parametrize(
+    ('scorer', 'options', 'reason'),
+    [
+        ('Likeness', {'loss_weight': 1.0}, 'needs gt=.* likeness compares with'),
+        ('Contrast', {'loss_weight': 1.0, 'views': Views(flip=True)}, 'generator'),
+        ('Contrast', {'gradient_ratio': 1.0}, 'Give loss_weight where the loss is called alone'),
+    ],
+)
+def test_called_alone_it_says_what_is_missing(scorer, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        QualityLoss({'type': scorer}, **options)(batch().output)
 
 
 # Calibration
@@ -268,17 +287,16 @@ def test_scorer_that_compares_gets_the_ground_truth_under_the_same_view():
     same = Batch(data.lq, data.output.detach(), data.output, generator_at('same'))
     ranges = {'rescale_range': (0.8, 1.2), 'noise_range': (1, 5), 'jpeg_range': (50, 90)}
     views = Views(crop=8, flip=True, **ranges)
-    loss = QualityLoss({'type': 'Likeness'}, loss_weight=1.0, views=views)
+    loss = Term(QualityLoss({'type': 'Likeness'}, loss_weight=1.0, views=views))
     assert loss(same).item() == pytest.approx(0, abs=1e-6)
-    other = Batch(data.lq, data.gt, data.output)
-    plain = QualityLoss({'type': 'Likeness'}, loss_weight=1.0)(other).item()
+    plain = QualityLoss({'type': 'Likeness'}, loss_weight=1.0)(data.output, data.gt).item()
     assert plain == pytest.approx((data.output - data.gt).square().mean().item(), rel=1e-5)
 
 
 def test_random_member_is_drawn_from_the_batch():
     members = [{'type': 'Contrast'}, {'type': 'Contrast', 'range': [0, 50]}]
     section = {'type': 'EnsembleScorer', 'scorers': members, 'fusion': 'random'}
-    loss = QualityLoss(section, loss_weight=1.0)
+    loss = Term(QualityLoss(section, loss_weight=1.0))
     values = {loss(batch(generator=generator_at('member', i))).item() for i in range(12)}
     assert len(values) == 2
 
@@ -326,7 +344,7 @@ def test_scorer_is_no_part_of_the_term():
     both = objective()
     assert both.state_dict() == {}
     assert list(both.parameters()) == []
-    scorer = both.terms['quality'].scorer
+    scorer = both.terms['quality'].loss.scorer
     both.train()
     assert not scorer.training
     assert not any(p.requires_grad for p in scorer.parameters())
