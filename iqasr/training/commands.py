@@ -238,7 +238,10 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
             section.get('name', key): build_dataset(section, options, 'test')
             for key, section in options.datasets_of('test').items()
         }
-        metrics, missing = build_metrics(options.val, process.device)
+        val = options.val
+        metrics, missing = build_metrics(
+            val.metrics, val.panel, panel_crop_border=val.panel_crop_border, device=process.device
+        )
     for path, name in zip(paths or [None], names, strict=True):
         own = options.model_copy(deep=True)
         if path is not None:

@@ -41,7 +41,10 @@ class Validator:
     ) -> None:
         self.options, self.process, self.root = options, process, root
         self.interrupted = interrupted
-        self.metrics, _ = build_metrics(options.val, process.device)
+        val = options.val
+        self.metrics, _ = build_metrics(
+            val.metrics, val.panel, panel_crop_border=val.panel_crop_border, device=process.device
+        )
         self.sets = {
             section.get('name', key): build_dataset(section, options, 'val')
             for key, section in options.datasets_of('val').items()
