@@ -54,7 +54,7 @@ def registering_modules():
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if isinstance(node, ast.ClassDef | ast.FunctionDef):
                 names = [ast.unparse(decorator) for decorator in node.decorator_list]
-                if any('_REGISTRY.register' in name for name in names):
+                if any(re.search(r'_REGISTRY\.register|^register_', name) for name in names):
                     yield path, node.name
 
 
@@ -104,7 +104,11 @@ def test_fine_tuning_files_have_the_terms_of_the_paper(network):
 @pytest.mark.parametrize('path', sorted((REPOSITORY / 'options/train').glob('*_finetune*.yml')))
 def test_fine_tuning_files_watch_for_artifacts(path):
     metrics = {section['type'] for section in load_options(path).val.metrics.values()}
-    assert metrics >= {'calculate_high_frequency', 'calculate_base_distance', 'WorstTile'}
+    assert metrics >= {
+        'calculate_high_frequency',
+        'calculate_base_distance',
+        'calculate_worst_tile',
+    }
     assert load_options(path).val.guard is not None
 
 

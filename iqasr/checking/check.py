@@ -71,7 +71,7 @@ def load_options(
     return options
 
 
-def options_of(opt: Mapping[str, Any]) -> Options:
+def options_from(opt: Mapping[str, Any]) -> Options:
     """Check the dict that BasicSR makes of an option file, as a model receives it.
 
     Args:

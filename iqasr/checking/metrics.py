@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iqasr.checking.components import check_component, refuse_random_fusion, without
-from iqasr.metrics import IMAGES, direction_of, needs_base
+from iqasr.metrics import IMAGES, has_no_direction, needs_base
 from iqasr.options.schema import Problems
 from iqasr.options.sections import GuardOptions, Options, ValOptions
 from iqasr.quality import scorer_section
@@ -61,7 +61,7 @@ def check_guard(
             problems.add(place, f"no metric of val.metrics is called '{name}'.{hint}")
         elif needs_base(metrics[name]):
             problems.add(place, f'{name} starts at 0 and can only grow; leave it out.')
-        elif direction_of(metrics[name]) is None:
+        elif has_no_direction(metrics[name]):
             problems.add(place, f'{name} has no better direction; give it `better`.')
     if len({guard.optimised, *guard.held_out}) <= len(guard.held_out):
         problems.add(f'{place}.held_out', 'give others than `optimised`, once each.')

@@ -68,7 +68,7 @@ def change_of(metric: Metric, start: Values, now: Values) -> Change | None:
     if len(common) < 2:
         return None
     before, after = (np.array([values[name] for name in common]) for values in (start, now))
-    gains = after - before if metric.better == 'higher' else before - after
+    gains = before - after if metric.lower_better else after - before
     error = gains.std(ddof=1) / math.sqrt(len(gains))
     return Change(*map(float, (before.mean(), after.mean(), gains.mean(), error)))
 

@@ -54,7 +54,7 @@ class Best:
             value = result.means()[metric.name]
             key = f'{result.dataset}/{metric.name}'
             best = self.records.get(key)
-            record = np.isfinite(value) and metric.better is not None
+            record = np.isfinite(value) and metric.lower_better is not None
             if record and (best is None or metric.is_better(value, best['value'])):
                 best = self.records[key] = {'value': value, 'iteration': iteration}
             best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''

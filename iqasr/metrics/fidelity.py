@@ -1,6 +1,6 @@
 """PSNR, SSIM and NIQE: the numbers of BasicSR's functions of these names, in less time.
 
-Option files that ask for a function of BasicSR by name get these.
+Here an option file that names a function of BasicSR gets the one of this module.
 
 Source:
     Wang et al. (2004), Image quality assessment: from error visibility to structural similarity,
@@ -12,17 +12,20 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from basicsr.metrics.psnr_ssim import calculate_psnr_pt, calculate_ssim_pt
 
-from iqasr.metrics.metric import without_border
+from iqasr.metrics.metric import register_metric, without_border
 from iqasr.quality.niqe import BLOCK_PX, niqe
-from iqasr.registry import METRIC_REGISTRY
 from iqasr.runtime.luma import luma_of
 
 WINDOW_PX, SIGMA_PX, TILE_PX = 11, 1.5, (64, 512)
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
+# BasicSR's functions of tensors keep their names; their direction is noted for reports.
+calculate_psnr_pt.lower_better = calculate_ssim_pt.lower_better = False
 
-@METRIC_REGISTRY.register(suffix='iqasr')
+
+@register_metric(lower_better=False, suffix='iqasr')
 def calculate_psnr(
     img: np.ndarray,
     img2: np.ndarray,
@@ -34,17 +37,20 @@ def calculate_psnr(
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
-        img2: Ground truth, alike.
+        img2: Ground truth, as `img`.
         crop_border: Pixels left out at each side.
         test_y_channel: Compare the luma instead of the channels.
-        input_order: Of the axes; for BasicSR's option files.
+        input_order: Order of the axes; for BasicSR's option files.
+
+    Raises:
+        ValueError: If the sizes differ.
     """
-    img, img2 = prepared(img, img2, crop_border, test_y_channel)
+    img, img2 = prepare(img, img2, crop_border, test_y_channel)
     error = cv2.norm(img, img2, cv2.NORM_L2SQR) / img.size
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-@METRIC_REGISTRY.register(suffix='iqasr')
+@register_metric(lower_better=False, suffix='iqasr')
 def calculate_ssim(
     img: np.ndarray,
     img2: np.ndarray,
@@ -56,26 +62,26 @@ def calculate_ssim(
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
-        img2: Ground truth, alike.
+        img2: Ground truth, as `img`.
         crop_border: Pixels left out at each side.
         test_y_channel: Compare the luma instead of the channels.
-        input_order: Of the axes; for BasicSR's option files.
+        input_order: Order of the axes; for BasicSR's option files.
 
     Raises:
-        ValueError: If less than 11 pixels remain each way.
+        ValueError: If the sizes differ, or fewer than 11 pixels remain on a side.
     """
-    img, img2 = prepared(img, img2, crop_border, test_y_channel)
+    img, img2 = prepare(img, img2, crop_border, test_y_channel)
     height, width, channels = img.shape
     margin = WINDOW_PX - 1
     if min(height, width) <= margin:
         raise ValueError(f'SSIM needs {WINDOW_PX} x {WINDOW_PX} px inside the border.')
-    # In tiles, so that what is computed of one stays in the processor's cache.
+    # In tiles, so that the intermediate images of one stay in the processor's cache.
     rows, columns = (
         [slice(start, start + tile + margin) for start in range(0, side - margin, tile)]
         for side, tile in zip((height, width), TILE_PX, strict=True)
     )
     total = sum(
-        ssim_sum(img[row, column, channel], img2[row, column, channel])
+        sum_ssim(img[row, column, channel], img2[row, column, channel])
         for channel in range(channels)
         for row in rows
         for column in columns
@@ -83,20 +89,20 @@ def calculate_ssim(
     return total / ((height - margin) * (width - margin) * channels)
 
 
-def ssim_sum(x: np.ndarray, y: np.ndarray) -> float:
-    r"""Sum the SSIM of all places where the window fits into two ``(H, W)`` images.
+def sum_ssim(x: np.ndarray, y: np.ndarray) -> float:
+    r"""Sum the SSIM over all places where the window fits into two ``(H, W)`` images.
 
-    It follows from means and variances of :math:`s = x + y` and :math:`d = x - y`, four filterings
+    It follows from means and variances of :math:`s = x + y` and :math:`d = x - y`, by four filters
     instead of five: :math:`4 \mu_x \mu_y = \mu_s^2 - \mu_d^2` and
-    :math:`2 (\mu_x^2 + \mu_y^2) = \mu_s^2 + \mu_d^2`; variances alike.
+    :math:`2 (\mu_x^2 + \mu_y^2) = \mu_s^2 + \mu_d^2`; likewise for the variances.
     """
 
     def smooth(image: np.ndarray) -> np.ndarray:
         blurred = cv2.GaussianBlur(image, (WINDOW_PX, WINDOW_PX), SIGMA_PX)
         return without_border(blurred, WINDOW_PX // 2)
 
-    # Single precision would do for all of a photograph, but an error of the variance of d tells in
-    # flat areas. That of s counts by how much d varies; it is small after centring.
+    # Single precision would do for a photograph, but not for the variance of d in flat areas. An
+    # error in the variance of s matters only where d varies; centring keeps it small.
     s, d = np.add(x, y, dtype=np.float32), np.subtract(x, y, dtype=np.float64)
     centre = s.mean().round()
     s -= centre
@@ -109,23 +115,25 @@ def ssim_sum(x: np.ndarray, y: np.ndarray) -> float:
     return float(ssim.sum(dtype=np.float64))
 
 
-@METRIC_REGISTRY.register(suffix='iqasr')
+@register_metric(lower_better=True, needs=(), suffix='iqasr')
 def calculate_niqe(
     img: np.ndarray,
     crop_border: int,
     input_order: Literal['HWC'] = 'HWC',
     convert_to: Literal['y'] = 'y',
+    img2: np.ndarray | None = None,
 ) -> float:
     """Natural image quality evaluator, lower is better; NaN for a constant image.
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
         crop_border: Pixels left out at each side.
-        input_order: Of the axes; for BasicSR's option files.
-        convert_to: What is looked at, the luma; likewise.
+        input_order: Order of the axes; for BasicSR's option files.
+        convert_to: The luma, which is measured; for BasicSR's option files.
+        img2: Ignored.
 
     Raises:
-        ValueError: If less than two blocks remain.
+        ValueError: If fewer than two blocks remain.
     """
     inner = without_border(img, crop_border)
     if inner.shape[0] // BLOCK_PX * (inner.shape[1] // BLOCK_PX) < 2:
@@ -133,12 +141,14 @@ def calculate_niqe(
     return niqe(luma_of(inner).round())
 
 
-def prepared(
+def prepare(
     img: np.ndarray, img2: np.ndarray, border: int, luma: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the border off both images and, if asked, reduce them to their luma, if they are not."""
+    """Cut the border off both images and, if asked, reduce colour images to their luma."""
     if img.shape != img2.shape:
-        raise ValueError(f'The images are {img.shape[:2]} and {img2.shape[:2]}.')
+        raise ValueError(
+            f'The images are {img.shape[:2]} and {img2.shape[:2]} pixels; they must be of one size.'
+        )
     img, img2 = without_border(img, border), without_border(img2, border)
     if not luma or img.shape[2] == 1:
         return img, img2

@@ -1,24 +1,26 @@
-"""How much fine detail an image has, invented or not."""
+"""Amount of fine detail in an image, real or invented."""
 
 import numpy as np
 from basicsr.metrics.metric_util import to_y_channel
 
-from iqasr.metrics.metric import without_border
-from iqasr.registry import METRIC_REGISTRY
+from iqasr.metrics.metric import register_metric, without_border
 
 HALF_NYQUIST = 0.25
 """Cycles per pixel."""
 
 
-@METRIC_REGISTRY.register()
-def calculate_high_frequency(img: np.ndarray, crop_border: int = 0) -> float:
+@register_metric(lower_better=None, needs=())
+def calculate_high_frequency(
+    img: np.ndarray, img2: np.ndarray | None = None, crop_border: int = 0
+) -> float:
     """Share of the luma's spectral energy above half the Nyquist frequency, in [0, 1].
 
-    Rises with detail and with artifacts alike, so that neither direction is better. The spectrum is
-    that of the Hann-windowed image without its windowed mean; white noise has 1 - pi / 16.
+    It rises with detail and with artifacts, so neither direction is better. The spectrum is that
+    of the Hann-windowed image without its windowed mean; white noise has 1 - pi / 16.
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
+        img2: Ignored.
         crop_border: Pixels left out at each side.
 
     Returns:

@@ -1,99 +1,142 @@
 """Scorers as metrics: of a whole image, or of its worst tile."""
 
+import functools
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from iqasr.metrics.metric import Direction, without_border
+from iqasr.metrics.metric import register_metric, without_border
 from iqasr.quality import QualityScorer
-from iqasr.registry import METRIC_REGISTRY, SCORER_REGISTRY, build
+from iqasr.registry import METRIC_REGISTRY, SCORER_REGISTRY, build, lookup
 
 
-@METRIC_REGISTRY.register()
-class QualityMetric:
-    """Any scorer as a metric, in its published units and direction.
+def load_scorer(
+    scorer: Mapping[str, Any], device: str = 'cpu', tile_px: int | None = None, **_: Any
+) -> QualityScorer:
+    """Build a scorer from its section, once for each section and device.
 
     Args:
         scorer: Section of the scorer.
         device: Where it works.
-        crop_border: Pixels left out at each side.
+        tile_px: Side of the tiles it is to score, if any, in pixels.
+
+    Raises:
+        ValueError: If there is no such scorer, or it cannot work on tiles so small.
     """
-
-    def __init__(self, scorer: dict[str, Any], device: str = 'cpu', crop_border: int = 0) -> None:
-        self.scorer: QualityScorer = build(SCORER_REGISTRY, scorer).to(device)
-        self.device = device
-        self.crop_border = crop_border
-
-    @property
-    def better(self) -> Direction:
-        """Direction of the published value."""
-        return 'lower' if self.scorer.lower_better else 'higher'
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the images it is called with."""
-        return ('img', 'img2') if self.scorer.needs_reference else ('img',)
-
-    def tensor(self, image: np.ndarray) -> Tensor:
-        """Turn an image into what scorers take."""
-        inner = without_border(image, self.crop_border)[..., ::-1]
-        tensor = torch.from_numpy(np.ascontiguousarray(inner.transpose(2, 0, 1)))
-        return tensor[None].to(self.device).float().div(255)
-
-    @torch.no_grad()
-    def __call__(self, img: np.ndarray, img2: np.ndarray | None = None) -> float:
-        """Score an image, against a reference if the scorer needs one."""
-        reference = self.tensor(img2) if self.scorer.needs_reference else None
-        return float(self.scorer.published(self.quality(self.tensor(img), reference)))
-
-    def quality(self, image: Tensor, reference: Tensor | None) -> Tensor:
-        """Compute the quality, one number, of an image, :math:`(1, 3, H, W)` RGB in [0, 1]."""
-        return self.scorer(image, reference)
+    cls = lookup(SCORER_REGISTRY, scorer.get('type'))
+    # A range, which serves losses and ensembles, leaves the published score as it is.
+    section = {key: value for key, value in scorer.items() if key != 'range'}
+    loaded = _build_scorer(cls, json.dumps(section, sort_keys=True), device)
+    if tile_px is not None and tile_px < loaded.min_size:
+        raise ValueError(
+            f'tile_px {tile_px} is too small for {loaded.name}, which needs {loaded.min_size}.'
+        )
+    return loaded
 
 
-@METRIC_REGISTRY.register()
-class WorstTile(QualityMetric):
-    """The quality of the worst tile of an image, in published units: a local artifact shows here.
+@functools.cache
+def _build_scorer(cls: type, section: str, device: str) -> QualityScorer:
+    # The class is part of the key, as another may be registered under the same name.
+    return build(SCORER_REGISTRY, json.loads(section)).to(device)
+
+
+register_scorer_metric = register_metric(
+    lower_better=lambda **options: load_scorer(**options).lower_better,
+    needs=lambda **options: ('img2',) if load_scorer(**options).needs_reference else (),
+)
+
+
+@register_scorer_metric
+def calculate_quality(
+    img: np.ndarray,
+    img2: np.ndarray | None = None,
+    *,
+    scorer: dict[str, Any],
+    device: str = 'cpu',
+    crop_border: int = 0,
+) -> float:
+    """Any scorer as a metric, in its published units and direction.
+
+    Args:
+        img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
+        img2: Ground truth, as `img`; for a full-reference scorer.
+        scorer: Section of the scorer.
+        device: Where it works.
+        crop_border: Pixels left out at each side.
+
+    Raises:
+        ValueError: If the scorer needs a ground truth or a larger image.
+    """
+    loaded = load_scorer(scorer, device)
+    with torch.no_grad():
+        quality = loaded(*images_for(loaded, img, img2, device, crop_border))
+    return float(loaded.published(quality))
+
+
+@register_scorer_metric
+def calculate_worst_tile(
+    img: np.ndarray,
+    img2: np.ndarray | None = None,
+    *,
+    scorer: dict[str, Any],
+    tile_px: int,
+    device: str = 'cpu',
+    crop_border: int = 0,
+) -> float:
+    """Quality of the worst tile of an image, in published units; it shows local artifacts.
 
     Square tiles at even distances cover the image; they overlap where the sides are no multiples
     of the tile. Tiles without a quality (flat sky, for NIQE) are passed over.
 
     Args:
+        img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
+        img2: Ground truth, as `img`; for a full-reference scorer.
         scorer: Section of the scorer.
-        tile_px: Side of a tile in pixels; of a smaller image, all of the side.
-        device: Where it works.
+        tile_px: Side of a tile in pixels; where the image is smaller, the side of the image.
+        device: Where the scorer works.
         crop_border: Pixels left out at each side.
 
     Raises:
-        ValueError: If the scorer cannot work on tiles so small.
+        ValueError: If the scorer needs a ground truth, or cannot work on tiles so small.
     """
+    loaded = load_scorer(scorer, device, tile_px)
+    image, reference = images_for(loaded, img, img2, device, crop_border)
+    places = [
+        (..., row, column)
+        for row in tiles_along(image.shape[2], tile_px)
+        for column in tiles_along(image.shape[3], tile_px)
+    ]
+    with torch.no_grad():
+        parts = [loaded(image[p], None if reference is None else reference[p]) for p in places]
+    quality = torch.cat(parts)
+    finite = quality[quality.isfinite()]
+    return float(loaded.published(finite.amin() if len(finite) else quality[0]))
 
-    def __init__(
-        self, scorer: dict[str, Any], tile_px: int, device: str = 'cpu', crop_border: int = 0
-    ) -> None:
-        super().__init__(scorer, device, crop_border)
-        if tile_px < self.scorer.min_size:
-            raise ValueError(
-                f'WorstTile: tile_px {tile_px} is too small for {self.scorer.name}, which needs '
-                f'{self.scorer.min_size}.'
-            )
-        self.tile_px = tile_px
 
-    def quality(self, image: Tensor, reference: Tensor | None) -> Tensor:
-        """Compute the quality of the worst tile; see `QualityMetric.quality`."""
-        rows, columns = (tiles_along(side, self.tile_px) for side in image.shape[2:])
-        places = [(..., row, column) for row in rows for column in columns]
-        quality = torch.cat(
-            [
-                self.scorer(image[place], None if reference is None else reference[place])
-                for place in places
-            ]
-        )
-        found = quality[quality.isfinite()]
-        return found.amin() if len(found) else quality[0]
+# The names of option files of version 0.1, for which these were classes.
+METRIC_REGISTRY._do_register('QualityMetric', calculate_quality)
+METRIC_REGISTRY._do_register('WorstTile', calculate_worst_tile)
+
+
+def images_for(
+    scorer: QualityScorer, img: np.ndarray, img2: np.ndarray | None, device: str, border: int
+) -> list[Tensor | None]:
+    """Turn output and ground truth into tensors as scorers take them; None where not needed."""
+    return [
+        None if image is None else to_tensor(without_border(image, border), device)
+        for image in (img, img2 if scorer.needs_reference else None)
+    ]
+
+
+def to_tensor(image: np.ndarray, device: str) -> Tensor:
+    """Turn ``(H, W, 3)`` uint8 BGR into :math:`(1, 3, H, W)` RGB in [0, 1]."""
+    planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
+    return torch.from_numpy(planes)[None].to(device).float().div(255)
 
 
 def tiles_along(length: int, tile: int) -> list[slice]:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from iqasr.archs.lora import add_lora, merged_state
 from iqasr.archs.lora_files import save_lora
-from iqasr.checking.check import options_of
+from iqasr.checking.check import options_from
 from iqasr.evaluation.evaluate import Result, evaluate, name_of, side_by_side
 from iqasr.evaluation.history import ValidationHistory
 from iqasr.losses import term_inputs
@@ -69,7 +69,7 @@ class RestorationModel(BaseModel):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
-        self.options = options_of(opt)
+        self.options = options_from(opt)
         self.process = this_process(use_gpu=opt['num_gpu'] != 0)
         self.device = self.process.device
         self.seed = opt.get('manual_seed') or 0
@@ -87,7 +87,12 @@ class RestorationModel(BaseModel):
         # Initial weights are the only draws from torch's global generator that are not reseeded.
         torch.manual_seed(self.seed)
         self.restorer = Restorer(options.scale, options.val.tile_px, options.val.tile_overlap_px)
-        self.metrics, self.missing_metrics = build_metrics(options.val, self.device)
+        self.metrics, self.missing_metrics = build_metrics(
+            options.val.metrics,
+            options.val.panel,
+            panel_crop_border=options.val.panel_crop_border,
+            device=self.device,
+        )
         self.net_g = build_generator(options).to(self.device)
         self.net_d: nn.Module | None = None
         self.net_g_ema: nn.Module | None = None

@@ -1,6 +1,7 @@
-"""What every scorer of image quality has in common."""
+"""The base class of scorers of image quality."""
 
 import math
+from abc import ABCMeta, abstractmethod
 from typing import Any
 
 import torch
@@ -9,18 +10,44 @@ from torch import Tensor, nn
 from iqasr.quality.normalisation import normalise_quality
 
 
-class QualityScorer(nn.Module):
+class ScorerType(ABCMeta):
+    """Checks that a scorer is complete once it is constructed."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Construct a scorer.
+
+        Raises:
+            TypeError: If something that every scorer must have is missing.
+        """
+        scorer = super().__call__(*args, **kwargs)
+        if '_modules' not in vars(scorer):
+            raise TypeError(f'{cls.__name__}.__init__ must call super().__init__().')
+        for part in ('name', 'version'):
+            if not isinstance(getattr(scorer, part, None), str):
+                raise TypeError(
+                    f'{cls.__name__} has no `{part}`: set it to a string, as an attribute of the '
+                    'class or in __init__.'
+                )
+        return scorer
+
+
+class QualityScorer(nn.Module, metaclass=ScorerType):
     """Scores images: quality, higher is better, in the scorer's published units.
 
-    A subclass sets the attributes and defines `_score`. Scorers are frozen: always in evaluation
-    mode, no parameter asks for gradients; gradients to the image are given where it asks for them.
+    A subclass sets `name` and `version`, and whichever other attribute differs, on the class or in
+    its constructor, and defines `_score`. Scorers are frozen: they stay in evaluation mode, and no
+    parameter requires a gradient; the image gets one where it requires it.
+
+    Raises:
+        TypeError: If `_score`, `name` or `version` is missing.
     """
 
     name: str
-    """What tables and logs call it."""
+    """Name in tables and logs."""
     version: str
-    """What else the numbers depend on: library, weights, options."""
+    """Whatever else the numbers depend on: library, weights, options."""
     needs_reference: bool = False
+    """Whether it compares with a reference image (full-reference)."""
     score_range: tuple[float, float] = (-math.inf, math.inf)
     """Worst and best quality to expect, higher is better."""
     lower_better: bool = False
@@ -28,13 +55,14 @@ class QualityScorer(nn.Module):
     min_size: int = 1
     """Least height and width, in pixels."""
     differentiable: bool = False
+    """Whether quality has a gradient with respect to the image."""
 
     def __init__(self) -> None:
         super().__init__()
         super().train(False)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Freeze what becomes part of the scorer."""
+        """Freeze a module or parameter that becomes part of the scorer."""
         if isinstance(value, nn.Module):
             value.eval()
         if isinstance(value, nn.Module | nn.Parameter):
@@ -42,7 +70,7 @@ class QualityScorer(nn.Module):
         super().__setattr__(name, value)
 
     def train(self, mode: bool = True) -> 'QualityScorer':
-        """Stay in evaluation mode, whatever the model around it does."""
+        """Stay in evaluation mode, whatever the model around it is switched to."""
         return super().train(False)
 
     def forward(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
@@ -50,14 +78,15 @@ class QualityScorer(nn.Module):
 
         Args:
             image: :math:`(N, 3, H, W)` RGB in [0, 1]; values beyond are clamped.
-            reference: As `image`, what to compare with; ignored unless `needs_reference`.
+            reference: Images to compare with, as `image`; ignored unless `needs_reference`.
 
         Returns:
             Quality, :math:`(N,)` float32, higher is better; NaN where the scorer finds no finite
             score.
 
         Raises:
-            ValueError: If an image has another shape or type, is too small, or the reference lacks.
+            ValueError: If an image has another shape or type or is too small, or if the reference
+                is missing.
         """
         inputs = {'image': image}
         if self.needs_reference:
@@ -74,9 +103,9 @@ class QualityScorer(nn.Module):
         quality = self.published(score.float().reshape(len(image)))
         return quality.where(quality.isfinite(), math.nan)
 
+    @abstractmethod
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
         """Score float32 images in [0, 1]; N scores in any shape, in published direction."""
-        raise NotImplementedError
 
     def _check(self, image: Tensor, role: str) -> None:
         if image.dim() != 4 or image.shape[1] != 3 or not image.is_floating_point():
@@ -96,9 +125,9 @@ class QualityScorer(nn.Module):
         return -quality if self.lower_better else quality
 
     def normalise(self, quality: Tensor) -> Tensor:
-        """Map quality from `score_range` to [0, 1]; beyond the range it lands beyond.
+        """Map quality from `score_range` to [0, 1]; quality outside the range lands outside.
 
         Raises:
-            ValueError: If the range has no end.
+            ValueError: If the range is infinite.
         """
         return normalise_quality(quality, 'range01', score_range=self.score_range)

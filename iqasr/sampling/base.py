@@ -119,7 +119,7 @@ class GTSampler(ABC):
         scored = quality.isfinite()
         has_score = scored.any(1, keepdim=True)
         present = quality != float('-inf')
-        _refuse_empty(present.any(1))
+        _require_candidates(present.any(1))
         quality = quality.where(scored, float('-inf')).where(has_score | ~present, 0.0)
         if self.top_k is not None and self.top_k < quality.shape[1]:
             last = quality.topk(self.top_k, dim=1).values[:, -1:]
@@ -182,7 +182,7 @@ def perplexity(probabilities: Tensor) -> Tensor:
     return torch.special.entr(probabilities).sum(1).exp()
 
 
-def _refuse_empty(has_candidate: Tensor) -> None:
+def _require_candidates(has_candidate: Tensor) -> None:
     message = 'a sample has no candidate ground truth left: all are absent or excluded.'
     if not has_candidate.is_cpu:
         torch._assert_async(has_candidate.all(), message)

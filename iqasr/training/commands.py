@@ -267,7 +267,10 @@ def prepare_test(
         The function of a loader, the metrics, and the names of those that are missing.
     """
     if options.is_restored:
-        metrics, missing = build_metrics(options.val, process.device)
+        val = options.val
+        metrics, missing = build_metrics(
+            val.metrics, val.panel, panel_crop_border=val.panel_crop_border, device=process.device
+        )
 
         def measure(loader: Any) -> Any:
             name = name_of(loader.dataset)

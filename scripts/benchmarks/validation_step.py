@@ -99,7 +99,7 @@ def own_validation(folder: Path) -> Validation:
     process = Process()
     dataset = build_dataset(options.datasets['test'], options, 'test')
     model = build_model(options, process, seed=0)
-    metrics, _ = build_metrics(options.val, process.device)
+    metrics, _ = build_metrics(options.val.metrics, device=process.device)
 
     def validate() -> dict[str, float]:
         return evaluate(model.test, dataset, metrics, name='set', process=process).means()

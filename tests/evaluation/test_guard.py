@@ -10,12 +10,12 @@ from iqasr.metrics import Metric
 from iqasr.options.sections import GuardOptions
 from iqasr.runtime.errors import OptionError
 
-RANKER = Metric('ranker', float, 'higher')
+RANKER = Metric('ranker', float, lower_better=False)
 METRICS = [
     RANKER,
-    Metric('niqe', float, 'lower'),
-    Metric('psnr', float, 'higher'),
-    Metric('ssim', float, 'higher'),
+    Metric('niqe', float, lower_better=True),
+    Metric('psnr', float, lower_better=False),
+    Metric('ssim', float, lower_better=False),
 ]
 START = {
     'ranker': [0.2, 0.4, 0.6, 0.8],
@@ -53,7 +53,7 @@ def test_change_is_the_paired_difference_and_its_standard_error():
     assert (change.start, change.now, change.gain) == (3.0, 4.5, 1.5)
     assert change.error == pytest.approx(0.5)  # differences 1 and 2: 0.7071 / sqrt(2)
     assert change.errors == pytest.approx(3.0)
-    lower = change_of(Metric('m', float, 'lower'), start, now)
+    lower = change_of(Metric('m', float, lower_better=True), start, now)
     assert (lower.gain, lower.errors) == (-1.5, pytest.approx(-3.0))
 
 

@@ -100,7 +100,7 @@ class DarknessScorer(QualityScorer):
 
 def darkness(image, tile_px=8, **options):
     section = {'scorer': {'type': 'DarknessScorer'}, 'tile_px': tile_px}
-    return value('WorstTile', {'img': image}, **section, **options)
+    return value('calculate_worst_tile', {'img': image}, **section, **options)
 
 
 def test_worst_tile_is_found_in_published_units_wherever_it_is():

@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,9 @@ from basicsr.metrics import calculate_niqe
 from skimage.metrics import peak_signal_noise_ratio
 
 from iqasr.evaluation.evaluate import Best, Result, evaluate, image_of, side_by_side
-from iqasr.metrics import Metric, build_metric
+from iqasr.metrics import Metric, build_metric, has_no_direction, needs_base, register_metric
 from iqasr.quality import NIQEScorer
+from iqasr.registry import METRIC_REGISTRY
 from iqasr.runtime.distributed import Process
 
 
@@ -23,7 +26,8 @@ def test_psnr_is_that_of_scikit_image(images):
     output, gt = (image[4:-4, 4:-4] for image in images)
     given = dict(zip(('img', 'img2'), images, strict=True))
     assert metric(given) == pytest.approx(peak_signal_noise_ratio(gt, output), abs=1e-9)
-    assert (metric.better, metric.arrow, metric.needs) == ('higher', '↑', ('img', 'img2'))
+    assert (metric.lower_better, metric.better, metric.arrow) == (False, 'higher', '↑')
+    assert metric.needs == ('img', 'img2')
 
 
 def test_scorer_as_metric_is_in_published_units(photographs):
@@ -41,6 +45,104 @@ def test_scorer_as_metric_is_in_published_units(photographs):
 
 def test_niqe_of_basicsr_is_better_when_lower_without_being_told():
     assert build_metric('n', {'type': 'calculate_niqe', 'crop_border': 0}).better == 'lower'
+
+
+def register(monkeypatch, function):
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, function.__name__, function)
+
+
+def calculate_error(img, img2, power=1):
+    return float((np.abs(img.astype(float) - img2) ** power).mean())
+
+
+def test_metric_of_others_without_direction_has_none_and_one_warning(monkeypatch, caplog, images):
+    register(monkeypatch, calculate_error)
+    section = {'type': 'calculate_error', 'power': 2}
+    with caplog.at_level(logging.WARNING, 'iqasr'):
+        metric = build_metric('error', section)
+        for _ in range(3):
+            assert metric(dict(zip(('img', 'img2'), images, strict=True))) > 0
+    (record,) = caplog.records
+    assert 'val.metrics.error: calculate_error does not say' in record.message
+    assert '`better: higher`' in record.message
+    assert (metric.lower_better, metric.better, metric.arrow) == (None, None, '')
+    assert has_no_direction(section)
+
+
+@pytest.mark.parametrize(('better', 'lower_better'), [('lower', True), ('higher', False)])
+def test_section_gives_or_overrides_the_direction(monkeypatch, caplog, better, lower_better):
+    register(monkeypatch, calculate_error)
+    for name in ('calculate_error', 'calculate_psnr', 'calculate_high_frequency'):
+        section = {'type': name, 'better': better}
+        assert build_metric('m', section).lower_better is lower_better
+        assert not has_no_direction(section)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize('lower_better', [True, False, None])
+def test_attribute_of_the_function_is_the_direction(monkeypatch, caplog, lower_better):
+    def calculate_something(img):
+        return 0.0
+
+    calculate_something.lower_better = lower_better
+    register(monkeypatch, calculate_something)
+    section = {'type': 'calculate_something'}
+    assert build_metric('m', section).lower_better is lower_better
+    assert has_no_direction(section) == (lower_better is None)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize('name', ['calculate_psnr_pt', 'calculate_ssim_pt'])
+def test_direction_of_the_functions_of_tensors_is_known(name, caplog):
+    assert build_metric('m', {'type': name, 'crop_border': 0}).lower_better is False
+    assert caplog.records == []
+
+
+def test_images_with_a_default_are_passed_where_they_are_there(monkeypatch, images):
+    def calculate_count(img, img2=None, lq=None, base=None):
+        return float(sum(image is not None for image in (img, img2, lq, base)))
+
+    register(monkeypatch, calculate_count)
+    metric = build_metric('m', {'type': 'calculate_count', 'better': 'higher'})
+    assert (metric.needs, metric.optional) == (('img',), ('img2', 'lq', 'base'))
+    output, gt = images
+    assert metric({'img': output, 'img2': [], 'lq': None}) == 1
+    assert metric({'img': output, 'img2': [gt, gt], 'lq': output}) == 3
+    assert not needs_base({'type': 'calculate_count'})
+
+
+def test_metric_that_ignores_the_ground_truths_runs_once_for_all_of_them(monkeypatch, images):
+    calls = []
+
+    @register_metric(lower_better=True, needs=('lq',))
+    def calculate_calls(img, img2=None, lq=None):
+        calls.append(img2)
+        return 1.0
+
+    try:
+        metric = build_metric('m', {'type': 'calculate_calls'})
+    finally:
+        del METRIC_REGISTRY._obj_map['calculate_calls']
+    output, gt = images
+    assert metric({'img': output, 'img2': [gt, gt], 'lq': gt}) == 1
+    assert calls == [None]
+    assert np.isnan(metric({'img': output, 'img2': [gt, gt]}))
+
+
+@pytest.mark.parametrize('options', [{}, {'suffix': 'iqasr'}])
+def test_base_is_needed_by_the_metric_that_the_name_stands_for(monkeypatch, options):
+    def calculate_drift(img, base):
+        return 0.0
+
+    assert not needs_base({'type': 'calculate_drift'})
+    register(monkeypatch, calculate_error)
+    name = '_'.join(['calculate_error', *options.values()])
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, name, calculate_drift)
+    assert needs_base({'type': 'calculate_error'})
+    assert needs_base({'type': 'calculate_base_distance'})
+    assert not needs_base({'type': 'calculate_lr_psnr'})
+    assert not needs_base({'type': ['no', 'name']})
+    assert not needs_base({})
 
 
 def test_metric_without_ground_truth_is_absent(images):
@@ -71,7 +173,7 @@ def double(lq):
     return lq.repeat_interleave(2, -1).repeat_interleave(2, -2)
 
 
-BRIGHTNESS = Metric('mean', lambda img: img.mean(), 'higher')
+BRIGHTNESS = Metric('mean', lambda img: img.mean(), lower_better=False)
 
 
 @pytest.mark.parametrize('threads', [1, 3])
@@ -94,9 +196,9 @@ def test_means_leave_out_what_has_no_value(tmp_path):
     assert (tmp_path / 'x.csv').read_text() == 'name,m\na,1.0\nb,nan\nc,3.0\n'
 
 
-@pytest.mark.parametrize(('better', 'kept'), [('higher', (3.0, 2)), ('lower', (1.0, 1))])
-def test_best_follows_the_direction_of_the_metric(better, kept):
-    best, metric = Best(), Metric('m', float, better)
+@pytest.mark.parametrize(('lower_better', 'kept'), [(False, (3.0, 2)), (True, (1.0, 1))])
+def test_best_follows_the_direction_of_the_metric(lower_better, kept):
+    best, metric = Best(), Metric('m', float, lower_better)
     for iteration, value in enumerate([1.0, 3.0, float('nan'), 2.0], 1):
         best.update(Result('set', [{'name': 'a', 'm': value}]), [metric], iteration)
     record = best.records['set/m']
@@ -104,7 +206,7 @@ def test_best_follows_the_direction_of_the_metric(better, kept):
 
 
 def test_metric_without_direction_has_no_best():
-    best, metric = Best(), Metric('m', float, None)
+    best, metric = Best(), Metric('m', float, lower_better=None)
     line = best.update(Result('set', [{'name': 'a', 'm': 1.0}]), [metric], 1)
     assert (best.records, line) == ({}, 'set @ 1: m 1.0000')
 
@@ -114,7 +216,7 @@ def test_metric_gets_the_images_it_names():
         assert list(images) == ['lq', 'base']
         return (images['base'].astype(float) - images['lq'].mean()).mean()
 
-    metric = Metric('m', seen, 'lower', ('lq', 'base'))
+    metric = Metric('m', seen, True, ('lq', 'base'))
     common = {'name': 'p', 'process': Process()}
     result = evaluate(double, Pieces(2), [metric], base=lambda lq: double(lq) + 0.2, **common)
     assert [row['m'] for row in result.rows] == pytest.approx([51, 51], abs=1)

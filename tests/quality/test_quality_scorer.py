@@ -96,3 +96,45 @@ def test_missing_reference_is_refused():
 def test_endless_range_cannot_be_normalised():
     with pytest.raises(ValueError, match=r'\(-inf, inf\)'):
         Difference().normalise(torch.tensor([math.pi]))
+
+
+def score(self, image, reference=None):
+    return image.mean((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ('parts', 'message'),
+    [
+        ({'name': 'x', 'version': '1'}, "abstract method '?_score"),
+        ({'_score': score, 'name': 'x'}, 'Partial has no `version`: set it to a string'),
+        ({'_score': score, 'version': '1'}, 'Partial has no `name`'),
+        ({'_score': score, 'name': 'x', 'version': 2}, 'Partial has no `version`'),
+        (
+            {'_score': score, 'name': 'x', 'version': '1', '__init__': lambda self: None},
+            r'Partial.__init__ must call super\(\).__init__\(\)',
+        ),
+    ],
+)
+def test_scorer_with_a_missing_part_cannot_be_constructed(parts, message):
+    with pytest.raises(TypeError, match=message):
+        type(QualityScorer)('Partial', (QualityScorer,), parts)()
+
+
+def test_module_assigned_before_the_base_constructor_is_refused():
+    class Early(Brightness):
+        def __init__(self):
+            self.layer = nn.Conv2d(3, 1, 1)
+
+    with pytest.raises(AttributeError, match=r'before Module.__init__\(\) call'):
+        Early()
+
+
+def test_name_and_version_may_be_set_in_the_constructor():
+    class Named(QualityScorer):
+        _score = score
+
+        def __init__(self, name):
+            super().__init__()
+            self.name, self.version = name, '1'
+
+    assert Named('x').name == 'x'
