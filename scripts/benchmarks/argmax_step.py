@@ -35,23 +35,15 @@ ONLINE = {
 
 
 def iteration(
-    stack: ExitStack, folder: Path, name: str, sections: dict[str, Any], data: dict[str, Any]
+    stack: ExitStack, folder: Path, name: str, data: dict[str, Any]
 ) -> Callable[[], Any]:
     """Prepare a training like the quickstart's AMO; returns one iteration, data included."""
     options = load_options(OPTIONS, (f'name={name}',))
     options.datasets['train'] |= data
     del options.datasets['val']
-    for section, value in sections.items():
-        setattr(options, section, value)
-    run = TrainingRun(options, Process(), folder / name)
+    run = TrainingRun(options, Process(), folder / 'experiments' / name)
     stream = stack.enter_context(run.stream())
-
-    def iterate() -> None:
-        run.iteration += 1
-        run.model.optimize_parameters(next(stream), run.iteration, run.position)
-        run.position += run.samples_per_iteration()
-
-    return iterate
+    return lambda: run.iterate(next(stream))
 
 
 def main() -> None:
@@ -79,16 +71,13 @@ def main() -> None:
             'batch_size_per_gpu': args.batch,
             'num_worker_per_gpu': 0,
         }
-        quality = load_options(OPTIONS).quality
         kinds = {
             'uniform': {'sampling': {'type': 'UniformSampler'}, 'quality': None},
-            'map': {'quality': quality.model_copy(update={'map': str(made), 'scorer': None})},
+            'map': {'quality': {'map': str(made)}},
         }
-        for name, scorer in ONLINE.items():
-            kinds[name] = {'quality': quality.model_copy(update={'scorer': scorer})}
+        kinds |= {name: {'quality': {'scorer': scorer}} for name, scorer in ONLINE.items()}
         works = {
-            name: (iteration(stack, folder, name, sections, data), 1)
-            for name, sections in kinds.items()
+            name: (iteration(stack, folder, name, data | own), 1) for name, own in kinds.items()
         }
         musiq = works.pop('musiq')
         seconds = alternate(works, args.rounds)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -14,6 +15,7 @@ from iqasr.models import RestorationModel
 from iqasr.options.sections import Options, gather_terms
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.randomness import generator_at
+from iqasr.training.opt import opt_of
 
 NETWORKS = {
     'SRVGG-16': {'type': 'SRVGGNetCompact', 'num_conv': 16, 'upscale': 4},
@@ -70,10 +72,19 @@ def stock_step(name: str, count: int, side: int, loss: str) -> Callable[[], Any]
 def our_step(name: str, count: int, side: int, loss: str, **choices: str) -> Callable[[], Any]:
     """Build ours, as an option file would; `choices` are ``train.speed`` and ``train.amp``."""
     train = TRAIN | {'gan_opt': {'type': loss} | GAN, 'total_iter': 1000} | choices
-    data = {'type': 'PairedImageDataset', 'gt_size': 4 * side, 'batch_size_per_gpu': count}
+    data = {
+        'type': 'PairedImageDataset', 'gt_size': 4 * side, 'batch_size_per_gpu': count,
+        'dataroot_gt': '-', 'dataroot_lq': '-',
+    }  # fmt: skip
     options = Options(
         name='step', scale=4, datasets={'train': data}, network_g=dict(NETWORKS[name]),
         network_d=dict(DISCRIMINATOR), train=gather_terms(train),
     )  # fmt: skip
-    model, batch = RestorationModel(options, Process(), 0), batch_of(count, side)
-    return lambda: model.optimize_parameters([batch], 1, 0)
+    opt = opt_of(options, Process(), Path('/benchmark/experiments/step'), seed=0, is_train=True)
+    model, batch = RestorationModel(opt), batch_of(count, side)
+
+    def step() -> None:
+        model.feed_data(batch)
+        model.optimize_parameters(1)
+
+    return step

@@ -82,11 +82,11 @@ def stock_validation(folder: Path) -> Validation:
 
 def own_validation(folder: Path) -> Validation:
     """Prepare that of iqasr, as the test command makes it."""
-    from iqasr.evaluation.evaluate import evaluate
-    from iqasr.metrics import build_metrics
+    from iqasr.models import RestorationModel
     from iqasr.options.sections import Options
     from iqasr.runtime.distributed import Process
-    from iqasr.training.builders import build_dataset, build_model
+    from iqasr.training.opt import opt_of
+    from iqasr.training.run import build_loaders
 
     # The same folders; read as 8-bit images.
     options = Options(
@@ -96,15 +96,10 @@ def own_validation(folder: Path) -> Validation:
         network_g=NETWORK,
         val={'metrics': METRICS},
     )
-    process = Process()
-    dataset = build_dataset(options.datasets['test'], options, 'test')
-    model = build_model(options, process, seed=0)
-    metrics, _ = build_metrics(options.val.metrics, device=process.device)
-
-    def validate() -> dict[str, float]:
-        return evaluate(model.test, dataset, metrics, name='set', process=process).means()
-
-    return validate
+    opt = opt_of(options, Process(), folder / 'results/set', seed=0, is_train=False)
+    (loader,) = build_loaders(opt, SCALE, 'test')
+    model = RestorationModel(opt)
+    return lambda: model.validation(loader, 'benchmark', None).means()
 
 
 KINDS = {'BasicSR': stock_validation, 'iqasr': own_validation}
