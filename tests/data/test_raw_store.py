@@ -16,10 +16,10 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from iqasr.data import raw_store, store_sources
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.stores import raw_store, store_sources
 from iqasr.data.stores.raw_reader import open_raw
 from iqasr.data.stores.raw_store import create_raw_store, verify_raw_store
 from iqasr.runtime.errors import DataError
