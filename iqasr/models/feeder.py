@@ -91,9 +91,11 @@ class Feeder:
         if 'original' in self.options.sharpen:
             gt = crop_at(original, data['offset'], gt.shape[-1])
         if 'negative' in data:
-            judged = from_uint8(data['negative'].to(device, non_blocking=True))
+            judged = {k: v.to(device, non_blocking=True) for k, v in data['negative'].items()}
+            images = from_uint8(torch.cat([judged['image'], judged['positive']], 1))
+            agreement = judged['agreement'][..., None, None].expand(-1, -1, *gt.shape[2:])
             own = crop_at(original, data['offset'], gt.shape[-1])
-            gt = torch.cat([gt, own, judged], 1)
+            gt = torch.cat([gt, own, images, agreement], 1)
         if self.pool is not None:
             lq, gt = self.pool.exchange(lq, gt, generator)
         return self.with_negatives(lq, gt), log
