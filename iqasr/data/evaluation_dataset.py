@@ -3,8 +3,10 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,6 +16,7 @@ from iqasr.data.candidates.candidate_set import CandidateSet, Group, is_store, o
 from iqasr.data.checks.candidate_checks import in_parallel, in_px
 from iqasr.data.files.image_files import inspect_image
 from iqasr.data.files.readers import FileReader, Reader
+from iqasr.options.opt import accepts_opt
 from iqasr.registry import DATASET_REGISTRY
 from iqasr.runtime.errors import DataError
 from iqasr.sampling import GTSampler, UniformSampler
@@ -34,6 +37,7 @@ class Entry:
 
 
 @DATASET_REGISTRY.register()
+@accepts_opt
 class EvaluationDataset(Dataset):
     """Whole images to measure: with one ground truth each, several or none; restored or not yet.
 
@@ -109,6 +113,7 @@ class EvaluationDataset(Dataset):
             raise DataError(problems)
         self.entries = [entry for entry in self.entries if entry.measured]
         self.dropped = len(entries) - len(self.entries)
+        self.several = any(len(entry.gt) > 1 for entry in self.entries)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -117,36 +122,41 @@ class EvaluationDataset(Dataset):
         """Read an image.
 
         Returns:
-            ``key``, its name. ``lq`` and ``output``, as far as there are folders of them,
-            :math:`(3, H, W)` uint8 RGB; ``gt``, a list of such. ``lq_path``, ``output_path``, and
-            ``gt_path``, that of the first ground truth.
+            ``key``, its name. ``lq``, ``output`` and ``gt``, as far as there are folders of them,
+            :math:`(3, H, W)` RGB float32 in [0, 1]; where images have several ground truths, ``gt``
+            is a list of such. ``lq_path``, ``output_path``, and ``gt_path``, that of the first
+            ground truth.
         """
         entry = self.entries[index]
         item: dict[str, Any] = {'key': entry.name}
         for kind, file in (('lq', entry.lq), ('output', entry.output)):
             if file is not None:
                 item |= {kind: read(FILES, file), f'{kind}_path': file}
-        gt = [read(self.images.reader, file) for file in entry.gt]
-        if gt:
-            item['gt_path'] = self.images.where(entry.gt[0])
+        if not entry.gt:
+            return item
         if 'output' in item:
             height, width = item['output'].shape[1:]
         else:
             height, width = (side * self.scale for side in item['lq'].shape[1:])
-        return item | {'gt': [one[:, :height, :width] for one in gt]}
+        gt = [read(self.images.reader, file)[:, :height, :width] for file in entry.gt]
+        item['gt_path'] = self.images.where(entry.gt[0])
+        return item | {'gt': gt if self.several else gt[0]}
 
-    def check(self) -> list[str]:
+    def check(self, decode: bool = False) -> list[str]:
         """Look at every file.
+
+        Args:
+            decode: Decode the images, too.
 
         Returns:
             The problems: images that `inspect_image` refuses, or whose sizes do not fit.
         """
-        return in_parallel(self._check, self.entries)
+        return in_parallel(partial(self._check, decode=decode), self.entries)
 
-    def _check(self, entry: Entry) -> list[str]:
+    def _check(self, entry: Entry, decode: bool) -> list[str]:
         try:
-            gt = {self.images.where(f): size(self.images.reader, f) for f in entry.gt}
-            lq, output = (f and size(FILES, f) for f in (entry.lq, entry.output))
+            gt = {self.images.where(f): size(self.images.reader, f, decode) for f in entry.gt}
+            lq, output = (f and size(FILES, f, decode) for f in (entry.lq, entry.output))
         except ValueError as error:
             return [str(error)]
         made = output or tuple(side * self.scale for side in lq)
@@ -209,7 +219,7 @@ def read(reader: Reader, file: str) -> Tensor:
     """Read an image.
 
     Returns:
-        :math:`(3, H, W)` uint8 RGB.
+        :math:`(3, H, W)` RGB float32 in [0, 1].
 
     Raises:
         DataError: If it is broken.
@@ -218,12 +228,15 @@ def read(reader: Reader, file: str) -> Tensor:
         rgb = reader.image(file)
     except ValueError as error:
         raise DataError(str(error)) from error
-    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())  # a store may give a read-only view
+    return torch.from_numpy(rgb.transpose(2, 0, 1).astype(np.float32, 'C')).div_(255)
 
 
-def size(reader: Reader, file: str) -> tuple[int, int]:
+def size(reader: Reader, file: str, decode: bool) -> tuple[int, int]:
     """Inspect an image; a file may be grey, a candidate may not."""
     if reader is not FILES:
-        return reader.inspect(file)
+        return reader.inspect(file, decode=decode)
     with FILES.open(file) as stream:
-        return inspect_image(stream, file, allow_grey=True)
+        found = inspect_image(stream, file, allow_grey=True)
+    if decode:
+        FILES.image(file)
+    return found

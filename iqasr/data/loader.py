@@ -100,15 +100,17 @@ class PlacedDataset(Dataset):
         self.seed = seed
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
-        """Return the item for a (position, index)."""
+        """Return the item for a (position, index); a dict of it carries its ``position``."""
         position, index = place
         if hasattr(self.dataset, 'draw'):
-            return self.dataset.draw(index, generator_at(self.seed, 'item', position))
-        seed = seed_of(self.seed, 'item', position)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
-        torch.manual_seed(seed)
-        return self.dataset[index]
+            item = self.dataset.draw(index, generator_at(self.seed, 'item', position))
+        else:
+            seed = seed_of(self.seed, 'item', position)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
+            torch.manual_seed(seed)
+            item = self.dataset[index]
+        return item | {'position': position} if isinstance(item, dict) else item
 
 
 def loader_options(section: Mapping[str, Any]) -> LoaderOptions:

@@ -1,13 +1,13 @@
 """Crops of originals with one of their candidate ground truths, or all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
 from iqasr.data.candidates.hggt import ANNOTATORS
@@ -15,9 +15,12 @@ from iqasr.data.candidates.originals import open_originals
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.files.crop import Crop
 from iqasr.data.scores.quality_map import QualityMap, lattice
+from iqasr.data.scores.quality_source import open_quality
 from iqasr.data.scores.quality_table import QualityTable
+from iqasr.options.opt import accepts_opt, build_checked
+from iqasr.options.sections import QualityOptions
 from iqasr.quality.normalisation import normalise_quality
-from iqasr.registry import DATASET_REGISTRY
+from iqasr.registry import DATASET_REGISTRY, GT_SAMPLER_REGISTRY
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.randomness import generator_at
 from iqasr.sampling.base import GTSampler, draw, perplexity
@@ -25,23 +28,31 @@ from iqasr.sampling.labels import Label
 
 
 @DATASET_REGISTRY.register()
+@accepts_opt
 class MultiGTDataset(Dataset):
     """Originals and their candidate ground truths, cropped and turned alike.
 
-    With a quality table or map, or a policy that needs none, the candidate is chosen here, and only
-    it and the original are read. Online, all candidates are read: the device scores their crops.
+    With a quality table or map, or a policy that needs no quality, the candidate is chosen here,
+    and only it and the original are read. Otherwise the choice is *online*: all candidates are
+    read, and the model scores their crops and chooses.
+
+    Built from keyword arguments or, as BasicSR does, from its section of an option file; see
+    `accepts_opt`.
 
     Args:
         dataroot_gt: Folder of candidates, LMDB or raw store; see
             `iqasr.data.candidates.candidate_set.open_candidates`.
         gt_size: Height and width of a crop of the ground truth, in pixels; a multiple of `scale`.
         scale: Up-sampling factor.
-        sampler: Chooses among the candidates. Groups of which it may choose none are left out.
-        table: Quality of each candidate; or a map of that of its crops, which are then drawn from
-            the map's lattice.
-        norm: How quality is normalised, over the candidates that may be chosen.
-        online: Leave the choice to the model: return all candidates.
+        sampling: Policy that chooses among the candidates: a `GTSampler`, or its section. Groups of
+            which it may choose none are left out.
+        quality: Where the quality of the candidates comes from: a section (`QualityOptions`), a
+            table, or a map, from whose lattice crops are then drawn. A section with neither table
+            nor map makes the choice online. None for policies that need no quality.
         negatives: Return a candidate that people judged worse, too, and one they judged better.
+        degradation: Section of the degradation that makes the low-quality input. The model applies
+            it, on the device; it is only kept here.
+        queue_size: Pairs that the model keeps to mix its batches of; only kept here, likewise.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
         originals: Each photograph of `dataroot_gt` is its own ground truth, without candidates.
         meta_info: List of the photographs to use, see `open_originals`; only with `originals`.
@@ -52,8 +63,8 @@ class MultiGTDataset(Dataset):
 
     Raises:
         DataError: If the data is incomplete, or no group is left.
-        ValueError: If a size does not fit `scale` or the map, the sampler lacks quality or labels,
-            or options contradict each other.
+        ValueError: If a size does not fit `scale` or the map, the policy has no quality or labels
+            to go by, or options contradict each other.
     """
 
     def __init__(
@@ -62,11 +73,11 @@ class MultiGTDataset(Dataset):
         gt_size: int,
         *,
         scale: int,
-        sampler: GTSampler,
-        table: QualityTable | QualityMap | None = None,
-        norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none',
-        online: bool = False,
+        sampling: dict[str, Any] | GTSampler,
+        quality: dict[str, Any] | QualityOptions | QualityTable | QualityMap | None = None,
         negatives: bool = False,
+        degradation: dict[str, Any] | None = None,
+        queue_size: int = 0,
         dataroot_labels: str | None = None,
         originals: bool = False,
         meta_info: str | None = None,
@@ -78,42 +89,53 @@ class MultiGTDataset(Dataset):
             raise ValueError(f'gt_size is {gt_size}; use a positive multiple of scale, {scale}.')
         if margin < 0 or margin % scale:
             raise ValueError(f'margin is {margin}; use 0 or a multiple of scale, {scale}.')
-        if sampler.needs_quality and table is None and not online:
-            raise ValueError(
-                f'{type(sampler).__name__} chooses by quality: give a table, or choose online.'
-            )
         if meta_info is not None and not originals:
             raise ValueError('meta_info lists photographs without candidates: set originals: true.')
-        self.map = table if isinstance(table, QualityMap) else None
+        path = f'datasets.{self.opt["name"]}'
+        if isinstance(sampling, Mapping):
+            sampling = build_checked(GT_SAMPLER_REGISTRY, f'{path}.sampling', sampling)
+        if sampling.needs_quality and quality is None:
+            raise ValueError(
+                f'{type(sampling).__name__} chooses by quality: give a table, a map or a scorer '
+                'as `quality`.'
+            )
+        self.table, norm = open_quality(quality, f'{path}.quality')
+        self.online = quality is not None and self.table is None
+        self.map = self.table if isinstance(self.table, QualityMap) else None
         if self.map is not None:
             self.map.check_crop(gt_size)
         self.gt_size = gt_size
         self.scale = scale
-        self.sampler = sampler
-        self.online = online
+        self.sampler = sampling
         self.negatives = negatives
+        self.degradation = degradation
+        self.queue_size = queue_size
         self.margin = margin
         self.use_hflip = use_hflip
         self.use_rot = use_rot
+        self.seed, self.reads = torch.initial_seed(), 0
         if originals:
             found = open_originals(dataroot_gt, meta_info)
         else:
             found = open_candidates(dataroot_gt, dataroot_labels)
-        allowed = [sampler.allowed_candidates(group.labels) for group in found.groups]
+        self._select(found)
+        self._read_quality(norm)
+
+    def _select(self, found: CandidateSet) -> None:
+        """Keep the groups that have a candidate which may be chosen."""
+        allowed = [self.sampler.allowed_candidates(group.labels) for group in found.groups]
         kept = [k for k, of_group in enumerate(allowed) if any(of_group)]
         self.dropped = len(allowed) - len(kept)
         if not kept:
             raise DataError(
-                f"{dataroot_gt}: no group has a candidate that 'candidates: {sampler.candidates}' "
-                'allows. Allow more, or check the labels.'
+                f"{found.root}: no group has a candidate that 'candidates: "
+                f"{self.sampler.candidates}' allows. Allow more, or check the labels."
             )
         self.candidates = CandidateSet(found.root, [found.groups[k] for k in kept], found.reader)
         self.num_candidates = max(len(group.files) for group in self.candidates.groups)
         absent = [False] * self.num_candidates
         padded = [(allowed[k] + absent)[: self.num_candidates] for k in kept]
         self.allowed = torch.tensor(padded)
-        self.table = table
-        self._read_quality(norm)
 
     def _read_quality(self, norm: str) -> None:
         """Find quality and policy for all groups, or for all places of a map in each.
@@ -143,7 +165,16 @@ class MultiGTDataset(Dataset):
         return len(self.candidates.groups)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.draw(index, generator_at('item', index))
+        """Read a group as `draw` does, for loaders that give nothing but its index.
+
+        Every read draws anew, by the seed of torch when this data set was made, the worker of the
+        loader, and how much has been read before: in one process the stream of
+        `iqasr.data.loader.PlacedDataset` at that seed.
+        """
+        worker = get_worker_info()
+        place = (self.reads,) if worker is None else (worker.seed, self.reads)
+        self.reads += 1
+        return self.draw(index, generator_at(self.seed, 'item', *place))
 
     def draw(self, index: int, generator: torch.Generator) -> dict[str, Any]:
         """Read a group and draw its crop and choice.
@@ -159,9 +190,9 @@ class MultiGTDataset(Dataset):
             of the policy; ``quality``, :math:`(K,)` normalised, ``-inf`` where not allowed. Or,
             online, ``candidates``, :math:`(K, 3, G, G)` as they lie in their images, zero where not
             allowed; ``allowed``, :math:`(K,)` bool; ``turns``, :math:`(3,)` bool, `Crop.turns`.
-            With `negatives`, ``negative``, a dict: ``image`` and ``positive``, :math:`(3, G, G)`, a
-            random negative and a random positive; and ``agreement``, :math:`(2,)` float32, the
-            share of the annotators for each; zero where there is none.
+            With `negatives`, ``negative``: a dict of ``image``, a random negative, ``positive``, a
+            random positive, both :math:`(3, G, G)`, and ``agreement``, :math:`(2,)` float32, the
+            share of the annotators who said so of each; zeros where there is none.
 
         Raises:
             DataError: If an image is broken, too small, or not of the size of its original.

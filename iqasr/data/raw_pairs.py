@@ -8,8 +8,10 @@ from torch.utils.data import Dataset
 
 from iqasr.data.files.crop import Crop
 from iqasr.data.stores.raw_reader import open_raw
+from iqasr.options.opt import accepts_opt
 
 
+@accepts_opt
 class RawPairs(Dataset):
     """What BasicSR's ``PairedImageDataset`` gives, the same crops included, without decoding.
 

@@ -9,7 +9,7 @@ from basicsr.models import lr_scheduler as basicsr_schedulers
 
 from iqasr.registry import nearest
 
-INJECTED = ('scale', 'sampler', 'table', 'norm', 'online', 'negatives')
+INJECTED = ('scale', 'sampling', 'quality', 'negatives', 'degradation', 'queue_size')
 """Arguments that `MultiGTDataset` receives from other sections."""
 
 DATASETS = {

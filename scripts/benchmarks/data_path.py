@@ -93,8 +93,8 @@ def multi_gt(folder: Path, groups: int, size: int, rounds: int) -> dict[str, Any
         str(folder / 'candidates.raw'),
         CROP,
         scale=4,
-        sampler=SoftmaxSampler(temperature=2.0),
-        table=QualityTable('table', 'any', '1', (0.0, 4.0), lines),
+        sampling=SoftmaxSampler(temperature=2.0),
+        quality=QualityTable('table', 'any', '1', (0.0, 4.0), lines),
     )
     numbers = itertools.count()
     works = {

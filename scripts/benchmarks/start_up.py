@@ -56,7 +56,7 @@ def starts(folder: Path, groups: int) -> list[tuple[str, str, str]]:
     rows = []
     for which, target in (('first', 'reported'), ('second', '< 2 s')):
         start = time.perf_counter(), time.process_time()
-        data = MultiGTDataset(str(root), 64, scale=4, sampler=UniformSampler())
+        data = MultiGTDataset(str(root), 64, scale=4, sampling=UniformSampler())
         problems = data.check()
         wall, cpu = time.perf_counter() - start[0], time.process_time() - start[1]
         if problems or len(data) != groups:
@@ -85,7 +85,7 @@ def imports(rounds: int) -> list[tuple[str, str, str]]:
 def memory(folder: Path, samples: int) -> list[tuple[str, str, str]]:
     """Compare the memory of this process after a tenth of so many samples and after all (Linux)."""
     create_raw_store(str(write_candidates(folder / 'set', 10, 256)), str(folder / 'set.raw'))
-    data = MultiGTDataset(str(folder / 'set.raw'), 128, scale=4, sampler=UniformSampler())
+    data = MultiGTDataset(str(folder / 'set.raw'), 128, scale=4, sampling=UniformSampler())
     rows = []
     for number in range(1, samples + 1):
         data.draw(number % len(data), generator_at(number))

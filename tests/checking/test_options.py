@@ -63,7 +63,7 @@ REFUSALS = {
     ),
     'train:base_opt': (
         {'type': 'BaseDistanceLoss'},
-        'path.pretrain_network_g: is required by train.base_opt: which compares with',
+        'path.pretrain_network_g: is required by train.base_opt, which compares with',
     ),
     'train:lr_opt': (
         {'type': 'LRConsistencyLoss', 'criterion': 'l3'},

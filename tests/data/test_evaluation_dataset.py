@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from basicsr.data import build_dataloader, build_dataset
 
 from iqasr.data.evaluation_dataset import EvaluationDataset
 from iqasr.data.stores.lmdb_store import create_lmdb
@@ -59,6 +60,50 @@ def test_sizes_that_do_not_fit_are_named(kind, shape, fits, tmp_path):
     problems = dataset.check()
     assert (problems == []) == fits
     if fits:
-        assert dataset[0]['gt'][0].shape[1:] == ((96, 96) if kind == 'lq' else shape)
+        assert dataset[0]['gt'].shape[1:] == ((96, 96) if kind == 'lq' else shape)
     else:
         assert f'but its ground truth {tmp_path}/gt/a.png is 98 x 97 px' in problems[0]
+
+
+def test_stock_basicsr_validates_on_single_ground_truths(pairs):
+    opt = {'type': 'EvaluationDataset', 'name': 'Set', 'phase': 'val', 'scale': 4}
+    opt |= {'dataroot_gt': str(pairs / 'gt'), 'dataroot_lq': str(pairs / 'lq')}
+    ours = build_dataset(opt)
+    assert ours.opt['name'] == 'Set'
+    folders = opt | {'type': 'PairedImageDataset', 'io_backend': {'type': 'disk'}}
+    theirs = build_dataset(folders)
+    by_path = {item['lq_path']: item for item in theirs}
+    for item in ours:
+        expected = by_path[item['lq_path']]
+        assert item['gt_path'] == expected['gt_path']
+        assert torch.equal(item['lq'], expected['lq'])
+        assert torch.equal(item['gt'], expected['gt'])
+    batch = next(iter(build_dataloader(ours, opt)))
+    assert batch['lq'].shape == (1, 3, 24, 24)
+    assert batch['lq_path'] == [str(pairs / 'lq/00.png')]
+
+
+def test_form_of_items(labelled_set):
+    roots = {'dataroot_gt': str(labelled_set), 'dataroot_lq': str(labelled_set / 'lq')}
+    several, one = (
+        EvaluationDataset(scale=4, candidates=which, **roots)[0] for which in ('all', 'original')
+    )
+    assert [gt.shape for gt in several['gt']] == [(3, 96, 96)] * 4
+    assert torch.equal(one['gt'], several['gt'][0])
+    assert one['gt'].dtype == one['lq'].dtype == torch.float32
+    bare = EvaluationDataset(scale=4, dataroot_lq=roots['dataroot_lq'])
+    assert set(bare[0]) == {'key', 'lq', 'lq_path'}
+    assert (bare.opt['name'], bare.opt['phase']) == ('EvaluationDataset', 'val')
+
+
+def test_decoding_finds_damage_inside(pairs, tmp_path):
+    shutil.copytree(pairs, tmp_path / 'pairs')
+    path = tmp_path / 'pairs/gt/03.png'
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    roots = {f'dataroot_{name}': str(tmp_path / 'pairs' / name) for name in ('gt', 'lq')}
+    dataset = EvaluationDataset(scale=4, **roots)
+    assert dataset.check() == []
+    [problem] = dataset.check(decode=True)
+    assert problem.startswith(f'{path}: cannot be decoded')

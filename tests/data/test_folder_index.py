@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iqasr.data import folder_index
+from iqasr.data.candidates import folder_index
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.candidates.folder_index import INDEX_FILE
 from iqasr.data.candidates.hggt import write_votes

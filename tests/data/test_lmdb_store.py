@@ -19,9 +19,9 @@ import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from PIL import Image
 
-from iqasr.data import lmdb_store, store_sources
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.files.image_files import decode_rgb
+from iqasr.data.stores import lmdb_store, store_sources
 from iqasr.data.stores.lmdb_reader import LmdbReader
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.runtime.errors import DataError

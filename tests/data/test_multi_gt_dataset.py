@@ -6,15 +6,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, default_collate
+from basicsr.data import build_dataset
+from torch.utils.data import DataLoader, Subset, default_collate
 
+from iqasr.data.candidates.hggt import write_votes
 from iqasr.data.files.crop import turned
 from iqasr.data.files.image_files import decode_rgb
+from iqasr.data.loader import PlacedDataset
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.scores.quality_rows import QualityRow, content_hash
+from iqasr.data.scores.quality_rows import QualityRow, content_hash, write_rows
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.stores.lmdb_store import create_lmdb
-from iqasr.runtime.errors import DataError
+from iqasr.registry import takes_options
+from iqasr.runtime.errors import DataError, OptionError
 from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler, UniformSampler
 from iqasr.sampling.labels import Label
@@ -24,7 +28,7 @@ SIZE, MARGIN, SCALE = 16, 8, 4
 
 def dataset(root, sampler=None, **options):
     options = {'scale': SCALE, 'margin': MARGIN, 'use_rot': True} | options
-    return MultiGTDataset(root, SIZE, sampler=sampler or UniformSampler(), **options)
+    return MultiGTDataset(root, SIZE, **{'sampling': sampler or UniformSampler()} | options)
 
 
 def table(qualities, score_range=(0.0, 10.0)):
@@ -91,7 +95,7 @@ def test_original_region_holds_the_crop_at_the_offset_however_turned(make_set):
 
 
 def test_candidates_are_cropped_and_turned_like_the_original(make_set):
-    made = dataset(make_set(), online=True)
+    made = dataset(make_set(), quality={})
     images = images_of(made, 1)
     for number in range(20):
         item = made.draw(1, generator_at('item', number))
@@ -150,14 +154,122 @@ def test_draws_depend_on_the_generator_alone(make_set):
     assert not torch.equal(one['original'], made.draw(2, generator_at('x', 2))['original'])
 
 
-def test_workers_do_not_change_the_items(make_set, tmp_path):
+def test_workers_do_not_change_the_items_of_the_stream(make_set, tmp_path):
     create_lmdb(make_set(), str(tmp_path / 'x.lmdb'))
-    made = dataset(str(tmp_path / 'x.lmdb'))
+    placed = PlacedDataset(dataset(str(tmp_path / 'x.lmdb')), seed=0)
+    places = [[(0, 0), (1, 1), (2, 2)]]
     alone, parallel = (
-        list(DataLoader(made, batch_size=3, num_workers=workers)) for workers in (0, 1)
+        list(DataLoader(placed, batch_sampler=places, num_workers=workers)) for workers in (0, 1)
     )
     assert torch.equal(alone[0]['gt'], parallel[0]['gt'])
     assert alone[0]['key'] == parallel[0]['key'] == ['a', 'b', 'c']
+
+
+def read_epochs(made, workers, epochs=3):
+    """Read as BasicSR does: by index, in a loader whose workers end with the epoch."""
+    torch.manual_seed(made.seed)
+    loader = DataLoader(made, batch_size=2, num_workers=workers)
+    return [batch for _ in range(epochs) for batch in loader]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_stock_loader_gives_fresh_crops_in_every_epoch_and_worker(make_set, workers):
+    made = dataset(make_set(size=(96, 96)), UniformSampler(candidates='original'), margin=0)
+    crops = torch.cat([batch['gt'] for batch in read_epochs(made, workers)])
+    assert len(crops) == 9
+    for group in range(3):
+        assert len({crop.numpy().tobytes() for crop in crops[group::3]}) == 3
+    again = dataset(made.candidates.root, made.sampler, margin=0)
+    again.seed = made.seed
+    assert torch.equal(crops, torch.cat([batch['gt'] for batch in read_epochs(again, workers)]))
+
+
+def test_workers_of_one_group_draw_apart(make_set):
+    made = dataset(make_set(names=('a',), size=(96, 96)), margin=0)
+    loader = DataLoader(Subset(made, [0] * 8), batch_size=1, num_workers=2)
+    assert len({batch['original'].numpy().tobytes() for batch in loader}) == 8
+
+
+def test_stock_loader_without_workers_gives_the_stream_of_the_same_seed(make_set):
+    torch.manual_seed(7)
+    made = dataset(make_set())
+    found = [batch['gt'] for batch in read_epochs(made, workers=0, epochs=2)]
+    placed = PlacedDataset(made, seed=7)
+    expected = [placed[position, position % 3]['gt'] for position in range(6)]
+    assert torch.equal(torch.cat(found), torch.stack(expected))
+
+
+def test_built_from_its_section_as_basicsr_does(make_set, monkeypatch):
+    root = make_set()
+    monkeypatch.chdir(os.path.dirname(root))
+    opt = {
+        'type': 'MultiGTDataset',
+        'name': 'train',
+        'dataroot_gt': 'set',
+        'gt_size': SIZE,
+        'margin': MARGIN,
+        'sampling': {'type': 'SoftmaxSampler', 'temperature': '1e-2'},
+        'quality': {'scorer': {'type': 'NIQEScorer'}},
+        'degradation': {'type': 'FirstOrderDegradation'},
+        'queue_size': 4,
+        'batch_size_per_gpu': 2,
+        'phase': 'train',
+        'scale': SCALE,
+    }
+    made = build_dataset(opt)  # of BasicSR
+    assert made.sampler.temperature == 0.01
+    assert made.online
+    assert (made.opt['name'], made.opt['phase']) == ('train', 'train')
+    assert (made.degradation, made.queue_size) == (opt['degradation'], 4)
+    assert made[0]['candidates'].shape == (3, 3, SIZE, SIZE)
+    assert not takes_options(MultiGTDataset)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({'gt_siz': 16}, r"datasets\.some\.gt_siz: unknown option\. Did you mean 'gt_size'\?"),
+        ({'batch_size': 2}, r"some\.batch_size: unknown .*'batch_size_per_gpu'"),
+        ({'gt_size': 'large'}, r'datasets\.some\.gt_size: should be a valid integer'),
+        ({'sampling': None}, r'datasets\.some\.sampling: should be a valid dictionary'),
+        ({'sampling': {'type': 'Softmax'}}, r"datasets\.some\.sampling: no GT sampler .*'Softmax'"),
+        (
+            {'sampling': {'type': 'SoftmaxSampler', 'temprature': 1}},
+            r"some\.sampling\.temprature: unknown option\. Did you mean 'temperature'\?",
+        ),
+        (
+            {'sampling': {'type': 'SoftmaxSampler', 'temperature': 0}},
+            r'datasets\.some\.sampling: temperature is 0',
+        ),
+        ({'quality': {'tabel': 'x'}}, r"some\.quality\.tabel: unknown .* Did you mean 'table'\?"),
+        ({'quality': {'table': 'x', 'map': 'y'}}, 'quality: give a table or a map, not both'),
+    ],
+)
+def test_wrong_options_of_a_section_are_named(make_set, changes, reason):
+    opt = {'name': 'some', 'dataroot_gt': make_set(), 'gt_size': SIZE, 'scale': SCALE}
+    opt |= {'phase': 'train', 'sampling': {'type': 'UniformSampler'}}
+    with pytest.raises(OptionError, match=reason):
+        MultiGTDataset(opt | changes)
+
+
+def test_negatives_come_with_a_positive_and_what_people_said(make_set):
+    labels = [(Label.NEGATIVE, Label.POSITIVE), (Label.SIMILAR, Label.SIMILAR)]
+    root = make_set(names=('a', 'b'), labels=labels)
+    write_votes(
+        os.path.join(root, 'labels', 'B', 'a.json'),
+        'a',
+        {'01': Label.SIMILAR, '02': Label.POSITIVE},
+    )
+    made = dataset(root, negatives=True)
+    item, without = made[0], made[1]
+    images = images_of(made, 0)
+    assert item['negative']['image'].numpy().tobytes() in windows(images[1], SIZE)
+    assert item['negative']['positive'].numpy().tobytes() in windows(images[2], SIZE)
+    assert item['negative']['agreement'].tolist() == pytest.approx([2 / 3, 1])
+    assert not any(value.any() for value in without['negative'].values())
+    batch = default_collate([item, without])['negative']
+    assert batch['image'].shape == (2, 3, SIZE, SIZE)
+    assert batch['agreement'].shape == (2, 2)
 
 
 def test_only_original_and_choice_are_read(make_set, monkeypatch):
@@ -185,24 +297,26 @@ def test_gt_is_the_chosen_candidate(make_set):
 
 def test_best_of_the_table_is_chosen(make_set):
     quality = table({'a': [1, 5, 2], 'b': [9, 5, 2], 'c': [1, 5, 7]})
-    made = dataset(make_set(), ArgmaxSampler(), table=quality)
+    made = dataset(make_set(), ArgmaxSampler(), quality=quality)
     assert [int(made[index]['choice']) for index in range(3)] == [1, 0, 2]
     assert made[0]['quality'].tolist() == [1, 5, 2]
     assert made[0]['perplexity'] == 1
 
 
-def test_quality_is_normalised_over_what_may_be_chosen(make_set):
-    quality = table({key: [100, 2, 4] for key in 'abc'})
+def test_quality_is_normalised_over_what_may_be_chosen(make_set, tmp_path):
+    rows = table({key: [100, 2, 4] for key in 'abc'}).by_key.values()
+    path = tmp_path / 'quality.csv'
+    write_rows(path, [row for of_group in rows for row in of_group.values()])
     enhanced = ArgmaxSampler(candidates='enhanced')
-    made = dataset(make_set(), enhanced, table=quality, norm='zscore_set')
+    made = dataset(make_set(), enhanced, quality={'table': str(path), 'norm': 'zscore_set'})
     assert made[0]['quality'].tolist() == [-np.inf, -1, 1]
-    made = dataset(make_set(), enhanced, table=quality, norm='range01')
+    made = dataset(make_set(), enhanced, quality={'table': str(path), 'norm': 'range01'})
     assert made[0]['quality'].tolist() == pytest.approx([-np.inf, 0.2, 0.4])
 
 
 def test_perplexity_is_that_of_the_policy(make_set):
     quality = table({key: [0, 0, 1] for key in 'abc'})
-    made = dataset(make_set(), SoftmaxSampler(temperature=1.0), table=quality)
+    made = dataset(make_set(), SoftmaxSampler(temperature=1.0), quality=quality)
     p = np.exp([0, 0, 1]) / np.exp([0, 0, 1]).sum()
     assert made[0]['perplexity'].item() == pytest.approx(np.exp(-(p * np.log(p)).sum()), abs=1e-5)
 
@@ -226,7 +340,7 @@ def test_no_group_left_is_refused(make_set):
 
 
 def test_online_items_hold_all_allowed_candidates(make_set):
-    made = dataset(make_set(), ArgmaxSampler(candidates='enhanced'), online=True)
+    made = dataset(make_set(), ArgmaxSampler(candidates='enhanced'), quality={})
     item = made[0]
     assert item['allowed'].tolist() == [False, True, True]
     assert item['candidates'].shape == (3, 3, SIZE, SIZE)
@@ -252,9 +366,9 @@ def test_sets_of_different_width_are_padded(make_set):
         ({'margin': 6}, 'margin is 6; use 0 or a multiple of scale, 4'),
         ({'margin': -4}, 'margin is -4'),
         ({'scale': 3, 'margin': 9}, 'gt_size is 16; use a positive multiple of scale, 3'),
-        ({'sampler': ArgmaxSampler()}, 'ArgmaxSampler chooses by quality: give a table'),
-        ({'sampler': UniformSampler(candidates='positives')}, 'carries no labels'),
-        ({'table': table({'a': [1, 2, 3]})}, r"table\.csv: was made for other data: .* 'b'"),
+        ({'sampling': ArgmaxSampler()}, 'ArgmaxSampler chooses by quality: give a table'),
+        ({'sampling': UniformSampler(candidates='positives')}, 'carries no labels'),
+        ({'quality': table({'a': [1, 2, 3]})}, r"table\.csv: was made for other data: .* 'b'"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(make_set, options, reason):
@@ -276,7 +390,7 @@ def test_check_finds_small_and_broken_images(make_set, make_picture):
 
 def test_decoding_check_finds_images_that_changed_since_they_were_scored(make_set, make_picture):
     root = make_set()
-    made = dataset(root, ArgmaxSampler(), table=table({key: [1, 2, 3] for key in 'abc'}))
+    made = dataset(root, ArgmaxSampler(), quality=table({key: [1, 2, 3] for key in 'abc'}))
     for group in made.candidates.groups:
         for name, file in zip(group.names, group.files, strict=True):
             row = made.table.by_key[group.key][name]
@@ -297,7 +411,7 @@ def test_table_of_a_set_with_other_candidates_is_refused(make_set):
     for name in 'abc':
         os.rename(*(os.path.join(root, '00', f'{name}_{k}.png') for k in ('01', '00')))
     with pytest.raises(ValueError, match="'a' are original, 00, 02, those in the table original"):
-        dataset(root, ArgmaxSampler(), table=quality)
+        dataset(root, ArgmaxSampler(), quality=quality)
 
 
 def test_unchecked_bad_images_are_named_when_met(make_set, make_picture):
@@ -305,7 +419,7 @@ def test_unchecked_bad_images_are_named_when_met(make_set, make_picture):
     paths = [os.path.join(root, '01', f'{name}_01.png') for name in 'ab']
     os.truncate(paths[0], 200)
     cv2.imwrite(paths[1], make_picture(0, 44, 40))
-    made = dataset(root, online=True)
+    made = dataset(root, quality={})
     with pytest.raises(DataError, match=f'{paths[0]}: cut short'):
         made[0]
     with pytest.raises(DataError, match=f'{paths[1]}: its size differs'):

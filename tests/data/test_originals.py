@@ -9,7 +9,7 @@ from iqasr.sampling import UniformSampler
 
 def dataset(root, **options):
     return MultiGTDataset(
-        str(root), 32, scale=4, sampler=UniformSampler(candidates='original'), **options
+        str(root), 32, scale=4, sampling=UniformSampler(candidates='original'), **options
     )
 
 

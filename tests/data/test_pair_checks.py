@@ -10,11 +10,11 @@ import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils.lmdb_util import make_lmdb_from_imgs
 
+from iqasr.data.checks.file_checks import check_files
 from iqasr.data.checks.pair_checks import check_listed_pairs, check_pairs
 from iqasr.data.stores.lmdb_reader import check_lmdb
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.runtime.errors import DataError
-from iqasr.training.builders import check_files
 
 
 def cut_short(path):
@@ -93,7 +93,7 @@ def write_pairs(tmp_path, make_picture):
 
 def problems_of(section, phase='train'):
     with pytest.raises(DataError) as error:
-        check_files(section, 4, phase)
+        check_files(section | {'phase': phase})
     return error.value.problems
 
 
@@ -103,7 +103,7 @@ def test_only_training_needs_exact_sizes_and_room_for_a_crop(write_pairs, backen
     inexact, small = problems_of(section)
     assert 'Make the GT 40 x 48 px' in inexact
     assert '40 x 28 px, at least 32 px are needed' in small
-    check_files(section, 4, 'val')
+    check_files(section | {'phase': 'val'})
 
 
 @pytest.mark.parametrize('backend', ['disk', 'lmdb'])
@@ -129,7 +129,7 @@ def test_files_that_basicsr_would_take_for_images_are_named(write_pairs, tmp_pat
     assert problem.startswith(f'{stray}: not an image')
     listing = tmp_path / 'list.txt'
     listing.write_text('0.png (48,40,3)\n', encoding='utf-8')
-    check_files(section | {'meta_info_file': str(listing)}, 4, 'train')
+    check_files(section | {'meta_info_file': str(listing), 'phase': 'train'})
     listing.write_text('0.png (48,40,3)\n1.png (48,40,3)\n', encoding='utf-8')
     [problem] = problems_of(section | {'meta_info_file': str(listing)})
     assert re.search(r'gt.*/?1\.png: missing, but listed in .*list\.txt', problem)
@@ -146,7 +146,7 @@ def test_an_lmdb_that_is_not_said_to_be_one_is_named(write_pairs, tmp_path):
 
 def test_lmdb_may_be_opened_after_the_check(write_pairs):
     section = write_pairs([(48, 40), (48, 40)], 'lmdb')
-    check_files(section, 4, 'train')
+    check_files(section | {'phase': 'train'})
     assert PairedImageDataset(section | {'phase': 'train'})[1]['gt'].shape == (3, 32, 32)
 
 

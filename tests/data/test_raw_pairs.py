@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from iqasr.checking.check import load_options
+from iqasr.data import build_dataset
 from iqasr.data.loader import PlacedDataset
 from iqasr.data.raw_pairs import RawPairs
 from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.degradation import from_uint8
 from iqasr.runtime.errors import DataError
-from iqasr.training.builders import build_dataset
 
 
 @pytest.fixture(scope='module')
@@ -27,7 +27,7 @@ def options(paired_options, write_options):
 
 def build(options, phase='train', **changes):
     section = options.datasets['train'] | {'use_hflip': True, 'use_rot': True} | changes
-    return build_dataset(section, options, phase)
+    return build_dataset(section, scale=4, phase=phase)
 
 
 def test_training_crops_are_those_of_basicsr(options, stores):

@@ -16,10 +16,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from iqasr.data import raw_store, store_sources
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
+from iqasr.data.loader import PlacedDataset
 from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.stores import raw_store, store_sources
 from iqasr.data.stores.raw_reader import open_raw
 from iqasr.data.stores.raw_store import create_raw_store, verify_raw_store
 from iqasr.runtime.errors import DataError
@@ -46,7 +47,7 @@ def assert_same(folder, made):
 
 
 def dataset(root, **options):
-    options = {'scale': 4, 'margin': 8, 'use_rot': True, 'sampler': UniformSampler()} | options
+    options = {'scale': 4, 'margin': 8, 'use_rot': True, 'sampling': UniformSampler()} | options
     return MultiGTDataset(root, 16, **options)
 
 
@@ -66,10 +67,10 @@ def test_candidates_of_an_image_lie_side_by_side(labelled, target):
         assert offsets == [(3 * number + k) * 48 * 40 * 3 for k in range(3)]
 
 
-@pytest.mark.parametrize('online', [False, True])
-def test_items_are_those_of_the_folder(labelled, target, online):
+@pytest.mark.parametrize('quality', [None, {}])
+def test_items_are_those_of_the_folder(labelled, target, quality):
     create_raw_store(labelled, target)
-    plain, raw = (dataset(root, online=online) for root in (labelled, target))
+    plain, raw = (dataset(root, quality=quality) for root in (labelled, target))
     for number in range(60):
         ours, theirs = (
             made.draw(number % 3, generator_at('item', number)) for made in (plain, raw)
@@ -249,12 +250,15 @@ def test_targets_that_cannot_be_made_are_refused(labelled, target):
 def test_workers_read_what_their_parent_opened(labelled, target, method):
     create_raw_store(labelled, target)
     made = dataset(target)
-    alone = list(DataLoader(made, batch_size=3))
-    workers = DataLoader(made, batch_size=3, num_workers=1, multiprocessing_context=method)
+    placed, places = PlacedDataset(made, seed=0), [[(0, 0), (1, 1), (2, 2)]]
+    alone = list(DataLoader(placed, batch_sampler=places))
+    workers = DataLoader(
+        placed, batch_sampler=places, num_workers=1, multiprocessing_context=method
+    )
     assert torch.equal(next(iter(workers))['gt'], alone[0]['gt'])
     assert len(pickle.dumps(made.candidates.reader)) < 5000
     made.candidates.close()
-    assert torch.equal(made[0]['gt'], alone[0]['gt'][0])
+    assert torch.equal(placed[0, 0]['gt'], alone[0]['gt'][0])
 
 
 class Watched:
@@ -271,7 +275,7 @@ class Watched:
 
 def test_only_the_crops_of_original_and_choice_are_touched(labelled, target, monkeypatch):
     create_raw_store(labelled, target)
-    made = dataset(target, sampler=UniformSampler(candidates='enhanced'))
+    made = dataset(target, sampling=UniformSampler(candidates='enhanced'))
     image, taken, files = made.candidates.image, [], []
     assert not image('a/01').flags.owndata  # a view of the mapped file
 

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import default_collate
 
 from iqasr.checking.check import load_options
+from iqasr.data import build_dataset
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.scores.quality_map import MapKind, QualityMap, keep_order, lattice
@@ -21,7 +22,6 @@ from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler, UniformSampler
-from iqasr.training.builders import build_dataset
 
 CROP, STRIDE = 32, 24
 
@@ -55,7 +55,7 @@ def made(candidates, tmp_path_factory):
 
 
 def dataset(candidates, **options):
-    options = {'scale': 4, 'margin': 32, 'sampler': ArgmaxSampler(), 'use_rot': True} | options
+    options = {'scale': 4, 'margin': 32, 'sampling': ArgmaxSampler(), 'use_rot': True} | options
     return MultiGTDataset(str(candidates), options.pop('gt_size', CROP), **options)
 
 
@@ -100,8 +100,8 @@ def test_order_is_kept_where_rounding_would_make_ties():
 def test_argmax_by_map_chooses_as_online(candidates, tmp_path):
     """At all places, with all turns: the same ground truth, bit for bit."""
     path = make(candidates, tmp_path / 'm', RankerScorer(), crop=56, stride=20)
-    offline = dataset(candidates, gt_size=56, table=QualityMap.read(str(path)), norm='zscore_set')
-    online = dataset(candidates, gt_size=56, online=True)
+    offline = dataset(candidates, gt_size=56, quality={'map': str(path), 'norm': 'zscore_set'})
+    online = dataset(candidates, gt_size=56, quality={})
     places = lattice(96, 56, 20)
     online._places = lambda group, shape: [places, places]
     choose, chosen = GTChoice(ArgmaxSampler(), RankerScorer(), 'zscore_set'), []
@@ -118,7 +118,7 @@ def test_argmax_by_map_chooses_as_online(candidates, tmp_path):
 
 
 def test_crops_are_drawn_from_all_of_the_lattice_and_nowhere_else(candidates, made):
-    data = dataset(candidates, table=QualityMap.read(str(made)), use_rot=False, use_hflip=False)
+    data = dataset(candidates, quality=QualityMap.read(str(made)), use_rot=False, use_hflip=False)
     group = data.candidates.groups[0]
     shape, places = (96, 96, 3), lattice(96, CROP, STRIDE)
     drawn = [data._draw_crop(group, shape, generator_at('item', i)) for i in range(400)]
@@ -129,7 +129,7 @@ def test_crops_are_drawn_from_all_of_the_lattice_and_nowhere_else(candidates, ma
 
 def test_softmax_by_map_follows_the_formula_at_each_place(candidates, made):
     known = QualityMap.read(str(made))
-    data = dataset(candidates, sampler=SoftmaxSampler(temperature=0.02), table=known)
+    data = dataset(candidates, sampling=SoftmaxSampler(temperature=0.02), quality=known)
     quality = torch.stack([known.rows('03', ('original', '01', '02'))[5]])
     row = data.first[3] + 5
     expected = torch.softmax(quality / 0.02, 1)[0]
@@ -211,9 +211,9 @@ def test_map_of_something_else_is_refused(candidates, made, tmp_path, make_small
         QualityMap.read(str(made), 'musiq')
     known = QualityMap.read(str(made), 'roughness')
     with pytest.raises(ValueError, match=r'of crops of 32 px, but gt_size is 64\. Use gt_size: 32'):
-        dataset(candidates, gt_size=64, table=known)
+        dataset(candidates, gt_size=64, quality=known)
     with pytest.raises(ValueError, match="was made for other data: the candidates of 'a'"):
-        dataset(make_small_set[0], table=known)
+        dataset(make_small_set[0], quality=known)
     copy = tmp_path / 'copy'
     copy.write_bytes(made.read_bytes())
     for changes in ({'stride': 8}, {'crop': 48}, {'scorer': RankerScorer(), 'crop': 48}):
@@ -231,7 +231,7 @@ def test_image_of_another_size_than_scored_is_refused(make_small_set, tmp_path, 
     import cv2
 
     source, _ = make_small_set
-    data = dataset(source, table=QualityMap.read(str(make(source, tmp_path / 'm'))))
+    data = dataset(source, quality=QualityMap.read(str(make(source, tmp_path / 'm'))))
     for folder in ('original', '01'):
         cv2.imwrite(str(source / folder / 'a.png'), photographs[0][:60, :50])
     with pytest.raises(DataError, match=r'a\.png: has another size than when it was scored'):
@@ -240,7 +240,7 @@ def test_image_of_another_size_than_scored_is_refused(make_small_set, tmp_path, 
 
 def test_changed_images_are_found_by_the_check(make_small_set, tmp_path):
     source, change = make_small_set
-    data = dataset(source, table=QualityMap.read(str(make(source, tmp_path / 'm'))))
+    data = dataset(source, quality=QualityMap.read(str(make(source, tmp_path / 'm'))))
     assert data.check(decode=True) == []
     change()
     [problem] = data.check(decode=True)
@@ -257,13 +257,13 @@ def test_bad_numbers_and_small_images_are_refused(candidates, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
-def test_option_file_names_a_map(candidate_options, write_options, made, tmp_path):
-    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
-    candidate_options['quality'] = {'map': str(made), 'scorer': 'roughness'}
-    options = load_options(write_options(candidate_options))
-    data = build_dataset(options.datasets['train'], options, 'train')
+def test_option_file_names_a_map(candidate_options, write_options, made):
+    section = candidate_options['datasets']['train'] | {'sampling': {'type': 'ArgmaxSampler'}}
+    section['quality'] = {'map': str(made), 'scorer': 'roughness'}
+    data = build_dataset(section, scale=4, phase='train')
     assert data.map.kind.stride == STRIDE
     assert not data.online
+    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
     for section in ({'map': 'x', 'table': 'y'}, {'map': 'x', 'scorer': {'type': 'RankerScorer'}}):
         candidate_options['quality'] = section
         with pytest.raises(
@@ -288,4 +288,4 @@ def test_part_of_another_kind_is_passed_over(candidates, tmp_path):
 
 
 def test_uniform_needs_no_map(candidates):
-    assert dataset(candidates, sampler=UniformSampler()).map is None
+    assert dataset(candidates, sampling=UniformSampler()).map is None

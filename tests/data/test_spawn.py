@@ -7,11 +7,11 @@ import torch
 import yaml
 from torch.utils.data import DataLoader
 
+from iqasr.data import build_dataset
 from iqasr.data.loader import PlacedDataset, training_stream
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.data.stores.raw_store import create_raw_store
-from iqasr.options.sections import LoaderOptions, Options
-from iqasr.training.builders import build_dataset
+from iqasr.options.sections import LoaderOptions
 from iqasr.training.commands import train_command
 
 
@@ -28,7 +28,8 @@ def stored(pairs, candidates, tmp_path):
 
 
 def training_set(options):
-    return build_dataset(options['datasets']['train'], Options.model_validate(options), 'train')
+    section = options['datasets']['train'] | {'sampling': options.get('sampling')}
+    return build_dataset(section, scale=4, phase='train')
 
 
 def assert_same_when_sent(dataset):
@@ -45,14 +46,12 @@ def assert_same_when_sent(dataset):
 def test_pairs_can_be_sent(paired_options, stored, kind):
     section = paired_options['datasets']['train']
     section |= {'dataroot_gt': stored[kind]['gt'], 'dataroot_lq': stored[kind]['lq']}
-    del paired_options['train']
     assert_same_when_sent(training_set(paired_options))
 
 
 @pytest.mark.parametrize('kind', ['disk', 'lmdb', 'raw'])
 def test_candidates_can_be_sent(candidate_options, stored, kind):
     candidate_options['datasets']['train']['dataroot_gt'] = stored[kind]['candidates']
-    del candidate_options['train']
     assert_same_when_sent(training_set(candidate_options))
 
 
@@ -69,7 +68,6 @@ def spawn(monkeypatch):
 
 @pytest.mark.usefixtures('spawn')
 def test_spawned_workers_give_the_same_batches(candidate_options):
-    del candidate_options['train']
     dataset = training_set(candidate_options)
     batches = []
     for workers in (0, 1):

@@ -65,7 +65,7 @@ def test_data_set_reads_what_was_made(source, settings, tmp_path):
     assert [group.names for group in found.groups] == [('original', '01', '02')] * 5
     assert check_candidates(found, min_size=96, decode=True) == []
     sampler = UniformSampler(candidates='enhanced')
-    dataset = MultiGTDataset(str(tmp_path / 'set'), 64, scale=1, margin=16, sampler=sampler)
+    dataset = MultiGTDataset(str(tmp_path / 'set'), 64, scale=1, margin=16, sampling=sampler)
     assert len(dataset) == 5
 
 

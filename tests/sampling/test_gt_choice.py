@@ -8,7 +8,6 @@ from torch.utils.data import default_collate
 
 from iqasr.data.files.crop import turned
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.scores.score_table import score_candidates
 from iqasr.models.choice import GTChoice
 from iqasr.quality.base import QualityScorer
@@ -41,8 +40,8 @@ def test_softmax_frequencies_follow_the_formula(candidates, table):
         32,
         scale=4,
         margin=0,
-        sampler=SoftmaxSampler(temperature=temperature),
-        table=QualityTable.read(str(table)),
+        sampling=SoftmaxSampler(temperature=temperature),
+        quality={'table': str(table)},
     )
     with open(table, encoding='utf-8', newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['key'] == '03']
@@ -58,7 +57,7 @@ def test_softmax_frequencies_follow_the_formula(candidates, table):
 def test_argmax_on_the_crop_is_what_scoring_by_hand_chooses(candidates):
     """AMO: every sample's target is the crop that scores best when scored one by one."""
     dataset = MultiGTDataset(
-        str(candidates), 32, scale=4, margin=32, sampler=ArgmaxSampler(), online=True
+        str(candidates), 32, scale=4, margin=32, sampling=ArgmaxSampler(), quality={}
     )
     batch = default_collate([dataset.draw(i, generator_at(1, i)) for i in range(10)])
     gt, log = GTChoice(ArgmaxSampler(), Roughness())(batch, generator_at(2), CPU)
@@ -82,7 +81,7 @@ def test_candidates_that_are_not_allowed_are_neither_scored_nor_chosen(candidate
             return super()._score(image)
 
     sampler = ArgmaxSampler(candidates='enhanced')
-    dataset = MultiGTDataset(str(candidates), 32, scale=4, sampler=sampler, online=True)
+    dataset = MultiGTDataset(str(candidates), 32, scale=4, sampling=sampler, quality={})
     batch = default_collate([dataset.draw(i, generator_at(1, i)) for i in range(4)])
     _, log = GTChoice(sampler, Counting())(batch, generator_at(2), CPU)
     assert seen == [8]
@@ -96,7 +95,8 @@ def test_crop_of_a_degraded_region_matches_the_target(candidates):
     from iqasr.sampling import UniformSampler
 
     sampler = UniformSampler(candidates='original')
-    dataset = MultiGTDataset(str(candidates), 32, scale=4, margin=32, sampler=sampler, use_rot=True)
+    size = {'scale': 4, 'margin': 32}
+    dataset = MultiGTDataset(str(candidates), 32, **size, sampling=sampler, use_rot=True)
     batch = default_collate([dataset.draw(i % 10, generator_at(3, i)) for i in range(20)])
     original, gt = (batch[key].float() / 255 for key in ('original', 'gt'))
     degradation = BicubicDegradation(scale=4)

@@ -1,0 +1,87 @@
+"""Data sets from their sections: ours, BasicSR's, anybody's."""
+
+import shutil
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from iqasr.data import EvaluationDataset, MultiGTDataset, build_dataset
+from iqasr.registry import DATASET_REGISTRY
+from iqasr.runtime.errors import DataError, OptionError
+
+
+class Anybodys(Dataset):
+    """Takes one dict, as those of BasicSR do."""
+
+    def __init__(self, cfg):
+        self.opt = cfg
+        self.count = cfg['alpha']
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        return {'lq': torch.zeros(3, 4, 4), 'gt': torch.zeros(3, 16, 16)}
+
+    def check(self, decode=False):
+        return ['it is broken.'] if self.count > 9 else []
+
+
+@pytest.fixture(autouse=True)
+def register():
+    DATASET_REGISTRY.register(Anybodys)
+    yield
+    del DATASET_REGISTRY._obj_map['Anybodys']
+
+
+def test_class_of_a_user_gets_its_section_and_what_basicsr_adds():
+    section = {'type': 'Anybodys', 'alpha': 3, 'batch_size_per_gpu': 2}
+    dataset = build_dataset(section, scale=4, phase='train')
+    assert dataset.opt == section | {'name': 'train', 'phase': 'train', 'scale': 4}
+
+
+@pytest.mark.parametrize(
+    ('alpha', 'reason'),
+    [
+        ({'alpha': 10}, r'it is broken\.'),
+        ({'alpha': 0}, 'train: holds no images'),
+        ({}, r"Anybodys cannot be built from its options: KeyError\('alpha'\)"),
+    ],
+)
+def test_class_of_a_user_is_checked(alpha, reason):
+    with pytest.raises(DataError, match=reason):
+        build_dataset({'type': 'Anybodys'} | alpha, scale=4, phase='train')
+
+
+def test_ours_are_built_from_their_section(candidates, pairs, caplog):
+    train = {'type': 'MultiGTDataset', 'dataroot_gt': str(candidates), 'gt_size': 32}
+    train |= {'sampling': {'type': 'UniformSampler'}, 'num_worker_per_gpu': 2}
+    with caplog.at_level('INFO', 'iqasr'):
+        dataset = build_dataset(train, scale=4, phase='train')
+    assert isinstance(dataset, MultiGTDataset)
+    assert 'train: 10 images; 0 without an allowed candidate' in caplog.text
+    test = {'type': 'EvaluationDataset', 'name': 'pieces', 'dataroot_lq': str(pairs / 'lq')}
+    assert isinstance(build_dataset(test, scale=4, phase='val'), EvaluationDataset)
+    with pytest.raises(OptionError, match=r'datasets\.train\.sampling: is required and missing'):
+        build_dataset({k: train[k] for k in train if k != 'sampling'}, scale=4, phase='train')
+
+
+def test_broken_images_of_ours_are_named(candidates, tmp_path):
+    shutil.copytree(candidates, tmp_path / 'set')
+    path = tmp_path / 'set/01/03_01.png'
+    path.write_bytes(b'')
+    section = {'type': 'MultiGTDataset', 'dataroot_gt': str(tmp_path / 'set'), 'gt_size': 32}
+    section['sampling'] = {'type': 'UniformSampler'}
+    with pytest.raises(DataError, match=rf'{path}: empty'):
+        build_dataset(section, scale=4, phase='train')
+
+
+def test_folders_of_basicsr_are_in_order_and_need_no_backend(pairs):
+    section = {'type': 'PairedImageDataset', 'gt_size': 32}
+    section |= {f'dataroot_{name}': str(pairs / name) for name in ('gt', 'lq')}
+    dataset = build_dataset(section, scale=4, phase='train')
+    paths = [item['gt_path'] for item in dataset.paths]
+    assert paths == sorted(paths)
+    assert dataset[0]['gt'].shape == (3, 32, 32)
+    assert 'io_backend' not in section
