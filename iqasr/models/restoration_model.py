@@ -28,6 +28,7 @@ from iqasr.registry import MODEL_REGISTRY
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import this_process
 from iqasr.runtime.errors import OptionError
+from iqasr.runtime.logs import log_through_basicsr
 from iqasr.runtime.randomness import generator_at
 from iqasr.runtime.weights import load_file
 
@@ -69,6 +70,7 @@ class RestorationModel(BaseModel):
 
     def __init__(self, opt: dict[str, Any]) -> None:
         super().__init__(opt)
+        log_through_basicsr()
         self.options = options_from(opt)
         self.process = this_process(use_gpu=opt['num_gpu'] != 0)
         self.device = self.process.device

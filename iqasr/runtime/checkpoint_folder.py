@@ -30,17 +30,21 @@ class CheckpointFolder:
         self.states = root / 'training_states'
         self.keep = keep
 
+    def make_folders(self) -> None:
+        """Make the folders of networks and states."""
+        for folder in (self.models, self.states):
+            folder.mkdir(parents=True, exist_ok=True)
+
     def save(self, iteration: int, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Save networks and training state of an iteration."""
         self.save_networks(iteration, networks)
-        self.states.mkdir(parents=True, exist_ok=True)
         save_atomically(dict(state), self.state_file(iteration))
         for old in self.iterations()[: -self.keep] if self.keep else []:
             self.state_file(old).unlink()
 
     def save_networks(self, name: int | str, networks: Mapping[str, Any]) -> None:
         """Save networks alone, as ``<network>_<name>.pth``."""
-        self.models.mkdir(parents=True, exist_ok=True)
+        self.make_folders()
         for network, content in networks.items():
             save_atomically(content, self.models / f'{network}_{name}.pth')
 

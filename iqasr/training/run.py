@@ -155,6 +155,7 @@ class TrainingRun:
 
     def begin(self, total: int) -> None:
         """Make sure of a checkpoint to return to, and of no later ones of another course."""
+        self.checkpoints.make_folders()  # BasicSR's models expect them
         self.checkpoints.set_aside_after(self.iteration, self.process)
         if self.iteration in self.checkpoints.iterations():
             self.last_saved = self.iteration

@@ -50,15 +50,15 @@ def test_whole_images_are_those_of_basicsr(options, stores):
     assert raw[3]['lq_path'] == '03'
 
 
-def test_feeder_gives_the_same_floats(options, stores):
-    from iqasr.models.feeder import Feeder
+def test_the_model_gets_the_same_floats(options, stores):
+    from iqasr.models.sample_preparation import SamplePreparation
     from iqasr.runtime.distributed import Process
 
-    feeder = Feeder(options, Process(), 0, None)
+    prepare = SamplePreparation({}, scale=4, sharpen=[], process=Process(), seed=0)
     for changes in ({}, stores):
         item = PlacedDataset(build(options, **changes), 5)[0, 0]
-        fed, _ = feeder({what: item[what][None] for what in ('lq', 'gt')}, 0)
-        lq, gt = fed.lq, fed.gt
+        pairs, _ = prepare({what: item[what][None] for what in ('lq', 'gt')}, 0)
+        lq, gt = pairs.lq, pairs.gt
         assert lq.dtype == gt.dtype == torch.float32
         if not changes:
             expected = lq, gt

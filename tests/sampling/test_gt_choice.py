@@ -91,7 +91,7 @@ def test_candidates_that_are_not_allowed_are_neither_scored_nor_chosen(candidate
 def test_crop_of_a_degraded_region_matches_the_target(candidates):
     """The low-quality input shows the same piece of the scene as the ground truth."""
     from iqasr.degradation import BicubicDegradation
-    from iqasr.models.feeder import crop_at
+    from iqasr.models.sample_preparation import crop_at
     from iqasr.sampling import UniformSampler
 
     sampler = UniformSampler(candidates='original')
