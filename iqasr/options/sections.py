@@ -19,7 +19,7 @@ from iqasr.options.schema import Problems
 class Section(BaseModel):
     """A section of fixed options; unknown names are errors."""
 
-    model_config = ConfigDict(extra='forbid')
+    model_config = ConfigDict(extra='forbid', ser_json_inf_nan='constants')
 
 
 OURS = 'RestorationModel'
