@@ -104,14 +104,9 @@ class PairPool:
                 f'size: {self.size} pairs in the pool, {filled} of them filled, cannot be '
                 f'exchanged in batches of {count}; write a multiple of the batch size.'
             )
-        if self.held and self.held.keys() != batch.keys():
+        given, held = ({k: tuple(t.shape[1:]) for k, t in d.items()} for d in (batch, self.held))
+        if held and held != given:
             raise ValueError(
-                f'batches of {", ".join(batch)} cannot be exchanged for those in the pair pool, of '
-                f'{", ".join(self.held)}; start with an empty pool.'
+                f'samples of {given} cannot be exchanged for those in the pair pool, {held}; keep '
+                'the crop size and the terms, or start with an empty pool.'
             )
-        for name, held in self.held.items():
-            if held.shape[1:] != batch[name].shape[1:]:
-                raise ValueError(
-                    f'{name}: images of {tuple(batch[name].shape[1:])} cannot be exchanged for '
-                    f'those in the pair pool, {tuple(held.shape[1:])}; keep one crop size.'
-                )

@@ -1,4 +1,4 @@
-"""Adversarial training: what a discriminator gives the generator to learn, and learns itself.
+"""Adversarial training: the losses of the generator and of the discriminator.
 
 Source:
     Goodfellow et al. (2014), Generative Adversarial Nets; the forms of the loss are those of
@@ -19,7 +19,10 @@ from iqasr.registry import LOSS_REGISTRY
 
 @LOSS_REGISTRY.register()
 class RelativisticGANLoss(GANLoss):
-    """A discriminator that tells whether an image is more real than the average one of the others.
+    """Relativistic average GAN loss: is an image more real than the average one of the others?
+
+    Only `Adversary` makes it relativistic: it gives it differences of logits, as BasicSR's
+    ``ESRGANModel`` does.
 
     Args:
         gan_type: Form of the loss, as of ``GANLoss``; not hinge, whose two parts cancel out.
@@ -68,9 +71,8 @@ class Adversary:
     ) -> Judgement:
         """Evaluate both sides with one pass of each image.
 
-        That is possible as neither network has changed when the other's turn comes. It saves one of
-        three passes; with them, one of three power iterations of spectral normalisation, and one of
-        three draws of a dropout.
+        Neither network changes between the two sides, so that one pass serves both. That saves one
+        of three passes, with its power iteration of spectral normalisation and draw of dropout.
         """
         network = self.discriminator if discriminator is None else discriminator
         leaf = output.detach().requires_grad_()

@@ -1,6 +1,6 @@
-"""Anchors: they hold the output to its input, or to what the network made of it before.
+"""Anchors: losses that keep the output close to its input, or to the output before training.
 
-A quality score does not ask whether an image still shows what it was given. These terms do.
+A quality score does not ask whether an image is still faithful to its input. These losses do.
 
 Source:
     `LRConsistencyLoss`: the back-projection error of Irani and Peleg (1991), Improving resolution
@@ -17,11 +17,11 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from iqasr.losses.low_pass import low_pass
-from iqasr.losses.term import build_loss, missing_input, summed
+from iqasr.losses.term import build_term, missing_input, summed
 from iqasr.registry import LOSS_REGISTRY
 
 BORDER = 2
-"""Pixels of the LQ at the border of a crop that its surroundings have a part in."""
+"""Width of the border of an LQ crop that depends on pixels outside the crop."""
 
 VGG_LOSS = {
     'type': 'PerceptualLoss',
@@ -34,16 +34,16 @@ DISTANCES: dict[str, dict[str, Any]] = {
     'feature': VGG_LOSS,
     'gram': VGG_LOSS | {'perceptual_weight': 0, 'style_weight': 1},
 }
-"""What a distance of two images is in BasicSR."""
+"""BasicSR's loss for each distance of two images."""
 
 
 @LOSS_REGISTRY.register()
 class LRConsistencyLoss(nn.Module):
     """Distance of the output, reduced as by `BicubicDegradation`, to the LQ.
 
-    Where the LQ is the original reduced so, the original has 0, up to rounding and clamping. Where
-    it is blurred, noisy or compressed, too, the term teaches the output to keep that, unless only
-    low frequencies are compared. Two pixels at the border are left out.
+    If the LQ is made so, the original has a distance of 0, up to rounding and clamping. If it is
+    also blurred, noisy or compressed, the output learns to keep that, unless only low frequencies
+    are compared (`sigma_px`). Two pixels at the border are left out.
 
     Args:
         loss_weight: Weight; 0 only logs.
@@ -85,10 +85,10 @@ class LRConsistencyLoss(nn.Module):
 
 @LOSS_REGISTRY.register()
 class BaseDistanceLoss(nn.Module):
-    """Distance of the output to what the network made of the same input before this run.
+    """Distance of the output to the base: the output of the network as it was before this run.
 
-    It is 0 at first, unless the network drops layers at random in training (SwinIR's
-    ``drop_path_rate``): the base does not.
+    It is 0 at first, unless the network drops layers at random in training, which the base does not
+    (SwinIR's ``drop_path_rate``).
 
     Args:
         loss_weight: Weight; 0 only logs, a large one keeps the network as it was.
@@ -97,7 +97,7 @@ class BaseDistanceLoss(nn.Module):
             matrices (``gram``: texture, wherever it is).
 
     Raises:
-        MissingWeightsError: If VGG19 is neither here nor to be had.
+        MissingWeightsError: If VGG19 is neither here nor can be downloaded.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class BaseDistanceLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
-        self.distance = build_loss(DISTANCES[distance])
+        self.distance = build_term(DISTANCES[distance]).loss
 
     def forward(
         self, output: Tensor, gt: Tensor | None = None, *, base: Tensor | None = None
@@ -119,5 +119,5 @@ class BaseDistanceLoss(nn.Module):
             ValueError: If there is no `base`.
         """
         if base is None:
-            raise missing_input(self, 'base', "the first network's output for the same input")
+            raise missing_input(self, 'base', 'the output of the network as it was before this run')
         return self.loss_weight * summed(self.distance(output, base))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class GradientRatio:
-    """Measures how large a term's gradient is beside that of the others, then stays.
+    """Finds a weight by comparing the gradients of a term and of the others, then fixes it.
 
     Args:
         ratio: Norm of the weighted term's gradient to the output, relative to the others'; > 0.
@@ -25,15 +25,15 @@ class GradientRatio:
         self.ratio = ratio
         self.measurements = measurements
         self.measured = torch.empty(0)
-        """Others' norm over the term's, one number per batch so far, on the CPU: what to save."""
+        """The others' norm over the term's, one number per batch so far, on the CPU."""
 
     @property
     def finished(self) -> bool:
-        """Whether the weight stays from now on."""
+        """Whether the weight is fixed from now on."""
         return len(self.measured) >= self.measurements
 
     def weight(self) -> float:
-        """The weight by what is measured so far; 0 while that says nothing."""
+        """The weight by the measurements so far; 0 if there is no finite one."""
         weight = self.ratio * self.measured.nanmedian().item()
         return weight if math.isfinite(weight) else 0.0
 
@@ -43,7 +43,7 @@ class GradientRatio:
         Args:
             value: The unweighted term, a scalar.
             others: The sum of the other terms, a scalar.
-            output: What both depend on.
+            output: The network's output, on which both depend.
 
         Raises:
             ValueError: If the last measurement leaves no usable weight.

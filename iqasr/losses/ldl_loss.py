@@ -1,4 +1,4 @@
-"""The local artifact term of LDL.
+"""The artifact loss of LDL.
 
 Source:
     Liang et al. (2022), Details or Artifacts: A Locally Discriminative Learning Approach to
@@ -16,7 +16,7 @@ from iqasr.registry import LOSS_REGISTRY
 
 
 def artifact_map(gt: Tensor, output: Tensor, average: Tensor | None, window: int = 7) -> Tensor:
-    r"""Tell where an output has artifacts rather than details.
+    r"""Measure where an output has artifacts rather than details.
 
     With the residuals :math:`R = \sum_c |y - \hat y|` of the output and :math:`\bar R` of the
     averaged network's, it is :math:`\mathrm{var}(R)^{1/5} \cdot \mathrm{var}_{window}(R)`, and 0

@@ -1,4 +1,4 @@
-"""The negative term of HGGT: away from versions of an image that people judged worse.
+"""The negative loss of HGGT: away from versions of an image that people judged worse.
 
 Source:
     Chen et al. (2023), Human Guided Ground-truth Generation for Realistic Image Super-resolution,
@@ -19,7 +19,7 @@ from iqasr.registry import LOSS_REGISTRY
 
 
 def disagreement(original: Tensor, candidate: Tensor, agreement: Tensor) -> Tensor:
-    r"""Tell where a candidate changes the texture of its original.
+    r"""Measure where a candidate changes the texture of its original.
 
     Args:
         original: :math:`(N, 3, H, W)` in [0, 1].
@@ -40,7 +40,7 @@ def negative_map(
     negative_agreement: Tensor,
     positive_agreement: Tensor,
 ) -> Tensor:
-    """Tell where a negative is worse than its original: where it differs more than a positive does.
+    """Measure where a negative is worse: where it differs from the original more than a positive.
 
     Args:
         original: :math:`(N, 3, H, W)` in [0, 1].
@@ -68,20 +68,17 @@ def negative_of(judged: Mapping[str, Tensor], original: Tensor) -> Negative:
     Returns:
         Images and weights, on the device of `original`.
     """
-    image, positive, agreement = (
-        judged[key].to(original.device, non_blocking=True)
-        for key in ('image', 'positive', 'agreement')
-    )
-    image, positive = from_uint8(image), from_uint8(positive)
-    shares = agreement[..., None, None, None].unbind(1)
-    return Negative(image, negative_map(original, image, positive, *shares))
+    parts = {name: part.to(original.device, non_blocking=True) for name, part in judged.items()}
+    image, positive = from_uint8(parts['image']), from_uint8(parts['positive'])
+    agreement = parts['agreement'][..., None, None, None].unbind(1)
+    return Negative(image, negative_map(original, image, positive, *agreement))
 
 
 @LOSS_REGISTRY.register()
 class NegativeLoss(nn.Module):
     """Minus the mean absolute difference of the output to a negative, weighted by `negative_map`.
 
-    It has no lower bound: too large a weight drives the output away without end.
+    It has no lower bound: with too large a weight, training diverges.
 
     Args:
         loss_weight: Weight; 0 only logs. HGGT's is for a map that is small nearly everywhere.

@@ -1,4 +1,4 @@
-"""The quality term: what a scorer lacks to its best.
+"""The quality term: how far the output falls short of a scorer's best.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
@@ -32,8 +32,8 @@ TEST_SIZE = 96
 class QualityLoss(nn.Module):
     """One minus the normalised quality of the output, averaged over batch and views.
 
-    The scorer is tested first, and is no part of the term's modules, parameters or state. A scorer
-    that compares is given the ground truth, under the same view.
+    The scorer is tested at construction, and is no part of the loss's modules, parameters or state.
+    A full-reference scorer gets the ground truth under the same view.
 
     Args:
         scorer: Section of the scorer, with ``range: [worst, best]`` where it has no finite one.
@@ -42,11 +42,11 @@ class QualityLoss(nn.Module):
             times the norm of that of the other terms together (0.5 is a good start).
         calibrate_iter: How many batches that weight is the median of; then it stays.
         warmup_iter: The weight rises linearly until this iteration.
-        target: Normalised quality, mostly in [0, 1], from which on an image is good enough and
-            gives no gradient; None for no end.
+        target: Normalised quality, mostly in [0, 1], from which an image gives no gradient; None
+            for no limit.
         views: Random views that quality is averaged over.
         gradient_sigma_px: Blur the gradient to the output by a Gaussian of this standard deviation,
-            in pixels: no pattern finer than that is learnt from it. 0 leaves it as it is.
+            in pixels, so that no finer pattern is learnt from it. 0 leaves it as it is.
 
     Raises:
         ValueError: If the scorer fails its self-test, is given crops too small, or if not exactly
@@ -76,16 +76,16 @@ class QualityLoss(nn.Module):
         self.warmup_iter, self.target = warmup_iter, target
         self.gradient_sigma_px = gradient_sigma_px
         self.views = Views.model_validate(views or {})
-        built = build_bounded(scorer)
-        self._scorer = [built]  # in a list, so that it is no submodule
+        self._scorer = [build_bounded(scorer)]  # in a list, so that it is no submodule
         if self.views.crop:
             self.check_size(self.views.crop)
-        for member in members_of(built):
-            logger.info('%s', check_scorer(member, max(TEST_SIZE, member.min_size)))
+        for module in self.scorer.modules():
+            if isinstance(module, QualityScorer) and not isinstance(module, EnsembleScorer):
+                logger.info('%s', check_scorer(module, max(TEST_SIZE, module.min_size)))
 
     @property
     def scorer(self) -> QualityScorer:
-        """What is optimised."""
+        """The scorer that is optimised."""
         return self._scorer[0]
 
     def check_size(self, side: int) -> None:
@@ -108,24 +108,23 @@ class QualityLoss(nn.Module):
         output: Tensor,
         gt: Tensor | None = None,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generator | None = None,
         iteration: int | None = None,
     ) -> Tensor:
-        """Weigh by how much the output's quality falls short of 1, or of the target.
+        """Return the weighted mean of how far quality falls short of 1, or of the target.
 
         Args:
             output: :math:`(N, 3, H, W)`, clamped to [0, 1] for the scorer.
-            gt: Of the same shape; for a scorer that compares.
-            generator: CPU generator; for random views and members.
+            gt: Ground truth of the same shape; only a full-reference scorer looks at it.
+            generator: CPU generator; only random views and ensemble members draw from it.
             iteration: Number of the iteration, from 1, for the warm-up; None for the full weight.
 
         Raises:
-            ValueError: If one of these is missing, or the weight is not calibrated.
+            ValueError: If one of these is needed and missing, or the weight is not calibrated.
         """
         if self.calibration is not None and not len(self.calibration.measured):
             raise ValueError(
-                'QualityLoss: gradient_ratio is measured by iqasr.losses.Objective, which calls '
-                '`calibrate`. Give loss_weight where the loss is called alone.'
+                'gradient_ratio: only iqasr.losses.Objective measures it; give loss_weight.'
             )
         quality = self.quality(output, gt, generator)
         missing = 1 - quality if self.target is None else (self.target - quality).relu()
@@ -135,13 +134,7 @@ class QualityLoss(nn.Module):
         return weight * loss
 
     def calibrate(
-        self,
-        others: Tensor,
-        output: Tensor,
-        gt: Tensor | None = None,
-        *,
-        generator: torch.Generator | None = None,
-        iteration: int | None = None,
+        self, others: Tensor, output: Tensor, gt: Tensor, *, iteration: int, generator: Generator
     ) -> None:
         """Measure the term's gradient beside that of the others, until enough is measured."""
         if not self.calibration.finished:
@@ -157,35 +150,21 @@ class QualityLoss(nn.Module):
         return full * min(1.0, iteration / self.warmup_iter)
 
     def quality(
-        self, output: Tensor, gt: Tensor | None = None, generator: torch.Generator | None = None
+        self, output: Tensor, gt: Tensor | None = None, generator: Generator | None = None
     ) -> Tensor:
         """Score images, normalised, averaged over views, :math:`(N,)`; see `forward`."""
         scorer = self.scorer.to(output.device)
-        if scorer.needs_reference and gt is None:
-            raise missing_input(self, 'gt', f'the ground truth that {scorer.name} compares with')
+        compares, scores = scorer.needs_reference, []
+        if compares and gt is None:
+            raise missing_input(self, 'gt', f'the ground truth, as {scorer.name} is full-reference')
         for module in scorer.modules():
             if isinstance(module, EnsembleScorer):
                 module.generator = generator
         with torch.autocast(output.device.type, enabled=False):  # scorers are made for float32
             if self.gradient_sigma_px:
                 output = LowPassGradient.apply(output, self.gradient_sigma_px)
-            views = [self._view_quality(output, gt, generator) for _ in range(self.views.count)]
-            return torch.stack(views).mean(0)
-
-    def _view_quality(
-        self, output: Tensor, gt: Tensor | None, generator: torch.Generator | None
-    ) -> Tensor:
-        images, reference = output.float(), None
-        if self.scorer.needs_reference:
-            images = torch.cat([images, gt])
-        images = self.views.draw(images, generator)
-        if self.scorer.needs_reference:
-            images, reference = images.chunk(2)
-        return self.scorer.normalise(self.scorer(images, reference))
-
-
-def members_of(scorer: QualityScorer) -> list[QualityScorer]:
-    """List the single scorers in a scorer."""
-    if not isinstance(scorer, EnsembleScorer):
-        return [scorer]
-    return [single for member in scorer.members for single in members_of(member)]
+            for _ in range(self.views.count):
+                images = torch.cat([output.float(), gt]) if compares else output.float()
+                view, *reference = self.views.draw(images, generator).chunk(1 + compares)
+                scores.append(scorer.normalise(scorer(view, *reference)))
+            return torch.stack(scores).mean(0)

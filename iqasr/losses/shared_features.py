@@ -9,16 +9,16 @@ from basicsr.losses.basic_loss import PerceptualLoss
 from torch import Tensor, is_grad_enabled, nn
 
 Known = dict[Any, tuple[Tensor, dict[str, Tensor]]]
-"""Images with their features."""
+"""Images of the current batch with their features."""
 
 
 class SharedFeatures(nn.Module):
-    """What one loss sees of a feature extractor that others see, too.
+    """A loss's view of a feature extractor that it shares with others.
 
     Args:
         extractor: Computes the layers of all of them.
         layers: Names of the layers of this loss.
-        known: Features of this batch that were computed already.
+        known: Features of this batch that are already computed.
     """
 
     def __init__(self, extractor: VGGFeatureExtractor, layers: Iterable[str], known: Known) -> None:
@@ -27,12 +27,12 @@ class SharedFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Return the features of an image, :math:`(N, 3, H, W)` RGB in [0, 1], by layer."""
-        # Without a gradient, equal memory will do: BasicSR detaches the ground truth on every call.
+        # Without a gradient, memory identifies an image: BasicSR detaches the ground truth anew.
         key = id(self.extractor), image.data_ptr(), image.shape, image.stride()
         if image.requires_grad and is_grad_enabled():
             key = id(self.extractor), id(image)
         if key not in self.known:
-            # with the image, as its memory must not be used for another
+            # The image is kept, so that its memory is not used for another.
             self.known[key] = image, self.extractor(image)
         features = self.known[key][1]
         return {layer: features[layer] for layer in self.layers}
@@ -47,7 +47,7 @@ def share_features(terms: nn.Module) -> Known:
         terms: Terms on their device, in their memory format.
 
     Returns:
-        What to empty after every batch.
+        The features of the current batch, to be cleared after it.
     """
     groups = defaultdict(list)
     for loss in (module for module in terms.modules() if isinstance(module, PerceptualLoss)):

@@ -90,11 +90,7 @@ class Term(nn.Module):
         super().__init__()
         self.loss = loss
         self.compares, self.inputs = _arguments(loss.forward)
-
-    @property
-    def calibration(self) -> GradientRatio | None:
-        """How the weight is found; None if it is given."""
-        return getattr(self.loss, 'calibration', None)
+        self.calibration: GradientRatio | None = getattr(loss, 'calibration', None)
 
     @property
     def notes(self) -> Mapping[str, Tensor]:
@@ -145,26 +141,21 @@ def missing_input(loss: nn.Module, name: str, meaning: str) -> ValueError:
     )
 
 
-def build_loss(section: Mapping[str, Any]) -> nn.Module:
-    """Build a loss from its section: ``type`` and constructor arguments.
+def build_term(section: Mapping[str, Any]) -> Term:
+    """Build the term of a ``train.<name>_opt`` section: ``type`` and arguments of its loss.
 
     Raises:
         ValueError: If the loss is unknown or refuses its options.
-        MissingWeightsError: If pretrained features are neither here nor to be had.
+        MissingWeightsError: If pretrained features are neither here nor can be downloaded.
     """
     try:
-        return build(LOSS_REGISTRY, section)
+        return Term(build(LOSS_REGISTRY, section))
     except OSError as error:
         raise MissingWeightsError(
             f'{section["type"]}: its pretrained features cannot be downloaded ({error}). Put the '
             'file torchvision asks for (vgg19-dcbb9e9d.pth for vgg19) into '
             '~/.cache/torch/hub/checkpoints/, or remove this term.'
         ) from error
-
-
-def build_term(section: Mapping[str, Any]) -> Term:
-    """Build the term of a ``train.<name>_opt`` section; raises the errors of `build_loss`."""
-    return Term(build_loss(section))
 
 
 def term_inputs(section: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """The views of an image under which its quality is optimised.
 
-A gain that vanishes when the image is cropped, shifted, rescaled or saved is one of the scorer, not
-of the image; averaged over such views, the gradient of it fades.
+A gain in quality that vanishes when the image is cropped, shifted, rescaled or saved exploits the
+scorer and does not improve the image. Averaging over such views removes most of its gradient.
 
 Source:
     Athalye et al. (2018), Synthesizing robust adversarial examples (expectation over
@@ -22,23 +22,20 @@ from iqasr.degradation.jpeg import jpeg
 from iqasr.degradation.options import STRICT, JpegRange, PositiveRange, Range
 
 RANDOM = ('crop', 'shift', 'flip', 'rescale_range', 'noise_range', 'jpeg_range')
-"""The options by which views differ from each other."""
+"""Options that make views differ from each other."""
 
 
 class Views(BaseModel):
-    """Random views of a batch; without options, the batch as it is.
-
-    A view is one draw for the whole batch.
-    """
+    """Random views, one draw for a whole batch; without options, the batch as it is."""
 
     model_config = STRICT
 
     count: PositiveInt = 1
-    """How many views quality is averaged over; each costs one pass of the scorer."""
+    """Number of views that quality is averaged over; each costs one pass of the scorer."""
     crop: PositiveInt | None = None
     """Side of a crop at a random place, in pixels; None for the whole image."""
     shift: NonNegativeInt = 0
-    """Shift by up to this many pixels either way: the view loses a margin of so many pixels."""
+    """Shift by up to this many pixels either way; views lose a margin of this width."""
     flip: bool = False
     """Mirror every other view left to right."""
     rescale_range: PositiveRange | None = None
@@ -80,10 +77,10 @@ class Views(BaseModel):
             :math:`(N, 3, h, w)` RGB.
 
         Raises:
-            ValueError: If the image is smaller than the crop or margin, or the generator lacks.
+            ValueError: If the image is smaller than the crop or margin, or there is no generator.
         """
         if self.random and generator is None:
-            raise ValueError('views: random ones need the generator of the batch.')
+            raise ValueError('views: random views draw from `generator`; give a CPU generator.')
         image = self._cut(image.clamp(0, 1), generator)
         if self.flip and happens(0.5, generator):
             image = image.flip(-1)

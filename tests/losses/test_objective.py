@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from basicsr.losses import build_loss
 from basicsr.losses.gan_loss import GANLoss
 from torch import nn
 
@@ -81,6 +82,17 @@ def test_sections_tell_what_their_losses_look_at(monkeypatch):
 def test_a_loss_says_what_it_needs_beside_two_images(loss, missing, batch):
     with pytest.raises(ValueError, match=f'needs {missing}=.*RestorationModel gives it'):
         loss(batch.output, batch.gt)
+
+
+def test_basicsr_builds_and_calls_our_losses(batch):
+    sections = [
+        {'type': 'LDLLoss', 'window': 3},
+        {'type': 'QualityLoss', 'scorer': {'type': 'RankerScorer'}, 'loss_weight': 1.0},
+    ]
+    output, gt = torch.rand(2, 1, 3, 64, 64, requires_grad=True)
+    for section in sections:
+        (gradient,) = torch.autograd.grad(build_loss(section)(output, gt), output)
+        assert gradient.abs().max() > 0
 
 
 def test_losses_given_elsewhere_come_first_and_count(batch):

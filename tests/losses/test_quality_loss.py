@@ -115,9 +115,9 @@ def test_called_alone_on_two_images_it_has_its_full_weight():
 @pytest.mark.parametrize(
     ('scorer', 'options', 'reason'),
     [
-        ('Likeness', {'loss_weight': 1.0}, 'needs gt=.* likeness compares with'),
+        ('Likeness', {'loss_weight': 1.0}, 'needs gt=.* likeness is full-reference'),
         ('Contrast', {'loss_weight': 1.0, 'views': Views(flip=True)}, 'generator'),
-        ('Contrast', {'gradient_ratio': 1.0}, 'Give loss_weight where the loss is called alone'),
+        ('Contrast', {'gradient_ratio': 1.0}, 'only iqasr.losses.Objective measures it'),
     ],
 )
 def test_called_alone_it_says_what_is_missing(scorer, options, reason):
