@@ -164,7 +164,7 @@ def function_of(section: Mapping[str, Any]) -> Callable[..., float] | None:
 
 
 def options_of(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a section what is passed to its function beside images."""
+    """Take from a section the options that are passed to its function."""
     return {key: value for key, value in section.items() if key not in ('type', 'better')}
 
 

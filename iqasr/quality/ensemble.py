@@ -1,4 +1,4 @@
-"""Several scorers as one."""
+"""Several scorers fused into one."""
 
 import math
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ class EnsembleScorer(QualityScorer):
     Args:
         scorers: Section of each member, see `build_bounded`.
         fusion: ``mean``; ``weighted`` by `weights`; ``worst``; or ``random``, one member per call,
-            which serves as objective only: the quality term gives the `generator`.
+            for training only: `QualityLoss` sets the `generator`.
         weights: Weight of each member for ``weighted``; only their proportions matter.
         temperature: :math:`T` of ``worst``, in normalised quality; > 0. Towards 0 the worst member
-            alone counts, towards infinity all alike.
+            alone counts, towards infinity all count equally.
 
     Raises:
-        ValueError: If a member has no finite score range, or `weights` do not suit.
+        ValueError: If a member has no finite score range, or `weights` do not match.
     """
 
     score_range = (0.0, 1.0)
@@ -61,7 +61,7 @@ class EnsembleScorer(QualityScorer):
         self.needs_reference = any(member.needs_reference for member in self.members)
 
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
-        members = [self._drawn()] if self.fusion == 'random' else self.members
+        members = [self._draw_member()] if self.fusion == 'random' else self.members
         quality = torch.stack([m.normalise(m(image, reference)) for m in members])
         if self.fusion == 'weighted':
             return quality.mul(quality.new_tensor(self.shares)[:, None]).sum(0)
@@ -70,7 +70,7 @@ class EnsembleScorer(QualityScorer):
             return -self.temperature * sharpened
         return quality.mean(0)
 
-    def _drawn(self) -> QualityScorer:
+    def _draw_member(self) -> QualityScorer:
         if self.generator is None:
             raise ValueError(
                 f"{self.name}: fusion 'random' is for train.<name>_opt of type QualityLoss only; "

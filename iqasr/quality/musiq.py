@@ -1,4 +1,4 @@
-"""MUSIQ without what its inference repeats: the same scores from the same weights, sooner.
+"""MUSIQ in less time: pyiqa's weights, the same scores.
 
 Source:
     Ke, Wang, Wang, Milanfar and Yang (2021), MUSIQ: Multi-scale image quality transformer, in the
@@ -13,15 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PATCHES_PER_PASS = 128
-"""Patches that pass the stem together on a CPU: what it makes of them stays in the cache."""
+"""Patches that pass the stem together on a CPU, so that their features stay in the cache."""
 
 
 class FastMUSIQ:
     """Scores as pyiqa's MUSIQ does in evaluation mode, with the weights of that module.
 
     Standardised filters are kept until the weights change. Images of a batch are of one size, so
-    there is no padding, and attention needs no mask. In the last block only the token that is
-    scored goes on. Gradients reach the image, but no weights.
+    there is no padding, and attention needs no mask. The last block computes only the token that is
+    scored. Gradients reach the image, not the weights.
 
     Args:
         network: pyiqa's module.
@@ -52,14 +52,14 @@ class FastMUSIQ:
         x = torch.cat([encoder.cls.expand(len(image), -1, -1), tokens], dim=1)
         *blocks, last = encoder.transformer.values()
         for block in blocks:
-            x = pass_block(block, x, x.shape[1])
-        x = pass_block(last, x, 1)
+            x = apply_block(block, x, x.shape[1])
+        x = apply_block(last, x, 1)
         shares = self.network.head(encoder.encoder_norm(x[:, 0]))
         points = torch.arange(1, shares.shape[1] + 1).to(shares)
         return (shares * points).sum(1, keepdim=True)
 
     def _patches(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut images, at all scales, into patches.
+        """Cut images into patches at all scales.
 
         Returns:
             :math:`(N L, 3, P, P)`, image by image, and what their places add to their tokens,
@@ -72,9 +72,9 @@ class FastMUSIQ:
         patches, embeddings = [], []
         for number, scaled in enumerate(scales):
             last = limit if scaled is image and limit >= 0 else None
-            patches.append(cut(scaled, size)[:, :last])
+            patches.append(cut_patches(scaled, size)[:, :last])
             rows, columns = (math.ceil(side / size) for side in scaled.shape[2:])
-            places = hashed_places(rows, columns, settings['hse_grid_size'])[:last]
+            places = grid_cells(rows, columns, settings['hse_grid_size'])[:last]
             embedding = encoder.posembed_input.position_emb[0, places.to(image.device)]
             if encoder.use_scale_emb:
                 embedding = embedding + encoder.scaleembed_input.scale_emb[number]
@@ -109,17 +109,17 @@ class FastMUSIQ:
 
 
 def resize(image: Tensor, longer_side: int) -> Tensor:
-    """Resize images, :math:`(N, 3, H, W)`, so that their longer side has so many pixels."""
+    """Resize images, :math:`(N, 3, H, W)`, to a longer side of `longer_side` pixels."""
     ratio = longer_side / max(image.shape[2:])
     shape = [round(side * ratio) for side in image.shape[2:]]
     return F.interpolate(image, shape, mode='bicubic', align_corners=False)
 
 
-def cut(image: Tensor, size: int) -> Tensor:
+def cut_patches(image: Tensor, size: int) -> Tensor:
     """Cut images into squares, row by row, zeros around where sides are no multiple of `size`.
 
     Example:
-        >>> cut(torch.ones(2, 3, 40, 70), 32).shape
+        >>> cut_patches(torch.ones(2, 3, 40, 70), 32).shape
         torch.Size([2, 6, 3, 32, 32])
     """
     below, right = (-side % size for side in image.shape[2:])
@@ -129,11 +129,11 @@ def cut(image: Tensor, size: int) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def hashed_places(rows: int, columns: int, grid: int) -> Tensor:
+def grid_cells(rows: int, columns: int, grid: int) -> Tensor:
     """Find the cell of a square grid in which each patch lies, both row by row.
 
     Example:
-        >>> hashed_places(1, 4, 2)
+        >>> grid_cells(1, 4, 2)
         tensor([0, 0, 1, 1])
     """
     # The rounding of nearest neighbours is interpolate's, as in pyiqa.
@@ -154,8 +154,8 @@ def normalise_groups(layer: nn.GroupNorm, x: Tensor) -> Tensor:
     return torch.addcmul(shift, x, scale).permute(0, 3, 1, 2)
 
 
-def pass_block(block: nn.Module, x: Tensor, count: int) -> Tensor:
-    """Pass the first `count` of the tokens, :math:`(N, L, C)`, through a block; they see all."""
+def apply_block(block: nn.Module, x: Tensor, count: int) -> Tensor:
+    """Apply a block to the first `count` of the tokens, :math:`(N, L, C)`, which attend to all."""
     attention, y = block.attention, block.norm1(x)
     tokens = attention.query(y[:, :count]), attention.key(y), attention.value(y)
     heads = (t.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for t in tokens)

@@ -18,7 +18,7 @@ def scorer_section(name: str, options: Mapping[str, Any] | None = None) -> dict[
 
     Raises:
         ValueError: If there is no scorer of that name; the message suggests the nearest.
-        ImportError: If pyiqa would have to be asked, and is not installed.
+        ImportError: If no registered class has that name and pyiqa is not installed.
     """
     own = dict(options or {})
     classes = {cls.lower().removesuffix('scorer'): cls for cls in names_in(SCORER_REGISTRY)}

@@ -35,21 +35,21 @@ def niqe(luma: np.ndarray) -> float:
     luma = luma[: rows * BLOCK_PX, : columns * BLOCK_PX]
     with np.errstate(all='ignore'):
         halved = halve(luma / 255) * 255
-        scales = [features(luma, BLOCK_PX), features(halved, BLOCK_PX // 2)]
+        scales = [block_features(luma, BLOCK_PX), block_features(halved, BLOCK_PX // 2)]
         found = np.concatenate(scales, axis=1)
-        whole = found[~np.isnan(found).any(axis=1)]
+        complete = found[~np.isnan(found).any(axis=1)]
         known = (~np.isnan(found)).sum(axis=0)
-        away = pristine()['mu_pris_param'][0] - np.nansum(found, axis=0) / known
-        if len(whole) < 2 or not np.isfinite(away).all():
+        offset = pristine_model()['mu_pris_param'][0] - np.nansum(found, axis=0) / known
+        if len(complete) < 2 or not np.isfinite(offset).all():
             return float('nan')
-        covariance = (pristine()['cov_pris_param'] + np.cov(whole, rowvar=False)) / 2
+        covariance = (pristine_model()['cov_pris_param'] + np.cov(complete, rowvar=False)) / 2
         if not np.isfinite(covariance).all():
             return float('nan')
-        return float(np.sqrt(away @ np.linalg.pinv(covariance) @ away))
+        return float(np.sqrt(offset @ np.linalg.pinv(covariance) @ offset))
 
 
 @functools.cache
-def pristine() -> dict[str, np.ndarray]:
+def pristine_model() -> dict[str, np.ndarray]:
     """Read the model of pristine photographs, and the window, from BasicSR's package."""
     path = resources.files('basicsr.metrics') / 'niqe_pris_params.npz'
     with path.open('rb') as file, np.load(file) as arrays:
@@ -67,8 +67,8 @@ def ratio_table() -> tuple[np.ndarray, np.ndarray]:
 def halve(image: np.ndarray) -> np.ndarray:
     """Reduce an image to half its size, bicubically.
 
-    Equal to ``basicsr.utils.matlab_functions.imresize`` to the last bit, which can move a tabulated
-    shape by a step; hence the same products of matrix and vector, one for each row and column.
+    Equal to ``basicsr.utils.matlab_functions.imresize`` to the last bit, as one bit can move a
+    tabulated shape by a step; hence the same product of matrix and vector for each row and column.
 
     Args:
         image: ``(H, W)`` float32, of even sides.
@@ -77,7 +77,7 @@ def halve(image: np.ndarray) -> np.ndarray:
         ``(H / 2, W / 2)`` float32.
     """
     for axis in (0, 1):
-        weights, starts, before, after = reduction(image.shape[axis])
+        weights, starts, before, after = halving_weights(image.shape[axis])
         margins = [(before, after) if each == axis else (0, 0) for each in (0, 1)]
         padded = torch.from_numpy(np.pad(image, margins, 'symmetric'))
         halved = torch.empty(len(starts), image.shape[1 - axis])
@@ -89,8 +89,8 @@ def halve(image: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def reduction(length: int) -> tuple[torch.Tensor, list[int], int, int]:
-    """Ask BasicSR how to halve a line of pixels.
+def halving_weights(length: int) -> tuple[torch.Tensor, list[int], int, int]:
+    """Compute how BasicSR halves a line of pixels.
 
     Returns:
         Weights, ``(length / 2, 8)``, where each row of them starts, and how many pixels are
@@ -102,13 +102,13 @@ def reduction(length: int) -> tuple[torch.Tensor, list[int], int, int]:
     return weights, indices[:, 0].int().tolist(), before, after
 
 
-def features(luma: np.ndarray, side: int) -> np.ndarray:
+def block_features(luma: np.ndarray, side: int) -> np.ndarray:
     """Fit the locally normalised luma of every block, and the products of its neighbours.
 
     Returns:
         ``(B, 18)`` for B blocks of `side` x `side` pixels, column by column.
     """
-    window = pristine()['gaussian_window'][3]
+    window = pristine_model()['gaussian_window'][3]
     window = window / window.sum()
 
     def smooth(image: np.ndarray) -> np.ndarray:
@@ -122,16 +122,16 @@ def features(luma: np.ndarray, side: int) -> np.ndarray:
     rows, columns = (length // side for length in luma.shape)
     tiles = normalised.reshape(rows, side, columns, side).transpose(2, 0, 1, 3)
     blocks = np.ascontiguousarray(tiles).reshape(-1, side, side)
-    shape, left, right = fit(blocks)
+    shape, left, right = fit_gaussian(blocks)
     columns = [shape, (left + right) / 2]
     for shift in SHIFTS:
-        shape, left, right = fit(blocks * np.roll(blocks, shift, axis=(1, 2)))
+        shape, left, right = fit_gaussian(blocks * np.roll(blocks, shift, axis=(1, 2)))
         mean = (right - left) * (gamma(2 / shape) / gamma(1 / shape))
         columns += [shape, mean, left, right]
     return np.stack(columns, axis=1)
 
 
-def fit(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fit_gaussian(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit an asymmetric generalised Gaussian to each block by its moments.
 
     Returns:
@@ -155,5 +155,5 @@ def fit(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def mean_of(values: np.ndarray) -> np.floating:
-    """Average without the checks of `np.mean`, which take longer than the sum; NaN of nothing."""
+    """Average without the checks of `np.mean`, which take longer than the sum; NaN if empty."""
     return np.add.reduce(values) / values.size

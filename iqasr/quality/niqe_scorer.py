@@ -13,11 +13,11 @@ from iqasr.runtime.luma import luma_of
 
 @SCORER_REGISTRY.register()
 class NIQEScorer(QualityScorer):
-    """How natural the statistics of an image are; needs no download and no GPU, has no gradient.
+    """How natural the statistics of an image are; without download, GPU or gradient.
 
     Equal to ``basicsr.metrics.calculate_niqe`` of the 8-bit image without border. It compares
-    statistics over blocks of 96 pixels: with one block there is no score, with few (192 pixels are
-    four blocks) it means little. A constant image has none either and gives NaN.
+    statistics over blocks of 96 pixels: one block gives no score, and few blocks (192 pixels are
+    four) a rough one. A constant image gives NaN.
     """
 
     name = 'niqe'

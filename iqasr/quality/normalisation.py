@@ -1,4 +1,4 @@
-"""Putting quality of different scorers on a common scale."""
+"""Quality of different scorers on a common scale."""
 
 import math
 from typing import Literal
@@ -14,14 +14,14 @@ def normalise_quality(
     mean: float = 0.0,
     std: float = 1.0,
 ) -> Tensor:
-    """Normalise quality; what is not finite (NaN, ``-inf``) stays what it is.
+    """Normalise quality; values that are not finite (NaN, ``-inf``) are kept.
 
     Args:
         quality: :math:`(N, K)` for ``zscore_set``, else any shape; higher is better.
         how: ``none``; ``range01``, by the scorer's range; ``zscore_set``, to mean 0 and standard
             deviation 1 in each row (0 where all are equal); ``zscore_dataset``, by `mean`, `std`.
-        score_range: Worst and best quality, for ``range01``. It is mapped to [0, 1]; quality beyond
-            it lands beyond, as published ranges are rough and a cut would end the gradient.
+        score_range: Worst and best quality, for ``range01``, mapped to [0, 1]. Nothing is clipped:
+            published ranges are rough, and clipping would end the gradient.
         mean: Mean over the data set, for ``zscore_dataset``.
         std: Standard deviation over the data set, for ``zscore_dataset``.
 
@@ -29,7 +29,7 @@ def normalise_quality(
         Normalised quality, of the same shape.
 
     Raises:
-        ValueError: If `how` is unknown, or ``range01`` meets a range that has no end.
+        ValueError: If `how` is unknown, or the range for ``range01`` is infinite.
 
     Example:
         >>> normalise_quality(Tensor([[25.0, 75.0]]), 'range01', score_range=(0, 100))

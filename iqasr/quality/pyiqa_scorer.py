@@ -2,7 +2,7 @@
 
 Source:
     https://github.com/chaofengc/IQA-PyTorch, read at version 0.1.16. Its code and weights are
-    licensed for non-commercial use; it is imported only when a scorer of it is made.
+    licensed for non-commercial use; it is imported only when such a scorer is built.
 """
 
 import contextlib
@@ -31,28 +31,28 @@ NO_GRADIENT = (
 """Metrics that round, work on PIL images or switch gradients off."""
 
 FASTER = {'MUSIQ': FastMUSIQ}
-"""What computes the scores of a network of pyiqa, by its class, in its place."""
+"""By class of a network of pyiqa: a faster computation of its scores."""
 
 MIN_SIZE = {'niqe*': 192, 'ilniqe': 192, 'unique': 128, 'dbcnn': 64, 'liqe*': 224, 'maclip': 224}
 """Least height and width in pixels, where more than 32."""
 
-ONE_AT_A_TIME = threading.Lock()
-"""Networks of pyiqa keep hooks and caches, so that only one thread may be in one."""
+NETWORK_LOCK = threading.Lock()
+"""Networks of pyiqa keep hooks and caches, so only one thread at a time may run one."""
 
 
 @SCORER_REGISTRY.register()
 class PyIQAScorer(QualityScorer):
-    """A metric of pyiqa, with the sign fixed, frozen, and with gradients only where asked for.
+    """A metric of pyiqa: higher is better, frozen, with gradients only where they are required.
 
-    Its network is no part of the module tree: never in a state dict, in ``train()`` or in DDP. It
-    follows the images from device to device.
+    Its network is not part of the module tree: never in a state dict, in ``train()`` or in DDP. It
+    moves to the device of the images.
 
     Args:
         metric: Name of the metric in pyiqa, such as ``musiq``.
         weights: Weight file of the metric itself (a backbone may need more); None to use pyiqa's
             folder, ``<torch hub>/pyiqa``, or to download.
-        options: Arguments of the metric in pyiqa; ``pretrained: false`` gives random weights
-            (always the same) to metrics that know it.
+        options: Arguments of the metric in pyiqa; ``pretrained: false`` gives metrics that
+            support it random weights, always the same.
 
     Raises:
         ValueError: If the metric or an option is unknown, or the weights do not fit.
@@ -99,7 +99,7 @@ class PyIQAScorer(QualityScorer):
         if image.device != self._device:
             self._network.to(image.device)
             self._device = image.device
-        with ONE_AT_A_TIME:
+        with NETWORK_LOCK:
             score = self._compute(*(x for x in (image, reference) if x is not None))
         return score[0] if isinstance(score, tuple) else score
 
@@ -121,7 +121,7 @@ def import_pyiqa() -> ModuleType:
 
 
 def check_weights(metric: str, weights: str) -> None:
-    """Check that a weight file exists and holds tensors only, as pyiqa would run code in it.
+    """Check that a weight file exists and holds tensors only; pyiqa would run code in it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -149,8 +149,8 @@ def create_metric(pyiqa: ModuleType, metric: str, arguments: Mapping[str, Any]) 
         ValueError: If the metric does not take the arguments, or the weights do not fit it.
     """
     try:
-        # Without gradients, as LIQE keeps the graph of what it computes here for every later use.
-        with quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        # Without gradients, as LIQE keeps tensors computed here, with their graph, for later calls.
+        with silence_pyiqa(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(0)
             return pyiqa.create_metric(metric, device='cpu', **arguments)
     except OSError as error:
@@ -165,8 +165,8 @@ def create_metric(pyiqa: ModuleType, metric: str, arguments: Mapping[str, Any]) 
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what pyiqa prints and logs while it builds a metric from the user."""
+def silence_pyiqa() -> Iterator[None]:
+    """Suppress the output and the log of pyiqa while it builds a metric."""
     from pyiqa.utils import get_root_logger
 
     get_root_logger().setLevel(logging.WARNING)
@@ -175,14 +175,14 @@ def quiet() -> Iterator[None]:
 
 
 def version_of(library: str, weights: str | None, options: Mapping[str, Any]) -> str:
-    """Name what the numbers of a metric depend on."""
+    """Describe the library, options and weights that the numbers of a metric depend on."""
     extra = [f'{name}={value}' for name, value in sorted(options.items())]
     extra += [f'weights={Path(weights).name}'] if weights else []
     return ' '.join([f'pyiqa-{library}', *extra])
 
 
 def parse_range(text: str | None) -> tuple[float, float]:
-    """Read pyiqa's note of a score range.
+    """Parse pyiqa's description of a score range.
 
     Returns:
         Lowest and highest published score; infinite where pyiqa does not say.

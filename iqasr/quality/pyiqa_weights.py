@@ -1,4 +1,4 @@
-"""Saying which weight file is missing, and what to do about it."""
+"""The error for weights of pyiqa that are missing: which file, and what to do."""
 
 import traceback
 
@@ -11,8 +11,8 @@ def missing_weights(metric: str, weights: str | None, error: OSError) -> Missing
     Args:
         metric: The metric that was being created.
         weights: The weight file that was given for it.
-        error: What the download raised. Metrics fetch up to three files (their own weights, an
-            ImageNet backbone, CLIP) in as many ways, so its traceback tells which one lacks.
+        error: The error of the download. Metrics fetch up to three files (their own weights, an
+            ImageNet backbone, CLIP) in as many ways, so its traceback tells which one failed.
 
     Returns:
         The error to raise: which file is wanted, where it was looked for, what to do.

@@ -23,23 +23,23 @@ from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.paths import packaged_weights
 
 DETAIL_GAIN = 8.0
-"""Detail is a tenth of an image's contrast, and what quality is about: it is shown enlarged."""
+"""Factor for the detail, which is a tenth of an image's contrast but decides its quality."""
 
 FLAT = 6 / 255
-"""Local contrast below which detail is no longer enlarged further: quantisation, not structure."""
+"""Local contrast below which normalisation ends: that is quantisation, not structure."""
 
 LOGIT_GAIN = 8.0
-"""Logits span a range of about 8: the last layer learns as fast as the others in these units."""
+"""Factor for the last layer, which so learns as fast as the others: logits span about 8."""
 
 
 class RankerNetwork(nn.Module):
-    """Judges every place of an image by its surroundings of about 60 pixels, and averages.
+    """Scores every place of an image from its surroundings of about 60 pixels, and averages.
 
-    It is shown the image, its detail (the difference to the mean of 3 x 3 pixels) and its
+    Its input is the image, its detail (the difference to the mean of 3 x 3 pixels) and its
     normalised contrast (the difference to the mean of 7 x 7 pixels over their standard deviation),
-    in which undamaged photographs are alike (Ruderman 1994, The statistics of natural images).
-    Averaging before each halving of the resolution, instead of strides, and smooth activations
-    give every pixel a gradient.
+    whose statistics hardly differ between undamaged photographs (Ruderman 1994, The statistics of
+    natural images). Averaging before each halving of the resolution, instead of strides, and smooth
+    activations give every pixel a gradient.
 
     Args:
         channels: Features at full, half, quarter and eighth resolution.
@@ -62,10 +62,10 @@ class RankerNetwork(nn.Module):
         Returns:
             Logits of quality, :math:`(N,)`.
         """
-        return self.map(image).mean((1, 2))
+        return self.logit_map(image).mean((1, 2))
 
-    def map(self, image: Tensor) -> Tensor:
-        """Score the places of images; :math:`(N, h, w)` logits, each for about 8 x 8 pixels."""
+    def logit_map(self, image: Tensor) -> Tensor:
+        """Score the places of images: logits, :math:`(N, h, w)`, each for about 8 x 8 pixels."""
         features = torch.cat([2 * image - 1, *detail_of(image)], 1)
         for number, stage in enumerate(self.stages):
             features = F.silu(stage(features if number == 0 else F.avg_pool2d(features, 2)))
@@ -73,20 +73,20 @@ class RankerNetwork(nn.Module):
 
 
 def detail_of(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Detail and normalised contrast of an image, each of its shape."""
-    detail = image - mean_around(image, 3)
-    contrast = image - mean_around(image, 7)
-    spread = (mean_around(contrast.square(), 7) + FLAT**2).sqrt()
+    """Compute the detail and the normalised contrast of an image, each of its shape."""
+    detail = image - local_mean(image, 3)
+    contrast = image - local_mean(image, 7)
+    spread = (local_mean(contrast.square(), 7) + FLAT**2).sqrt()
     return DETAIL_GAIN * detail, contrast / spread
 
 
-def mean_around(image: Tensor, size: int) -> Tensor:
+def local_mean(image: Tensor, size: int) -> Tensor:
     """Average over `size` x `size` pixels around each; edges are repeated."""
     return F.avg_pool2d(F.pad(image, [size // 2] * 4, 'replicate'), size, 1)
 
 
 def convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3 x 3 convolution that repeats the edge, where zeros would look like one."""
+    """Build a 3 x 3 convolution padded by repetition, as zeros would look like an edge."""
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode='replicate')
     nn.init.kaiming_normal_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -97,9 +97,9 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
 class RankerScorer(QualityScorer):
     """A small learned scorer of technical quality; packaged, fast, with a gradient everywhere.
 
-    It was trained to put photographs above ever worse versions of themselves. It knows sharpness,
-    noise, compression, ringing, halos, repeated patterns; nothing of content or beauty. It is no
-    replacement for MUSIQ: its scores are comparable only with each other.
+    It was trained to rank photographs above ever worse versions of themselves. It responds to
+    sharpness, noise, compression, ringing, halos and repeated patterns, not to content or beauty.
+    It does not replace MUSIQ: its scores compare only with each other.
 
     Args:
         weights: ``.safetensors`` of scripts/train_ranker.py; None for the packaged ones.

@@ -1,4 +1,4 @@
-"""Does the gradient of a scorer lead anywhere? Asked before a network follows it."""
+"""Test of a scorer's gradient, made before a network is trained on it."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ STEP = 1e-3
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What a scorer's gradient is worth on an image with the spectrum of a photograph."""
+    """Measurements of a scorer's gradient on an image with the spectrum of a photograph."""
 
     name: str
     quality: float
@@ -39,14 +39,14 @@ def check_scorer(scorer: QualityScorer, size: int) -> SelfTest:
         size: Side of the images in pixels, >= the scorer's least.
 
     Returns:
-        What was measured.
+        The measurements.
 
     Raises:
         ValueError: If it has no gradient, if its quality or gradient is not finite on one of the
             images, or if a small step along its gradient does not raise quality.
     """
     if not scorer.differentiable:
-        raise refusal(scorer, 'it has no gradient')
+        raise unsuitable(scorer, 'it has no gradient')
     generator = generator_at('self_test')
     natural = natural_image(size, generator)
     noise = torch.rand(3, size, size, generator=generator)
@@ -62,16 +62,16 @@ def check_scorer(scorer: QualityScorer, size: int) -> SelfTest:
     with torch.enable_grad():
         quality = scorer(stack, reference)
         if not quality.requires_grad:
-            raise refusal(scorer, 'it has no gradient')
+            raise unsuitable(scorer, 'it has no gradient')
         (gradient,) = torch.autograd.grad(quality.sum(), stack)
     for kind, value, slope in zip(images, quality, gradient, strict=True):
-        for what, number in (('quality', value), ('gradient', slope)):
+        for name, number in (('quality', value), ('gradient', slope)):
             if not number.isfinite().all():
-                raise refusal(scorer, f'its {what} on {kind} image is not finite')
-    return trial_step(scorer, stack[:1].detach(), gradient[:1], reference[:1])
+                raise unsuitable(scorer, f'its {name} on {kind} image is not finite')
+    return measure_step(scorer, stack[:1].detach(), gradient[:1], reference[:1])
 
 
-def trial_step(
+def measure_step(
     scorer: QualityScorer, image: Tensor, gradient: Tensor, reference: Tensor
 ) -> SelfTest:
     """Move one image along its gradient; all are :math:`(1, 3, H, W)`.
@@ -81,18 +81,20 @@ def trial_step(
     """
     largest = gradient.abs().max()
     if largest == 0:
-        raise refusal(scorer, 'its gradient on a photograph-like image is zero')
+        raise unsuitable(scorer, 'its gradient on a photograph-like image is zero')
     with torch.no_grad():
         # Together, as rounding may differ between batch sizes by more than a small gain.
         both = torch.cat([image, image + STEP * gradient / largest])
         before, after = scorer(both, reference.expand_as(both)).tolist()
     if not after > before:
-        raise refusal(scorer, f'a step along its gradient changes quality by {after - before:.3g}')
+        raise unsuitable(
+            scorer, f'a step along its gradient changes quality by {after - before:.3g}'
+        )
     return SelfTest(scorer.name, before, gradient.norm().item(), after - before)
 
 
-def refusal(scorer: QualityScorer, reason: str) -> ValueError:
-    """Say why a scorer cannot be optimised, and what to do."""
+def unsuitable(scorer: QualityScorer, reason: str) -> ValueError:
+    """Make the error for a scorer that cannot be optimised, with the reason and what to do."""
     return ValueError(
         f'{scorer.name} cannot be optimised: {reason}. Choose another scorer for the objective; '
         'this one may still rank candidates or be watched at validation.'

@@ -13,7 +13,7 @@ from iqasr.sampling.base import GTSampler
 
 @GT_SAMPLER_REGISTRY.register()
 class ArgmaxSampler(GTSampler):
-    """Takes the best candidate; those equally good share the probability.
+    """Chooses the best candidate; ties share the probability.
 
     Takes the arguments of `GTSampler`.
 

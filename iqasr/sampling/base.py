@@ -1,4 +1,4 @@
-"""The policy that chooses among candidate ground truths, and the one way it draws."""
+"""The base class of policies that choose among candidate ground truths."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,14 +13,16 @@ from iqasr.sampling.labels import Label
 class GTSampler(ABC):
     """Chooses the ground truth of a sample among its candidates, by their quality.
 
-    A policy is a deterministic function of numbers, `probabilities`; `sample` draws from it.
+    A policy maps quality to `probabilities`, without randomness; `sample` draws from these. A
+    subclass defines `_probabilities`.
 
     Args:
         candidates: Which candidates may be chosen at all: ``all``, ``enhanced`` (all but the
             original), ``positives`` (labelled better than the original), ``original``,
-            ``original+positives``, or ``positives-else-original``: the positives; in a group that
-            has none, but a negative, the original (HGGT's choice beside its negative term).
-        top_k: Only the best so many (and those as good as the last of them); None for all.
+            ``original+positives``, or ``positives-else-original``: the positives, or the original
+            in a group with negatives but no positives (as HGGT does beside its negative term).
+        top_k: Choose among this many of the best, and those as good as the last of them; None for
+            all.
         margin: Draw uniformly where the best leads the second best by less than this, in units of
             the quality; 0 never does.
 
@@ -39,7 +41,7 @@ class GTSampler(ABC):
         'original+positives': (True, None),
         'positives-else-original': (False, None),
     }
-    """Whether the original and the enhanced may be chosen; None: only those labelled positive."""
+    """Whether the original and the enhanced may be chosen; None: those labelled positive."""
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class GTSampler(ABC):
 
     @abstractmethod
     def _probabilities(self, quality: Tensor) -> Tensor:
-        """Apply the policy to :math:`(N, K)` finite or ``-inf`` quality, one or more finite a row.
+        """Apply the policy to quality, :math:`(N, K)`, finite or ``-inf``, some finite in each row.
 
         Returns:
             Probabilities, :math:`(N, K)`, 0 where quality is ``-inf``.
@@ -81,10 +83,11 @@ class GTSampler(ABC):
 
         Args:
             labels: One per candidate, the original first; None where nobody judged. The original's
-                is not looked at.
+                is ignored.
 
         Returns:
-            One answer per candidate. A group without positives may have none allowed: leave it out.
+            Whether each candidate may be chosen. In a group without positives there may be none;
+            leave such a group out.
 
         Raises:
             ValueError: If positives are asked for and no enhanced candidate has a label.
@@ -113,8 +116,8 @@ class GTSampler(ABC):
             Probabilities, :math:`(N, K)`, in [0, 1], each row summing to 1.
 
         Raises:
-            ValueError: If a row has no candidate left, on the CPU. On a device, where looking would
-                wait for it, an assertion fails there.
+            ValueError: If a row has no candidate left, on the CPU. On another device, an assertion
+                fails there, since a check on the host would wait for the device.
         """
         scored = quality.isfinite()
         has_score = scored.any(1, keepdim=True)
@@ -131,7 +134,7 @@ class GTSampler(ABC):
         )
 
     def _is_clear(self, quality: Tensor) -> Tensor:
-        """Tell, :math:`(N, 1)`, where the best leads by the margin."""
+        """Tell where the best leads by the margin, :math:`(N, 1)`."""
         if self.margin == 0 or quality.shape[1] == 1:
             return torch.ones_like(quality[:, :1], dtype=torch.bool)
         best, second = quality.topk(2, dim=1).values.split(1, dim=1)
@@ -141,7 +144,7 @@ class GTSampler(ABC):
         """Draw one candidate per row.
 
         Args:
-            quality: As in `probabilities`, as are the errors.
+            quality: As in `probabilities`, which lists the errors too.
             generator: CPU generator; one number is drawn per row, whatever the device.
 
         Returns:
@@ -167,7 +170,7 @@ def draw(cumulative: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def perplexity(probabilities: Tensor) -> Tensor:
-    """Tell how many equally likely candidates a distribution amounts to.
+    """Compute the number of equally likely candidates that a distribution amounts to.
 
     Args:
         probabilities: :math:`(N, K)`, rows summing to 1.

@@ -4,7 +4,7 @@ import enum
 
 
 class Label(enum.IntEnum):
-    """What people think of a candidate, compared with the original."""
+    """Judgement of a candidate in comparison with the original."""
 
     ORIGINAL = 0
     POSITIVE = 1
