@@ -12,20 +12,17 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from iqasr.data.candidates.candidate_folders import find_sets, stems
-from iqasr.data.candidates.candidate_set import CandidateSet, Group, is_store, open_candidates
-from iqasr.data.checks.candidate_checks import in_parallel, in_px
-from iqasr.data.files.image_files import inspect_image
+from iqasr.data.candidates.candidate_set import CandidateSet, is_store, open_candidates
+from iqasr.data.files.inspection import in_parallel, in_px, inspect_file
 from iqasr.data.files.readers import FileReader, Reader
 from iqasr.options.opt import accepts_opt
 from iqasr.registry import DATASET_REGISTRY
 from iqasr.runtime.errors import DataError
-from iqasr.sampling import GTSampler, UniformSampler
-
-FILES = FileReader()
+from iqasr.sampling import UniformSampler
 
 
 @dataclass
-class Entry:
+class ImageFiles:
     """The files of one image."""
 
     name: str
@@ -44,6 +41,9 @@ class EvaluationDataset(Dataset):
     With several ground truths, every full-reference metric is the mean over them: the protocol of
     HGGT's Test-100, with `candidates` at ``positives``. A ground truth whose sides are no multiples
     of `scale` may exceed the output by the rest, which is cut off.
+
+    Built from keyword arguments or, as BasicSR does, from its section of an option file; see
+    `accepts_opt`.
 
     Args:
         scale: Up-sampling factor.
@@ -83,40 +83,37 @@ class EvaluationDataset(Dataset):
         if dataroot_lq is None and dataroot_restored is None:
             raise DataError('EvaluationDataset: give dataroot_lq, or dataroot_restored.')
         self.scale = scale
-        self.images = CandidateSet(roots[0], [], FILES)
+        self.files = FileReader()
+        self.gt_set = CandidateSet(roots[0], [], self.files)
         problems: list[str] = []
         if dataroot_gt is not None and (is_store(dataroot_gt) or find_sets(dataroot_gt)):
-            self.images = open_candidates(dataroot_gt, dataroot_labels)
-            sampler = UniformSampler(candidates=candidates)
-            entries = {
-                os.path.basename(group.key): chosen(group, sampler) for group in self.images.groups
-            }
-            if len(entries) < len(self.images.groups):
+            self.gt_set = open_candidates(dataroot_gt, dataroot_labels)
+            found = _chosen_files(self.gt_set, UniformSampler(candidates=candidates))
+            if len(found) < len(self.gt_set.groups):
                 problems.append(
                     f'{dataroot_gt}: sets in it share names. Give the folder of one set.'
                 )
         else:
-            entries = {
+            found = {
                 name: [os.path.join(roots[0], file)] if dataroot_gt else []
                 for name, file in stems(roots[0], problems).items()
             }
-        self.entries = [
-            Entry(name, gt, bool(gt or not dataroot_gt)) for name, gt in entries.items()
-        ]
+        images = [ImageFiles(name, gt, bool(gt or not dataroot_gt)) for name, gt in found.items()]
         for kind, root, template in (
             ('lq', dataroot_lq, filename_tmpl),
             ('output', dataroot_restored, restored_tmpl),
         ):
             if root is not None:
-                problems += attach(self.entries, kind, root, '{}' if root == roots[0] else template)
+                template = '{}' if root == roots[0] else template
+                problems += _assign_files(images, kind, root, template)
         if problems:
             raise DataError(problems)
-        self.entries = [entry for entry in self.entries if entry.measured]
-        self.dropped = len(entries) - len(self.entries)
-        self.several = any(len(entry.gt) > 1 for entry in self.entries)
+        self.images = [image for image in images if image.measured]
+        self.dropped = len(images) - len(self.images)
+        self.several = any(len(image.gt) > 1 for image in self.images)
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Read an image.
@@ -126,20 +123,23 @@ class EvaluationDataset(Dataset):
             :math:`(3, H, W)` RGB float32 in [0, 1]; where images have several ground truths, ``gt``
             is a list of such. ``lq_path``, ``output_path``, and ``gt_path``, that of the first
             ground truth.
+
+        Raises:
+            DataError: If an image is broken.
         """
-        entry = self.entries[index]
-        item: dict[str, Any] = {'key': entry.name}
-        for kind, file in (('lq', entry.lq), ('output', entry.output)):
+        image = self.images[index]
+        item: dict[str, Any] = {'key': image.name}
+        for kind, file in (('lq', image.lq), ('output', image.output)):
             if file is not None:
-                item |= {kind: read(FILES, file), f'{kind}_path': file}
-        if not entry.gt:
+                item |= {kind: _read_image(self.files, file), f'{kind}_path': file}
+        if not image.gt:
             return item
         if 'output' in item:
             height, width = item['output'].shape[1:]
         else:
             height, width = (side * self.scale for side in item['lq'].shape[1:])
-        gt = [read(self.images.reader, file)[:, :height, :width] for file in entry.gt]
-        item['gt_path'] = self.images.where(entry.gt[0])
+        gt = [_read_image(self.gt_set.reader, file)[:, :height, :width] for file in image.gt]
+        item['gt_path'] = self.gt_set.where(image.gt[0])
         return item | {'gt': gt if self.several else gt[0]}
 
     def check(self, decode: bool = False) -> list[str]:
@@ -151,92 +151,79 @@ class EvaluationDataset(Dataset):
         Returns:
             The problems: images that `inspect_image` refuses, or whose sizes do not fit.
         """
-        return in_parallel(partial(self._check, decode=decode), self.entries)
+        return in_parallel(partial(self._check, decode=decode), self.images)
 
-    def _check(self, entry: Entry, decode: bool) -> list[str]:
-        try:
-            gt = {self.images.where(f): size(self.images.reader, f, decode) for f in entry.gt}
-            lq, output = (f and size(FILES, f, decode) for f in (entry.lq, entry.output))
-        except ValueError as error:
-            return [str(error)]
-        made = output or tuple(side * self.scale for side in lq)
-        place = entry.output or f'{entry.lq}, enlarged {self.scale} times,'
+    def _check(self, image: ImageFiles, decode: bool) -> list[str]:
+        gt = {self.gt_set.where(file): self._inspect_gt(file, decode) for file in image.gt}
+        lq, output = (
+            file and inspect_file(file, allow_grey=True, decode=decode)
+            for file in (image.lq, image.output)
+        )
+        size = output or tuple(side * self.scale for side in lq)
+        place = image.output or f'{image.lq}, enlarged {self.scale} times,'
         problems = [
-            f'{place} is {in_px(made)}, but its ground truth {name} is {in_px(of_gt)}. Check '
+            f'{place} is {in_px(size)}, but its ground truth {name} is {in_px(of_gt)}. Check '
             '`scale`, and that both are of the same test set.'
             for name, of_gt in gt.items()
-            if made not in (of_gt, tuple(side // self.scale * self.scale for side in of_gt))
+            if size not in (of_gt, tuple(side // self.scale * self.scale for side in of_gt))
         ]
         if lq and output and lq != tuple(side // self.scale for side in output):
             problems.append(
-                f'{place} is {in_px(made)}, but its input {entry.lq} is {in_px(lq)}, which does '
+                f'{place} is {in_px(size)}, but its input {image.lq} is {in_px(lq)}, which does '
                 f'not fit scale {self.scale}.'
             )
         return problems
 
+    def _inspect_gt(self, file: str, decode: bool) -> tuple[int, int]:
+        """Inspect a ground truth; a file may be grey, a candidate may not."""
+        if self.gt_set.reader is self.files:
+            return inspect_file(file, allow_grey=True, decode=decode)
+        return self.gt_set.reader.inspect(file, decode=decode)
 
-def chosen(group: Group, sampler: GTSampler) -> list[str]:
-    """List the candidates of a group that serve as ground truths."""
-    allowed = sampler.allowed_candidates(group.labels)
-    return [file for file, use in zip(group.files, allowed, strict=True) if use and file]
+
+def _chosen_files(candidates: CandidateSet, sampler: UniformSampler) -> dict[str, list[str]]:
+    """List the candidates that serve as ground truths, by the name of their image."""
+    chosen = {}
+    for group in candidates.groups:
+        allowed = sampler.allowed_candidates(group.labels)
+        files = [file for file, use in zip(group.files, allowed, strict=True) if use and file]
+        chosen[os.path.basename(group.key)] = files
+    return chosen
 
 
-def attach(entries: Sequence[Entry], kind: str, root: str, template: str) -> list[str]:
-    """Find the file of each entry in a folder.
+def _assign_files(images: Sequence[ImageFiles], kind: str, root: str, template: str) -> list[str]:
+    """Find the file of each image in a folder.
 
     Args:
-        entries: Their attribute `kind` is set.
+        images: Their attribute `kind` is set.
         kind: ``lq`` or ``output``.
         root: The folder.
-        template: Name of the file, without suffix, made from that of the entry.
+        template: Name of the file, without suffix, made from that of the image.
 
     Returns:
-        The problems: files that are missing, or that belong to no entry.
+        The problems: files that are missing, or that belong to no image.
     """
     problems: list[str] = []
     found = stems(root, problems)
-    wanted = {template.format(entry.name): entry for entry in entries}
-    for stem, entry in wanted.items():
+    wanted = {template.format(image.name): image for image in images}
+    for stem, image in wanted.items():
         if stem in found:
-            setattr(entry, kind, os.path.join(root, found[stem]))
-    return (
-        problems
-        + [
-            f"{os.path.join(root, stem)}.*: missing, the {kind} of '{entry.name}'. Add it, or give "
-            'the template of the names.'
-            for stem, entry in wanted.items()
-            if entry.measured and stem not in found
-        ]
-        + [
-            f'{os.path.join(root, found[stem])}: the test set has no image of this name. Remove '
-            'it, or give the template of the names.'
-            for stem in sorted(found.keys() - wanted.keys())
-        ]
-    )
+            setattr(image, kind, os.path.join(root, found[stem]))
+        elif image.measured:
+            problems.append(
+                f"{os.path.join(root, stem)}.*: missing, the {kind} of '{image.name}'. Add it, or "
+                'give the template of the names.'
+            )
+    return problems + [
+        f'{os.path.join(root, found[stem])}: the test set has no image of this name. Remove it, or '
+        'give the template of the names.'
+        for stem in sorted(found.keys() - wanted.keys())
+    ]
 
 
-def read(reader: Reader, file: str) -> Tensor:
-    """Read an image.
-
-    Returns:
-        :math:`(3, H, W)` RGB float32 in [0, 1].
-
-    Raises:
-        DataError: If it is broken.
-    """
+def _read_image(reader: Reader, file: str) -> Tensor:
     try:
         rgb = reader.image(file)
     except ValueError as error:
         raise DataError(str(error)) from error
     return torch.from_numpy(rgb.transpose(2, 0, 1).astype(np.float32, 'C')).div_(255)
-
-
-def size(reader: Reader, file: str, decode: bool) -> tuple[int, int]:
-    """Inspect an image; a file may be grey, a candidate may not."""
-    if reader is not FILES:
-        return reader.inspect(file, decode=decode)
-    with FILES.open(file) as stream:
-        found = inspect_image(stream, file, allow_grey=True)
-    if decode:
-        FILES.image(file)
-    return found

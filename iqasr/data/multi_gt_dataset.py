@@ -1,7 +1,6 @@
 """Crops of originals with one of their candidate ground truths, or all of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,21 +8,23 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
+from iqasr.data.candidates.candidate_set import open_candidates, select_allowed
+from iqasr.data.candidates.choice_table import ChoiceTable
+from iqasr.data.candidates.group import Group
 from iqasr.data.candidates.hggt import ANNOTATORS
 from iqasr.data.candidates.originals import open_originals
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.files.crop import Crop
+from iqasr.data.files.inspection import in_px
+from iqasr.data.scores.known_quality import KnownQuality
 from iqasr.data.scores.quality_map import QualityMap, lattice
 from iqasr.data.scores.quality_source import open_quality
-from iqasr.data.scores.quality_table import QualityTable
 from iqasr.options.opt import accepts_opt, build_checked
 from iqasr.options.sections import QualityOptions
-from iqasr.quality.normalisation import normalise_quality
 from iqasr.registry import DATASET_REGISTRY, GT_SAMPLER_REGISTRY
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.randomness import generator_at
-from iqasr.sampling.base import GTSampler, draw, perplexity
+from iqasr.sampling.base import GTSampler
 from iqasr.sampling.labels import Label
 
 
@@ -74,7 +75,7 @@ class MultiGTDataset(Dataset):
         *,
         scale: int,
         sampling: dict[str, Any] | GTSampler,
-        quality: dict[str, Any] | QualityOptions | QualityTable | QualityMap | None = None,
+        quality: dict[str, Any] | QualityOptions | KnownQuality | None = None,
         negatives: bool = False,
         degradation: dict[str, Any] | None = None,
         queue_size: int = 0,
@@ -99,9 +100,9 @@ class MultiGTDataset(Dataset):
                 f'{type(sampling).__name__} chooses by quality: give a table, a map or a scorer '
                 'as `quality`.'
             )
-        self.table, norm = open_quality(quality, f'{path}.quality')
-        self.online = quality is not None and self.table is None
-        self.map = self.table if isinstance(self.table, QualityMap) else None
+        self.known_quality, norm = open_quality(quality, f'{path}.quality')
+        self.online = quality is not None and self.known_quality is None
+        self.map = self.known_quality if isinstance(self.known_quality, QualityMap) else None
         if self.map is not None:
             self.map.check_crop(gt_size)
         self.gt_size = gt_size
@@ -118,48 +119,12 @@ class MultiGTDataset(Dataset):
             found = open_originals(dataroot_gt, meta_info)
         else:
             found = open_candidates(dataroot_gt, dataroot_labels)
-        self._select(found)
-        self._read_quality(norm)
-
-    def _select(self, found: CandidateSet) -> None:
-        """Keep the groups that have a candidate which may be chosen."""
-        allowed = [self.sampler.allowed_candidates(group.labels) for group in found.groups]
-        kept = [k for k, of_group in enumerate(allowed) if any(of_group)]
-        self.dropped = len(allowed) - len(kept)
-        if not kept:
-            raise DataError(
-                f"{found.root}: no group has a candidate that 'candidates: "
-                f"{self.sampler.candidates}' allows. Allow more, or check the labels."
-            )
-        self.candidates = CandidateSet(found.root, [found.groups[k] for k in kept], found.reader)
-        self.num_candidates = max(len(group.files) for group in self.candidates.groups)
-        absent = [False] * self.num_candidates
-        padded = [(allowed[k] + absent)[: self.num_candidates] for k in kept]
-        self.allowed = torch.tensor(padded)
-
-    def _read_quality(self, norm: str) -> None:
-        """Find quality and policy for all groups, or for all places of a map in each.
-
-        Row `first[index]` of `quality`, `cumulative` and `perplexity` belongs to a group, as do
-        those of the other places after it.
-        """
-        table, groups = self.table, self.candidates.groups
-        rows = [] if table is None else [table.rows(group.key, group.names) for group in groups]
-        counts = torch.tensor([len(of_group) for of_group in rows] or [1] * len(groups))
-        self.first = (counts.cumsum(0) - counts).tolist()
-        quality = torch.zeros(int(counts.sum()), self.num_candidates)
-        for first, of_group in zip(self.first, rows, strict=False):
-            quality[first : first + len(of_group), : of_group.shape[1]] = of_group
-        quality = quality.where(self.allowed.repeat_interleave(counts, 0), -torch.inf)
-        if table is not None:
-            quality = normalise_quality(
-                quality, norm, score_range=table.score_range, mean=table.mean, std=table.std
-            )
-        self.quality = quality
+        self.candidates, self.allowed = select_allowed(found, sampling)
+        self.dropped = len(found.groups) - len(self)
+        self.choices: ChoiceTable | None = None
         if not self.online:
-            probabilities = self.sampler.probabilities(quality)
-            self.cumulative = probabilities.cumsum(1)
-            self.perplexity = perplexity(probabilities)
+            groups = self.candidates.groups
+            self.choices = ChoiceTable(groups, self.allowed, sampling, self.known_quality, norm)
 
     def __len__(self) -> int:
         return len(self.candidates.groups)
@@ -200,27 +165,17 @@ class MultiGTDataset(Dataset):
         group = self.candidates.groups[index]
         original = self._image(group.files[0])
         crop, place, top, left = self._draw_crop(group, original.shape, generator)
-        region = replace(
-            crop, top=crop.top - top, left=crop.left - left, size=self.gt_size + self.margin
-        )
-        top = self.margin - top if crop.vflip else top
-        left = self.margin - left if crop.hflip else left
+        region, offset = crop.region(top, left, self.margin)
         item = {
             'key': group.key,
             'original': region.of(original),
-            'offset': torch.tensor((left, top) if crop.transpose else (top, left)),
+            'offset': torch.tensor(offset),
         }
-        if self.online:
+        if self.choices is None:
             item |= self._all(group, original, crop, self.allowed[index])
         else:
-            row = self.first[index] + place
-            choice = draw(self.cumulative[row, None], generator)[0]
-            item |= {
-                'gt': self._crop_of(group, int(choice), original, crop),
-                'choice': choice,
-                'perplexity': self.perplexity[row],
-                'quality': self.quality[row],
-            }
+            item |= self.choices.draw(index, place, generator)
+            item['gt'] = self._crop_of(group, int(item['choice']), original, crop)
         if self.negatives:
             item['negative'] = self._judged(group, original, crop, generator)
         return item
@@ -243,7 +198,7 @@ class MultiGTDataset(Dataset):
         self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor
     ) -> dict[str, Tensor]:
         size, upright = self.gt_size, Crop(crop.top, crop.left, crop.size)
-        candidates = torch.zeros(self.num_candidates, 3, size, size, dtype=torch.uint8)
+        candidates = torch.zeros(len(allowed), 3, size, size, dtype=torch.uint8)
         for choice in allowed.nonzero().flatten().tolist():
             candidates[choice] = self._crop_of(group, choice, original, upright)
         turns = torch.tensor(crop.turns)
@@ -299,19 +254,20 @@ class MultiGTDataset(Dataset):
         return [lattice(side, self.gt_size, self.map.kind.stride) for side in shape[:2]]
 
     def _image(self, file: str) -> np.ndarray:
-        where = self.candidates.where(file)
         try:
             image = self.candidates.image(file)
         except ValueError as error:
             raise DataError(str(error)) from error
         if min(image.shape[:2]) < self.gt_size:
             raise DataError(
-                f'{where}: {image.shape[1]} x {image.shape[0]} px, smaller than gt_size, '
+                f'{self.candidates.where(file)}: {in_px(image.shape)}, smaller than gt_size, '
                 f'{self.gt_size}. Remove its group, or lower gt_size.'
             )
         return image
 
     def check(self, decode: bool = False) -> list[str]:
         """Check every image that may be used; returns the problems, see `check_candidates`."""
-        table = self.table if decode else None
-        return check_candidates(self.candidates, min_size=self.gt_size, decode=decode, table=table)
+        quality = self.known_quality if decode else None
+        return check_candidates(
+            self.candidates, min_size=self.gt_size, decode=decode, quality=quality
+        )

@@ -10,8 +10,8 @@ import jinja2
 import numpy as np
 from tqdm import tqdm
 
+from iqasr.data.files.image_files import content_hash
 from iqasr.data.files.photographs import detailed_places
-from iqasr.data.scores.quality_rows import content_hash
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.errors import DataError
 from iqasr.user_study.manifest import Catch, Item, Manifest, key_of, read_manifest, serving_order

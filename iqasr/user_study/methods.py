@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from iqasr.data.checks.candidate_checks import in_px, size_of_file
 from iqasr.data.files.image_files import decode_rgb, image_names
+from iqasr.data.files.inspection import in_px, size_of_file
 from iqasr.report.results import read_results
 from iqasr.runtime.errors import DataError
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from iqasr.data.candidates.candidate_set import open_candidates
-from iqasr.data.checks import candidate_checks
 from iqasr.data.checks.candidate_checks import (
     check_candidates,
     check_image_folder,
     check_other_files,
 )
+from iqasr.data.files import inspection
 from iqasr.data.stores.lmdb_reader import LmdbReader
 from iqasr.data.stores.lmdb_store import create_lmdb
 
@@ -111,7 +111,7 @@ def test_only_decoding_reads_the_images_of_an_lmdb(make_set, tmp_path, monkeypat
 def test_only_the_first_process_shows_a_bar(make_set, monkeypatch, rank, hidden):
     shown = []
     monkeypatch.setattr(
-        candidate_checks, 'tqdm', lambda items, *_, disable, **__: shown.append(disable) or items
+        inspection, 'tqdm', lambda items, *_, disable, **__: shown.append(disable) or items
     )
     monkeypatch.delenv('RANK', raising=False)
     if rank is not None:

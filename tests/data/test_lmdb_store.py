@@ -9,7 +9,6 @@ import runpy
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -39,7 +38,7 @@ def assert_same(folder, made):
     """Assert that two sets hold the same bytes and judgements."""
     first, second = open_candidates(folder), open_candidates(made)
     for ours, theirs in zip(first.groups, second.groups, strict=True):
-        assert replace(ours, files=()) == replace(theirs, files=())
+        assert ours._replace(files=()) == theirs._replace(files=())
         for file, key in zip(ours.files, theirs.files, strict=True):
             assert first.reader.read(file) == second.reader.read(key)
     second.close()
@@ -129,7 +128,7 @@ def test_other_formats_are_stored_as_png_of_the_same_pixels(make_picture, tmp_pa
 
 def test_first_image_does_not_decide_the_size(tmp_path, target, monkeypatch):
     monkeypatch.setattr(lmdb_store, '_SPARE_BYTES', 2**16)
-    monkeypatch.setattr(lmdb_store, '_MOST_IMAGES_PER_BATCH', 2)
+    monkeypatch.setattr(store_sources, '_MOST_IMAGES_PER_BATCH', 2)
     folder = tmp_path / 'images'
     folder.mkdir()
     cv2.imwrite(str(folder / 'a_blank.png'), np.zeros((96, 96, 3), np.uint8))
@@ -146,7 +145,7 @@ class Killed(BaseException):
 
 def stop_after(monkeypatch, batches):
     """Kill the run after so many batches of one image; returns what was read."""
-    monkeypatch.setattr(lmdb_store, '_MOST_IMAGES_PER_BATCH', 1)
+    monkeypatch.setattr(store_sources, '_MOST_IMAGES_PER_BATCH', 1)
     write, load = lmdb_store._write, lmdb_store._load
     written, loaded = [], []
 

@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Subset, default_collate
 
 from iqasr.data.candidates.hggt import write_votes
 from iqasr.data.files.crop import turned
-from iqasr.data.files.image_files import decode_rgb
+from iqasr.data.files.image_files import content_hash, decode_rgb
 from iqasr.data.loader import PlacedDataset
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.scores.quality_rows import QualityRow, content_hash, write_rows
+from iqasr.data.scores.quality_rows import QualityRow, write_rows
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.registry import takes_options
@@ -393,9 +393,9 @@ def test_decoding_check_finds_images_that_changed_since_they_were_scored(make_se
     made = dataset(root, ArgmaxSampler(), quality=table({key: [1, 2, 3] for key in 'abc'}))
     for group in made.candidates.groups:
         for name, file in zip(group.names, group.files, strict=True):
-            row = made.table.by_key[group.key][name]
+            row = made.known_quality.by_key[group.key][name]
             digest = content_hash(made.candidates.reader.read(file))
-            made.table.by_key[group.key][name] = row._replace(content_hash=digest)
+            made.known_quality.by_key[group.key][name] = row._replace(content_hash=digest)
     assert made.check(decode=True) == []
     changed = os.path.join(root, '02', 'b_02.png')
     cv2.imwrite(changed, make_picture(77))
@@ -410,7 +410,7 @@ def test_table_of_a_set_with_other_candidates_is_refused(make_set):
     os.rename(os.path.join(root, '01'), os.path.join(root, '00'))
     for name in 'abc':
         os.rename(*(os.path.join(root, '00', f'{name}_{k}.png') for k in ('01', '00')))
-    with pytest.raises(ValueError, match="'a' are original, 00, 02, those in the table original"):
+    with pytest.raises(ValueError, match="'a' are original, 00, 02, but original"):
         dataset(root, ArgmaxSampler(), quality=quality)
 
 

@@ -56,7 +56,7 @@ def test_moments_are_over_the_finite_quality(path):
     ],
 )
 def test_other_candidates_than_were_scored_are_refused_with_the_command(path, key, names, scored):
-    reason = rf"'{key}' are {', '.join(names)}, those in the table {scored}\. .*py .* -o {path}"
+    reason = rf"'{key}' are {', '.join(names)}, but {scored} were scored\. .*py .* -o {path}"
     with pytest.raises(ValueError, match=reason):
         QualityTable.read(str(path)).row(key, names)
 

@@ -7,7 +7,6 @@ import os
 import pickle
 import runpy
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -40,7 +39,7 @@ def assert_same(folder, made):
     first, second = open_candidates(folder), open_candidates(made)
     assert len(first.groups) == len(second.groups) > 0
     for ours, theirs in zip(first.groups, second.groups, strict=True):
-        assert replace(ours, files=()) == replace(theirs, files=())
+        assert ours._replace(files=()) == theirs._replace(files=())
         for file, key in zip(ours.files, theirs.files, strict=True):
             assert np.array_equal(first.image(file), second.image(key))
             assert first.reader.content_hash(file) == second.reader.content_hash(key)
@@ -99,7 +98,7 @@ class Killed(BaseException):
 
 def stop_after(monkeypatch, images):
     """Kill the run when so many images are written; returns what was written."""
-    monkeypatch.setattr(raw_store, '_IMAGES_PER_BATCH', 2)
+    monkeypatch.setattr(store_sources, '_MOST_IMAGES_PER_BATCH', 2)
     write, written = raw_store._write, []
 
     def stopping(file, source, place):

@@ -12,9 +12,10 @@ from iqasr.checking.check import load_options
 from iqasr.data import build_dataset
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
+from iqasr.data.scores.parts import part_of
 from iqasr.data.scores.quality_map import MapKind, QualityMap, keep_order, lattice
 from iqasr.data.scores.score_map import map_share, read_parts, score_map
-from iqasr.data.scores.score_table import part_of, score_from_options
+from iqasr.data.scores.score_table import score_from_options
 from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.models.choice import GTChoice
 from iqasr.quality import QualityScorer, RankerScorer
@@ -131,9 +132,9 @@ def test_softmax_by_map_follows_the_formula_at_each_place(candidates, made):
     known = QualityMap.read(str(made))
     data = dataset(candidates, sampling=SoftmaxSampler(temperature=0.02), quality=known)
     quality = torch.stack([known.rows('03', ('original', '01', '02'))[5]])
-    row = data.first[3] + 5
+    row = data.choices.first[3] + 5
     expected = torch.softmax(quality / 0.02, 1)[0]
-    assert data.cumulative[row].diff(prepend=torch.zeros(1)).tolist() == pytest.approx(
+    assert data.choices.cumulative[row].diff(prepend=torch.zeros(1)).tolist() == pytest.approx(
         expected.tolist(), abs=1e-6
     )
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.scores.parts import part_of
 from iqasr.data.scores.quality_rows import read_rows
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.scores.score_table import (
     merge_parts,
-    part_of,
     score_candidates,
     score_from_options,
     score_share,
@@ -170,7 +170,7 @@ def test_absent_candidate_gets_no_row(source):
     table = QualityTable.read(str(score_candidates(str(source), Brightness())))
     values = [10 / 255, 12 / 255]
     assert table.row('b', ('original', '02')).tolist() == pytest.approx(values)
-    with pytest.raises(ValueError, match='those in the table original, 02'):
+    with pytest.raises(ValueError, match='but original, 02 were scored'):
         table.row('b', NAMES)
 
 

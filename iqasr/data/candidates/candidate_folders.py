@@ -2,8 +2,8 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias
 
+from iqasr.data.candidates.group import Group
 from iqasr.data.candidates.hggt import ANNOTATORS, read_labels
 from iqasr.data.files.image_files import image_names
 from iqasr.runtime.errors import DataError
@@ -12,13 +12,8 @@ from iqasr.sampling.labels import Label
 ORIGINAL, LABELS = 'original', 'labels'
 _READING_THREADS = 8
 
-Row: TypeAlias = tuple[
-    str, tuple[str, ...], tuple[str | None, ...], tuple[Label | None, ...], tuple[int, ...]
-]
-"""Key, names, files, labels and votes of a group."""
 
-
-def read_folders(root: str, labels: str | None, *, allow_missing: bool) -> list[Row]:
+def read_folders(root: str, labels: str | None, *, allow_missing: bool) -> list[Group]:
     """Find the candidates of every image below a folder.
 
     Args:
@@ -27,25 +22,25 @@ def read_folders(root: str, labels: str | None, *, allow_missing: bool) -> list[
         allow_missing: Accept absent candidates.
 
     Returns:
-        One row per group, sorted by key.
+        The groups, sorted by key.
 
     Raises:
         DataError: If candidates or labels are missing, ambiguous or unreadable: all of them.
     """
     sets = find_sets(root)
     problems = [] if '' in sets else _sets_without_original(root)
-    rows: list[Row] = []
+    groups: list[Group] = []
     for prefix, images in sets.items():
         judgements = _labels_folder(root, labels, prefix, problems)
-        rows += _read_set(images, prefix, judgements, problems, allow_missing)
-    if not rows and not problems:
+        groups += _read_set(images, prefix, judgements, problems, allow_missing)
+    if not groups and not problems:
         problems.append(
             f"{root}: holds no folder '{ORIGINAL}', neither directly nor in images/ nor in "
             'images/<set>/. datasets/README.md shows the layouts.'
         )
     if problems:
         raise DataError(problems)
-    return sorted(rows)
+    return sorted(groups)
 
 
 def find_sets(root: str) -> dict[str, str]:
@@ -100,7 +95,7 @@ def _labels_folder(root: str, labels: str | None, prefix: str, problems: list[st
 
 def _read_set(
     images: str, prefix: str, labels: str | None, problems: list[str], allow_missing: bool
-) -> list[Row]:
+) -> list[Group]:
     original = _original_folder(images)
     variants = [name for name in _folders(images) if name not in (original, LABELS)]
     originals = stems(os.path.join(images, original), problems)
@@ -111,13 +106,9 @@ def _read_set(
         problems += [] if allow_missing else missing
     files = list(zip(*columns, strict=True))
     judgements = _judge(labels, list(originals), variants, files, problems)
+    start, names = f'{prefix}/' if prefix else '', (ORIGINAL, *variants)
     return [
-        (
-            f'{prefix}/{name}' if prefix else name,
-            (ORIGINAL, *variants),
-            of_group,
-            *zip(*judged, strict=True),
-        )
+        Group(start + name, names, of_group, *zip(*judged, strict=True))
         for name, of_group, judged in zip(originals, files, judgements, strict=True)
     ]
 

@@ -1,34 +1,18 @@
 """Candidate ground truths: where those of each image lie, and what people think of them."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from iqasr.data.candidates.folder_index import read_indexed
+from iqasr.data.candidates.group import Group
 from iqasr.data.files.readers import Reader
-from iqasr.data.stores.lmdb_reader import GROUP_FIELDS, LmdbReader, read_index
+from iqasr.data.stores.lmdb_reader import is_lmdb, open_lmdb
 from iqasr.data.stores.raw_reader import is_raw, open_raw
 from iqasr.runtime.errors import DataError
-from iqasr.sampling.labels import Label
-
-
-@dataclass(frozen=True)
-class Group:
-    """An image and its candidate ground truths; index 0 is the original."""
-
-    key: str
-    """Name of the original without suffix, after ``<set>/`` where a root holds several sets."""
-    names: tuple[str, ...]
-    """What the kinds of candidates are called: ``original``, then the folders of the others."""
-    files: tuple[str | None, ...]
-    """What `CandidateSet.image` takes; None where a candidate is absent."""
-    labels: tuple[Label | None, ...]
-    """Merged judgements; None where nobody judged. The original's is `Label.ORIGINAL`."""
-    votes: tuple[int, ...] = ()
-    """How many annotators voted for each label, 0 where nobody judged."""
+from iqasr.sampling.base import GTSampler
 
 
 class CandidateSet:
@@ -88,14 +72,11 @@ def open_candidates(
     if is_store(root):
         if labels is not None:
             raise DataError(f'{root}: a store carries its labels; leave the folder {labels} out.')
-        if is_raw(root):
-            reader, entries = open_raw(root)
-        else:
-            reader, entries = LmdbReader(root), read_index(root)
-        return CandidateSet(root, [_group_of(entry) for entry in entries], reader)
-    reader = read_indexed(root, labels, allow_missing=allow_missing)
-    entries = (dict(zip(GROUP_FIELDS, row, strict=True)) for row in reader.rows)
-    return CandidateSet(root, [_group_of(entry) for entry in entries], reader)
+        reader, groups = open_raw(root) if is_raw(root) else open_lmdb(root)
+    else:
+        reader = read_indexed(root, labels, allow_missing=allow_missing)
+        groups = reader.groups
+    return CandidateSet(root, groups, reader)
 
 
 def is_store(root: str) -> bool:
@@ -103,16 +84,25 @@ def is_store(root: str) -> bool:
     return is_lmdb(root) or is_raw(root)
 
 
-def is_lmdb(root: str) -> bool:
-    """Tell an LMDB from a folder of images."""
-    return root.rstrip('/\\').endswith('.lmdb') or os.path.isfile(os.path.join(root, 'data.mdb'))
+def select_allowed(found: CandidateSet, sampler: GTSampler) -> tuple[CandidateSet, Tensor]:
+    """Leave out the groups of which a policy may choose no candidate.
 
+    Returns:
+        The set, and which candidates may be chosen, :math:`(N, K)` bool; False beyond those of a
+        group.
 
-def _group_of(entry: Mapping[str, Any]) -> Group:
-    return Group(
-        key=entry['key'],
-        names=tuple(entry['names']),
-        files=tuple(entry['files']),
-        labels=tuple(None if label is None else Label(label) for label in entry['labels']),
-        votes=tuple(entry['votes']),
-    )
+    Raises:
+        DataError: If no group is left.
+        ValueError: If the policy goes by labels and there are none.
+    """
+    allowed = [sampler.allowed_candidates(group.labels) for group in found.groups]
+    kept = [k for k, of_group in enumerate(allowed) if any(of_group)]
+    if not kept:
+        raise DataError(
+            f"{found.root}: no group has a candidate that 'candidates: {sampler.candidates}' "
+            'allows. Allow more, or check the labels.'
+        )
+    groups = [found.groups[k] for k in kept]
+    most = max(len(group.files) for group in groups)
+    padded = [allowed[k] + [False] * (most - len(allowed[k])) for k in kept]
+    return CandidateSet(found.root, groups, found.reader), torch.tensor(padded)

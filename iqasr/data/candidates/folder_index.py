@@ -5,17 +5,20 @@ every image takes minutes on a network disk. The index is used only while name, 
 modification time of every image and label file are what they were.
 """
 
-import contextlib
 import hashlib
 import json
 import logging
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from iqasr.data.candidates.candidate_folders import Row, read_folders
+from iqasr.data.candidates.candidate_folders import read_folders
+from iqasr.data.candidates.group import Group, group_from_json
 from iqasr.data.files.readers import FileReader
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.errors import CheckpointError
 
 INDEX_FILE = '.iqasr_index.json'
 
@@ -34,7 +37,7 @@ class IndexedReader(FileReader):
     Args:
         index: File to keep the index in.
         stamp: What the index depends on; None where nothing should be kept.
-        rows: The groups.
+        groups: The groups.
         sizes: Height and width by key of a group.
     """
 
@@ -42,16 +45,19 @@ class IndexedReader(FileReader):
         self,
         index: str,
         stamp: str | None,
-        rows: list[Row],
+        groups: list[Group],
         sizes: Mapping[str, tuple[int, int]],
     ) -> None:
-        self.index, self.stamp, self.rows = index, stamp, rows
+        self.index, self.stamp, self.groups = index, stamp, groups
         self.sizes = {
-            file: tuple(sizes[key]) for key, _, files, *_ in rows if key in sizes for file in files
+            file: tuple(sizes[group.key])
+            for group in groups
+            if group.key in sizes
+            for file in group.files
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {'index': self.index, 'stamp': None, 'rows': [], 'sizes': {}}
+        return {'index': self.index, 'stamp': None, 'groups': [], 'sizes': {}}
 
     def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
         """Look up the size of an image, or else look at its first and last bytes."""
@@ -69,17 +75,12 @@ class IndexedReader(FileReader):
         """Write the index, if there is anything it can be recognised by; failing is no harm."""
         if self.stamp is None:
             return
-        originals = ((row[0], row[2][0]) for row in self.rows)
+        originals = ((group.key, group.files[0]) for group in self.groups)
         sizes = {key: self.sizes[file] for key, file in originals if file in self.sizes}
-        content = json.dumps({'stamp': self.stamp, 'rows': self.rows, 'sizes': sizes})
-        temporary = f'{self.index}.{os.getpid()}'
+        content = json.dumps({'stamp': self.stamp, 'rows': self.groups, 'sizes': sizes})
         try:
-            with open(temporary, 'w', encoding='utf-8') as file:
-                file.write(content)
-            os.replace(temporary, self.index)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+            write_text_atomically(content, Path(self.index))
+        except CheckpointError as error:
             logger.debug('%s: cannot be kept for the next start (%s).', self.index, error)
 
 
@@ -93,11 +94,12 @@ def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> Index
         with open(index, encoding='utf-8') as file:
             kept = json.load(file)
         if settled and kept['stamp'] == stamp:
-            return IndexedReader(index, stamp, kept['rows'], kept['sizes'])
+            groups = [group_from_json(*row) for row in kept['rows']]
+            return IndexedReader(index, stamp, groups, kept['sizes'])
     except (OSError, ValueError, KeyError, TypeError):
         logger.debug('%s: there is no index yet.', index)
-    rows = read_folders(root, labels, allow_missing=allow_missing)
-    reader = IndexedReader(index, stamp if settled else None, rows, {})
+    groups = read_folders(root, labels, allow_missing=allow_missing)
+    reader = IndexedReader(index, stamp if settled else None, groups, {})
     reader.save()
     return reader
 

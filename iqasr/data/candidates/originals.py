@@ -3,10 +3,11 @@
 import os
 
 from iqasr.data.candidates.candidate_folders import ORIGINAL
-from iqasr.data.candidates.candidate_set import CandidateSet, Group, is_lmdb
+from iqasr.data.candidates.candidate_set import CandidateSet
+from iqasr.data.candidates.group import Group
 from iqasr.data.files.image_files import image_names
 from iqasr.data.files.readers import FileReader
-from iqasr.data.stores.lmdb_reader import LmdbReader, check_lmdb, read_sizes
+from iqasr.data.stores.lmdb_reader import LmdbReader, check_lmdb, is_lmdb, read_sizes
 from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
 

@@ -1,29 +1,12 @@
-"""What is wrong with a data set, found before a run meets it."""
+"""Check candidate ground truths and folders of images before a run meets them."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import BinaryIO, TypeVar
 
-from tqdm import tqdm
-
-from iqasr.data.candidates.candidate_set import CandidateSet, Group
-from iqasr.data.files.image_files import (
-    SUFFIXES,
-    decode_rgb,
-    file_names,
-    image_names,
-    inspect_image,
-    is_image_name,
-)
-from iqasr.data.scores.quality_map import QualityMap
-from iqasr.data.scores.quality_table import QualityTable
-
-_BAR_AFTER_S = 2.0
-_MOST_BATCHES = 256
-"""Into which items are divided: one task each would cost more than many a check."""
-
-_T = TypeVar('_T')
+from iqasr.data.candidates.candidate_set import CandidateSet
+from iqasr.data.candidates.group import Group
+from iqasr.data.files.image_files import SUFFIXES, file_names, image_names, is_image_name
+from iqasr.data.files.inspection import in_parallel, in_px, inspect_file
+from iqasr.data.scores.known_quality import KnownQuality
 
 
 def check_candidates(
@@ -31,7 +14,7 @@ def check_candidates(
     *,
     min_size: int = 1,
     decode: bool = False,
-    table: QualityTable | QualityMap | None = None,
+    quality: KnownQuality | None = None,
 ) -> list[str]:
     """Check every image of a set of candidates, several at a time.
 
@@ -41,8 +24,8 @@ def check_candidates(
         decode: Decode every image, or compare it with its checksum. Otherwise files are looked at
             by their first and last bytes, and images in a store not at all: they were when it was
             made.
-        table: Quality of all candidates or their crops; every image is read, to see that it is what
-            was scored.
+        quality: Of all candidates or their crops; every image is read, to see that it is what was
+            scored.
 
     Returns:
         The problems: images that `inspect_image` refuses, that are too small, that differ in size
@@ -50,32 +33,18 @@ def check_candidates(
     """
     reader, found = candidates.reader, {}
 
-    def size_of(file: str, problems: list[str]) -> tuple[int, int] | None:
-        try:
-            return reader.inspect(file, decode=decode)
-        except ValueError as error:
-            problems.append(str(error))
-            return None
-
     def check(group: Group) -> list[str]:
         problems: list[str] = []
-        files = [file for file in group.files if file is not None]
-        sizes = {file: size_of(file, problems) for file in files}
-        expected = sizes[group.files[0]]
-        for file, size in sizes.items():
-            if size is not None and expected is not None and size != expected:
-                problems.append(
-                    f'{candidates.where(file)}: {in_px(size)}, but its original is '
-                    f'{in_px(expected)}. Make all candidates of an image equal in size.'
-                )
-        if expected is not None and min(expected) < min_size:
-            problems.append(
-                f'{candidates.where(group.files[0])}: {in_px(expected)}, at least {min_size} px '
-                'are needed each way. Remove the group, or ask for smaller crops.'
-            )
-        if table is not None and not problems:
-            problems += _changed(candidates, group, table)
-        found.update(sizes)
+        for file in group.present.values():
+            try:
+                found[file] = reader.inspect(file, decode=decode)
+            except ValueError as error:
+                problems.append(str(error))
+        original = group.files[0]
+        if original in found:
+            problems += _misfits(candidates, group, found, min_size)
+        if quality is not None and not problems:
+            problems += _changed(candidates, group, quality)
         return problems
 
     problems = in_parallel(check, candidates.groups)
@@ -84,11 +53,30 @@ def check_candidates(
     return problems
 
 
-def _changed(candidates: CandidateSet, group: Group, table: QualityTable | QualityMap) -> list[str]:
+def _misfits(
+    candidates: CandidateSet, group: Group, sizes: dict[str, tuple[int, int]], min_size: int
+) -> list[str]:
+    original = group.files[0]
+    expected = sizes[original]
+    problems = [
+        f'{candidates.where(file)}: {in_px(sizes[file])}, but its original is {in_px(expected)}. '
+        'Make all candidates of an image equal in size.'
+        for file in group.present.values()
+        if sizes.get(file, expected) != expected
+    ]
+    if min(expected) < min_size:
+        problems.append(
+            f'{candidates.where(original)}: {in_px(expected)}, at least {min_size} px '
+            'are needed each way. Remove the group, or ask for smaller crops.'
+        )
+    return problems
+
+
+def _changed(candidates: CandidateSet, group: Group, quality: KnownQuality) -> list[str]:
     return [
-        f'{candidates.where(file)}: has changed since it was scored. {table.how_to_update}'
-        for name, file in zip(group.names, group.files, strict=True)
-        if candidates.reader.content_hash(file) != table.content_hash(group.key, name)
+        f'{candidates.where(file)}: has changed since it was scored. {quality.how_to_update}'
+        for name, file in group.present.items()
+        if candidates.reader.content_hash(file) != quality.content_hash(group.key, name)
     ]
 
 
@@ -100,10 +88,8 @@ def check_image_folder(folder: str, *, allow_grey: bool = False, decode: bool = 
     if not names:
         return [f'{folder}: holds no image ({", ".join(SUFFIXES)}).']
 
-    def check(name: str) -> list[str]:
-        problems: list[str] = []
-        size_of_file(os.path.join(folder, name), problems, allow_grey=allow_grey, decode=decode)
-        return problems
+    def check(name: str) -> None:
+        inspect_file(os.path.join(folder, name), allow_grey=allow_grey, decode=decode)
 
     return in_parallel(check, names)
 
@@ -116,61 +102,3 @@ def check_other_files(folder: str) -> list[str]:
         for name in file_names(folder)
         if not is_image_name(name)
     ]
-
-
-def in_parallel(check: Callable[[_T], list[str]], items: Iterable[_T]) -> list[str]:
-    """Check several items at a time.
-
-    The first process shows a bar, if there is a terminal and it takes long.
-
-    Args:
-        check: Returns the problems of an item.
-        items: The items.
-
-    Returns:
-        All problems, in the order of the items.
-    """
-    items = list(items)
-    size = len(items) // _MOST_BATCHES + 1
-    batches = [items[first : first + size] for first in range(0, len(items), size)]
-    hidden = None if os.environ.get('RANK', '0') == '0' else True
-    with ThreadPoolExecutor() as pool:
-        found = tqdm(
-            pool.map(lambda batch: [p for item in batch for p in check(item)], batches),
-            'checking',
-            len(batches),
-            disable=hidden,
-            delay=_BAR_AFTER_S,
-        )
-        return [problem for problems in found for problem in problems]
-
-
-def size_of_file(path: str, problems: list[str], **how: bool) -> tuple[int, int] | None:
-    """Inspect an image file; None, and one more problem, if it is refused."""
-    with open(path, 'rb') as stream:
-        return _size(stream, path, problems, **how)
-
-
-def _size(
-    stream: BinaryIO,
-    name: str,
-    problems: list[str],
-    *,
-    allow_grey: bool = False,
-    decode: bool = False,
-) -> tuple[int, int] | None:
-    """Inspect an image; None, and one more problem, if it is refused."""
-    try:
-        size = inspect_image(stream, name, allow_grey=allow_grey)
-        if decode:
-            stream.seek(0)
-            decode_rgb(stream.read(), name)
-        return size
-    except ValueError as error:
-        problems.append(str(error))
-        return None
-
-
-def in_px(size: Sequence[int]) -> str:
-    """Write height and width as width x height."""
-    return f'{size[1]} x {size[0]} px'

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iqasr.data.candidates.candidate_set import is_lmdb
 from iqasr.data.candidates.originals import read_list
 from iqasr.data.checks.candidate_checks import check_image_folder, check_other_files
 from iqasr.data.checks.pair_checks import check_listed_pairs, check_pairs, check_store_pairs
-from iqasr.data.stores.lmdb_reader import check_lmdb
+from iqasr.data.stores.lmdb_reader import check_lmdb, is_lmdb
 from iqasr.data.stores.raw_reader import is_raw
 from iqasr.runtime.errors import DataError
 

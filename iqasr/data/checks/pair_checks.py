@@ -1,11 +1,11 @@
-"""What is wrong with pairs of ground truth and low-quality input, found before a run meets them."""
+"""Check pairs of ground truth and low-quality input before a run meets them."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
-from iqasr.data.checks.candidate_checks import in_parallel, in_px, size_of_file
 from iqasr.data.files.image_files import SUFFIXES, image_names
+from iqasr.data.files.inspection import in_parallel, in_px, size_of_file
 from iqasr.data.stores.lmdb_reader import read_sizes
 from iqasr.data.stores.raw_reader import is_raw, open_raw
 
@@ -49,17 +49,14 @@ def check_pairs(
     problems = _alone(gt_folder, lq_folder, partner, lq_names)
     if not partner:
         problems.append(f'{gt_folder}: holds no image ({", ".join(SUFFIXES)}).')
-
-    def check(pair: tuple[str, str]) -> list[str]:
-        paths = os.path.join(gt_folder, pair[0]), os.path.join(lq_folder, pair[1])
-        found: list[str] = []
-        gt, lq = (size_of_file(path, found, allow_grey=allow_grey) for path in paths)
-        if gt is None or lq is None:
-            return found
-        return _check_sizes(paths, gt, lq, scale, exact=exact, min_size=min_size)
-
-    pairs = [(gt, lq) for gt, lq in partner.items() if lq in lq_names]
-    return problems + in_parallel(check, pairs)
+    pairs = [
+        (os.path.join(gt_folder, gt), os.path.join(lq_folder, lq))
+        for gt, lq in partner.items()
+        if lq in lq_names
+    ]
+    return problems + _check_files(
+        pairs, scale, exact=exact, min_size=min_size, allow_grey=allow_grey
+    )
 
 
 def check_listed_pairs(
@@ -87,18 +84,12 @@ def check_listed_pairs(
     if wrong or not pairs:
         lines = ', '.join(map(str, wrong)) or 'none'
         return [f'{listing}: write a pair in each line, as `gt.png, lq.png`. Wrong lines: {lines}.']
-
-    def check(pair: list[str]) -> list[str]:
-        paths = os.path.join(gt_root, pair[0]), os.path.join(lq_root, pair[1])
-        found = [f'{p}: missing, but listed in {listing}.' for p in paths if not os.path.isfile(p)]
-        if found:
-            return found
-        gt, lq = (size_of_file(path, found) for path in paths)
-        if gt is None or lq is None:
-            return found
-        return _check_sizes(paths, gt, lq, scale, exact=exact, min_size=min_size)
-
-    return in_parallel(check, pairs)
+    paths = [(os.path.join(gt_root, gt), os.path.join(lq_root, lq)) for gt, lq in pairs]
+    missing = {p for pair in paths for p in pair if not os.path.isfile(p)}
+    there = [pair for pair in paths if not missing & set(pair)]
+    return [f'{path}: missing, but listed in {listing}.' for path in sorted(missing)] + (
+        _check_files(there, scale, exact=exact, min_size=min_size)
+    )
 
 
 def check_store_pairs(
@@ -128,9 +119,9 @@ def check_store_pairs(
     problems = _alone(gt_store, lq_store, partner, lq_sizes.keys())
     for gt, lq in sorted(partner.items()):
         if lq in lq_sizes:
-            places = os.path.join(gt_store, gt), os.path.join(lq_store, lq)
+            pair = os.path.join(gt_store, gt), os.path.join(lq_store, lq)
             sizes = gt_sizes[gt], lq_sizes[lq]
-            problems += _check_sizes(places, *sizes, scale, exact=exact, min_size=min_size)
+            problems += _check_sizes(pair, *sizes, scale, exact=exact, min_size=min_size)
     return problems
 
 
@@ -156,8 +147,26 @@ def _alone(
     return problems
 
 
+def _check_files(
+    pairs: Iterable[tuple[str, str]],
+    scale: int,
+    *,
+    exact: bool,
+    min_size: int,
+    allow_grey: bool = False,
+) -> list[str]:
+    def check(pair: tuple[str, str]) -> list[str]:
+        problems: list[str] = []
+        gt, lq = (size_of_file(path, problems, allow_grey=allow_grey) for path in pair)
+        if gt is None or lq is None:
+            return problems
+        return _check_sizes(pair, gt, lq, scale, exact=exact, min_size=min_size)
+
+    return in_parallel(check, pairs)
+
+
 def _check_sizes(
-    places: tuple[str, str], gt: Size, lq: Size, scale: int, *, exact: bool, min_size: int
+    pair: tuple[str, str], gt: Size, lq: Size, scale: int, *, exact: bool, min_size: int
 ) -> list[str]:
     problems = []
     enlarged = lq[0] * scale, lq[1] * scale
@@ -166,12 +175,12 @@ def _check_sizes(
         is_other = found > 0 and gt == (lq[0] * found, lq[1] * found)
         change = f', or set scale: {found}' if is_other else ''
         problems.append(
-            f'{places[0]}: {in_px(gt)}, but its LQ {places[1]} is {in_px(lq)}, which does not '
+            f'{pair[0]}: {in_px(gt)}, but its LQ {pair[1]} is {in_px(lq)}, which does not '
             f'fit scale {scale}. Make the GT {in_px(enlarged)}{change}.'
         )
     if min(gt) < min_size:
         problems.append(
-            f'{places[0]}: {in_px(gt)}, at least {min_size} px are needed each way. Remove the '
+            f'{pair[0]}: {in_px(gt)}, at least {min_size} px are needed each way. Remove the '
             'pair, or lower gt_size.'
         )
     return problems

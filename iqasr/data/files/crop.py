@@ -1,6 +1,6 @@
 """Cutting a square out of an image, and turning it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,6 +36,18 @@ class Crop:
             top, left = max(0, self.top) - rows.start, max(0, self.left) - columns.start
             planes = np.stack(wider)[:, top : top + self.size, left : left + self.size]
         return turned(torch.from_numpy(np.ascontiguousarray(planes)), *self.turns)
+
+    def region(self, top: int, left: int, margin: int) -> tuple['Crop', tuple[int, int]]:
+        """Widen the crop by a margin, `top` and `left` of it before the crop, and turn both alike.
+
+        Returns:
+            The wider crop, and the top and left at which this one lies inside it, turned.
+        """
+        size = self.size + margin
+        wider = replace(self, top=self.top - top, left=self.left - left, size=size)
+        top = margin - top if self.vflip else top
+        left = margin - left if self.hflip else left
+        return wider, (left, top) if self.transpose else (top, left)
 
     @property
     def turns(self) -> tuple[bool, bool, bool]:

@@ -1,5 +1,6 @@
 """Reading image files, and saying what is wrong with them before a run meets them."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -34,6 +35,11 @@ def file_names(folder: str) -> list[str]:
 def is_image_name(name: str) -> bool:
     """Tell an image by the suffix of its name."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def content_hash(data: bytes) -> str:
+    """Hash the bytes of an image file, to tell whether it is still what was scored."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def decode_rgb(data: bytes, name: str) -> np.ndarray:

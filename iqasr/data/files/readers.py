@@ -6,8 +6,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from iqasr.data.files.image_files import decode_rgb, inspect_image
-from iqasr.data.scores.quality_rows import content_hash
+from iqasr.data.files.image_files import content_hash, decode_rgb, inspect_image
 
 
 class Reader(Protocol):

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from iqasr.data.scores.quality_table import Statistics
+from iqasr.data.scores.known_quality import KnownQuality
 from iqasr.runtime.atomic_files import save_safetensors
 
 HOW_TO_MAP = (
@@ -57,7 +57,7 @@ class MapGroup(NamedTuple):
 
 
 @dataclass(frozen=True)
-class QualityMap(Statistics):
+class QualityMap(KnownQuality):
     """The quality that one scorer gave to the crops of the candidates of a data set."""
 
     path: str
@@ -125,26 +125,9 @@ class QualityMap(Statistics):
         )
 
     def rows(self, key: str, names: Sequence[str]) -> Tensor:
-        """Look up the quality of the crops of one image.
-
-        Args:
-            key: The key of the group.
-            names: Its candidates, `Group.names`.
-
-        Returns:
-            Quality, :math:`(P, K)` float32, a row per place of the lattice, candidates in the order
-            of `names`.
-
-        Raises:
-            ValueError: If these are not the candidates that were scored.
-        """
+        """Look up the quality of the candidates of one image: a row per place of the lattice."""
         known = self.groups[key].names if key in self.groups else ()
-        if set(known) != set(names):
-            raise ValueError(
-                f"{self.path}: was made for other data: the candidates of '{key}' are "
-                f'{", ".join(names)}, those in the map {", ".join(known) or "none"}. '
-                f'{self.how_to_update}'
-            )
+        self._refuse_others(key, names, known)
         order = [known.index(name) for name in names]
         return torch.from_numpy(self.groups[key].quality[order].T.astype(np.float32))
 

@@ -1,12 +1,13 @@
 """The lines of a quality table: reading, appending, and writing whole files."""
 
 import csv
-import hashlib
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from iqasr.data.files.journal import Journal, read_complete
+from iqasr.runtime.atomic_files import write_text_atomically
 
 
 class QualityRow(NamedTuple):
@@ -25,11 +26,6 @@ class QualityRow(NamedTuple):
     range_high: float
 
 
-def content_hash(data: bytes) -> str:
-    """Hash an image file: what `QualityRow.content_hash` holds."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
 def read_rows(path: str | Path) -> list[QualityRow]:
     """Read the lines of a table; a last line that was cut short is left out.
 
@@ -39,9 +35,7 @@ def read_rows(path: str | Path) -> list[QualityRow]:
     Raises:
         ValueError: If it is no quality table; the message names the line.
     """
-    with open(path, encoding='utf-8', newline='') as file:
-        text = file.read()
-    lines = list(csv.reader(io.StringIO(text[: text.rfind('\n') + 1])))
+    lines = list(csv.reader(io.StringIO(read_complete(path), newline='')))
     if lines and lines[0] != list(QualityRow._fields):
         raise ValueError(
             f'{path}: not a quality table; its first line should be {",".join(QualityRow._fields)}.'
@@ -61,35 +55,21 @@ def _parse(path: str | Path, number: int, line: list[str]) -> QualityRow:
     return QualityRow(key, candidate, scorer, version, digest, *numbers)
 
 
-class RowWriter:
-    """Appends lines to a table, so that a killed program loses no more than the last ones.
-
-    Floats are written so that they are read back exactly. A last line that was cut short is
-    removed.
+class RowWriter(Journal):
+    """Appends lines to a table; floats are written so that they are read back exactly.
 
     Args:
         path: The CSV file; made with its header where it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
-        if path.exists():
-            os.truncate(path, path.read_bytes().rfind(b'\n') + 1)
-        self._file = open(path, 'a', encoding='utf-8', newline='')  # noqa: SIM115 (closed below)
-        if self._file.tell() == 0:
-            self._append([QualityRow._fields])
+        super().__init__(path)
+        if self.is_empty:
+            self.append(_as_csv([QualityRow._fields]))
 
     def write(self, rows: Iterable[QualityRow]) -> None:
         """Append rows, at once."""
-        self._append(rows)
-
-    def _append(self, lines: Iterable[Iterable[object]]) -> None:
-        csv.writer(self._file, lineterminator='\n').writerows(lines)
-        self._file.flush()
-
-    def close(self) -> None:
-        """Put everything on the disk and close the file."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self.append(_as_csv(rows))
 
 
 def write_rows(path: Path, rows: Iterable[QualityRow]) -> None:
@@ -98,10 +78,14 @@ def write_rows(path: Path, rows: Iterable[QualityRow]) -> None:
     Args:
         path: The CSV file.
         rows: Its lines.
+
+    Raises:
+        CheckpointError: If it cannot be written.
     """
-    temporary = path.with_name(f'.{path.name}.partial')
-    temporary.unlink(missing_ok=True)
-    writer = RowWriter(temporary)
-    writer.write(rows)
-    writer.close()
-    temporary.replace(path)
+    write_text_atomically(_as_csv([QualityRow._fields, *rows]), path)
+
+
+def _as_csv(lines: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(lines)
+    return text.getvalue()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from iqasr.data.scores.known_quality import KnownQuality
 from iqasr.data.scores.quality_map import QualityMap
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.options.opt import checked_options
@@ -12,8 +13,8 @@ from iqasr.runtime.paths import resolve
 
 
 def open_quality(
-    quality: Mapping[str, Any] | QualityOptions | QualityTable | QualityMap | None, path: str
-) -> tuple[QualityTable | QualityMap | None, str]:
+    quality: Mapping[str, Any] | QualityOptions | KnownQuality | None, path: str
+) -> tuple[KnownQuality | None, str]:
     """Read the table or map that options name.
 
     Args:

@@ -8,37 +8,21 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from iqasr.data.scores.known_quality import KnownQuality
 from iqasr.data.scores.quality_rows import QualityRow, read_rows
 from iqasr.registry import nearest
 
 HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -o {path}'
 
 
-class Statistics:
-    """Mean and spread of the quality of a whole data set, given all that is finite."""
-
-    finite: Tensor
-
-    @cached_property
-    def mean(self) -> float:
-        """Mean of the finite quality; NaN where there is none."""
-        return self.finite.mean().item()
-
-    @cached_property
-    def std(self) -> float:
-        """Standard deviation (of a population) of the finite quality; NaN where there is none."""
-        return self.finite.std(correction=0).item()
-
-
 @dataclass(frozen=True)
-class QualityTable(Statistics):
+class QualityTable(KnownQuality):
     """The quality that one scorer gave to the candidates of a data set."""
 
     path: str
     scorer: str
     version: str
     score_range: tuple[float, float]
-    """Worst and best quality to expect from the scorer."""
     by_key: dict[str, dict[str, QualityRow]]
     """Its lines by key and candidate."""
 
@@ -78,30 +62,13 @@ class QualityTable(Statistics):
         return cls(path, scorer, version, tuple(score_range), by_key)
 
     def row(self, key: str, names: Sequence[str]) -> Tensor:
-        """Look up the quality of the candidates of one image.
-
-        Args:
-            key: The key of the group.
-            names: Its candidates, `Group.names`.
-
-        Returns:
-            Quality in the order of `names`, :math:`(K,)` float32, higher is better; NaN where a
-            candidate got no score.
-
-        Raises:
-            ValueError: If these are not the candidates that were scored.
-        """
+        """Look up the quality of the candidates of one image, :math:`(K,)`; see `rows`."""
         rows = self.by_key.get(key, {})
-        if rows.keys() != set(names):
-            raise ValueError(
-                f"{self.path}: was made for other data: the candidates of '{key}' are "
-                f'{", ".join(names)}, those in the table {", ".join(rows) or "none"}. '
-                f'{self.how_to_update}'
-            )
+        self._refuse_others(key, names, rows)
         return torch.tensor([rows[name].quality for name in names])
 
     def rows(self, key: str, names: Sequence[str]) -> Tensor:
-        """Look up as `row`, :math:`(1, K)`: one row for all crops of an image."""
+        """Look up the quality of the candidates of one image: one row for all its crops."""
         return self.row(key, names)[None]
 
     def content_hash(self, key: str, name: str) -> str:

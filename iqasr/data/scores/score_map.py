@@ -2,25 +2,29 @@
 
 import base64
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
+from iqasr.data.candidates.candidate_set import CandidateSet
+from iqasr.data.candidates.group import Group
+from iqasr.data.files.inspection import in_px
+from iqasr.data.files.journal import Journal, read_complete
+from iqasr.data.scores.parts import (
+    part_of,
+    parts_of,
+    refuse_scorer,
+    remove_parts,
+    score_in_parts,
+    share_of,
+)
 from iqasr.data.scores.quality_map import MapGroup, MapKind, QualityMap, keep_order, lattice
-from iqasr.data.scores.score_table import part_of, parts_of, refuse_scorer
 from iqasr.quality import QualityScorer
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError
-
-Known: TypeAlias = dict[str, MapGroup]
-"""By key, what was scored before."""
 
 
 def score_map(
@@ -64,23 +68,22 @@ def score_map(
     process = process or Process()
     kind = MapKind(scorer.name, scorer.version, tuple(scorer.score_range), crop, stride)
     path = Path(out or Path(source, f'map_{scorer.name}_{crop}_{stride}.safetensors'))
-    path.parent.mkdir(parents=True, exist_ok=True)
     earlier = scored_before(path, kind)
-    candidates = open_candidates(source, allow_missing=True)
-    map_share(candidates, scorer.to(process.device), kind, path, earlier, batch, process)
-    process.barrier()
-    if process.is_main:
-        groups = earlier | read_parts([part_of(path, k) for k in range(process.world_size)], kind)
-        wanted = {group.key: groups[group.key] for group in candidates.groups}
-        QualityMap(str(path), kind, wanted).write()
-        for part in parts_of(path):
-            part.unlink()
-    process.barrier()
-    return path
+
+    def score(candidates: CandidateSet) -> None:
+        map_share(candidates, scorer.to(process.device), kind, path, earlier, batch, process)
+
+    def merge(groups: list[Group]) -> None:
+        parts = [part_of(path, rank) for rank in range(process.world_size)]
+        scored = earlier | read_parts(parts, kind)
+        QualityMap(str(path), kind, {group.key: scored[group.key] for group in groups}).write()
+        remove_parts(path)
+
+    return score_in_parts(source, path, process, score, merge)
 
 
-def scored_before(path: Path, kind: MapKind) -> Known:
-    """Read what an earlier map holds; nothing if the scorer has another version now.
+def scored_before(path: Path, kind: MapKind) -> dict[str, MapGroup]:
+    """Read what an earlier map holds, by key; nothing if the scorer has another version now.
 
     Raises:
         ValueError: If it is of another scorer, or of other crops.
@@ -102,7 +105,7 @@ def map_share(
     scorer: QualityScorer,
     kind: MapKind,
     path: Path,
-    earlier: Known,
+    earlier: dict[str, MapGroup],
     batch: int,
     process: Process,
 ) -> None:
@@ -111,28 +114,22 @@ def map_share(
     Groups of earlier runs are taken over where kind, candidates and images are the same.
     """
     part = part_of(path, process.rank)
-    if part.exists():  # its last line may have been cut short
-        os.truncate(part, part.read_bytes().rfind(b'\n') + 1)
     own = read_parts([part], kind)
     known = earlier | read_parts(parts_of(path), kind) | own
-    share = candidates.groups[process.rank :: process.world_size]
-    with open(part, 'a', encoding='utf-8') as file:
-        for group in tqdm(share, kind.scorer, unit='group', disable=not process.is_main):
-            scored = score_group(candidates, group, scorer, kind, known, batch, process.device)
+    with Journal(part) as journal:
+        for group in share_of(candidates, process, kind.scorer):
+            scored = score_crops_of(candidates, group, scorer, kind, known, batch, process.device)
             if own.get(group.key) is not scored:
                 quality = base64.b64encode(scored.quality.tobytes()).decode()
-                file.write(json.dumps([kind, *scored[:-1], quality]) + '\n')
-                file.flush()
+                journal.append(json.dumps([kind, *scored[:-1], quality]) + '\n')
 
 
-def read_parts(paths: Iterable[Path], kind: MapKind) -> Known:
-    """Read what was scored; later lines win, a last one that was cut short is passed over."""
+def read_parts(paths: Iterable[Path], kind: MapKind) -> dict[str, MapGroup]:
+    """Read what was scored, by key; later lines win."""
     known = {}
     wanted = json.loads(json.dumps(kind))
     for path in paths:
-        if not path.exists():
-            continue
-        for line in path.read_bytes().split(b'\n')[:-1]:
+        for line in read_complete(path).split('\n')[:-1] if path.exists() else []:
             its_kind, key, names, hashes, size, quality = json.loads(line)
             if its_kind == wanted:
                 values = np.frombuffer(base64.b64decode(quality), np.float16)
@@ -141,29 +138,28 @@ def read_parts(paths: Iterable[Path], kind: MapKind) -> Known:
     return known
 
 
-def score_group(
+def score_crops_of(
     candidates: CandidateSet,
     group: Group,
     scorer: QualityScorer,
     kind: MapKind,
-    known: Known,
+    known: dict[str, MapGroup],
     batch: int,
     device: torch.device,
 ) -> MapGroup:
     """Find the quality of the crops of one image's candidates; as known, if the same."""
-    there = {n: f for n, f in zip(group.names, group.files, strict=True) if f is not None}
-    hashes = tuple(candidates.reader.content_hash(file) for file in there.values())
-    row = known.get(group.key)
-    if row is not None and (row.names, row.content_hashes) == (tuple(there), hashes):
-        return row
-    images = [candidates.image(file) for file in there.values()]
-    size = images[0].shape[:2]
-    where = candidates.where(next(iter(there.values())))
+    names, files = tuple(group.present), list(group.present.values())
+    hashes = tuple(map(candidates.reader.content_hash, files))
+    earlier = known.get(group.key)
+    if earlier is not None and (earlier.names, earlier.content_hashes) == (names, hashes):
+        return earlier
+    images = [candidates.image(file) for file in files]
+    size, where = images[0].shape[:2], candidates.where(files[0])
     if any(image.shape != images[0].shape for image in images):
         raise DataError(f'{where}: its candidates differ in size. Make them equal.')
     if min(size) < kind.crop:
         raise DataError(
-            f'{where}: {size[1]} x {size[0]} px, smaller than the crops, {kind.crop}. Remove its '
+            f'{where}: {in_px(size)}, smaller than the crops, {kind.crop}. Remove its '
             'group, or map smaller crops.'
         )
     pixels = torch.from_numpy(np.stack([image.transpose(2, 0, 1) for image in images])).to(device)
@@ -171,7 +167,7 @@ def score_group(
         quality = score_crops(pixels, scorer, kind.crop, kind.stride, batch)
     except ValueError as error:
         raise ValueError(f'{where}: {error}') from error
-    return MapGroup(group.key, tuple(there), hashes, size, keep_order(quality.cpu().numpy()))
+    return MapGroup(group.key, names, hashes, size, keep_order(quality.cpu().numpy()))
 
 
 @torch.no_grad()

@@ -8,15 +8,23 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
+from iqasr.data.candidates.candidate_set import CandidateSet
+from iqasr.data.candidates.group import Group
+from iqasr.data.scores.parts import (
+    part_of,
+    parts_of,
+    refuse_scorer,
+    remove_parts,
+    score_in_parts,
+    share_of,
+)
 from iqasr.data.scores.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.quality import QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
 
-Scored: TypeAlias = dict[tuple[str, str], QualityRow]
+ScoredRows: TypeAlias = dict[tuple[str, str], QualityRow]
 """Rows of one scorer and version by key and candidate."""
 
 
@@ -52,26 +60,14 @@ def score_candidates(
     refuse_scorer(scorer, batch)
     process = process or Process()
     table = Path(out or Path(source, f'quality_{scorer.name}.csv'))
-    table.parent.mkdir(parents=True, exist_ok=True)
-    candidates = open_candidates(source, allow_missing=True)
-    score_share(candidates, scorer.to(process.device), table, batch=batch, process=process)
-    process.barrier()
-    if process.is_main:
-        merge_parts(candidates.groups, scorer, table, process.world_size)
-    process.barrier()
-    return table
 
+    def score(candidates: CandidateSet) -> None:
+        score_share(candidates, scorer.to(process.device), table, batch=batch, process=process)
 
-def refuse_scorer(scorer: QualityScorer, batch: int) -> None:
-    """Refuse a scorer that cannot score candidates, and an empty batch.
+    def merge(groups: list[Group]) -> None:
+        merge_parts(groups, scorer, table, process.world_size)
 
-    Raises:
-        ValueError: If it needs a reference, or `batch` is below 1.
-    """
-    if scorer.needs_reference:
-        raise ValueError(f'{scorer.name}: compares with a reference; choose a no-reference scorer.')
-    if batch < 1:
-        raise ValueError(f'batch is {batch}; use 1 or more images per call.')
+    return score_in_parts(source, table, process, score, merge)
 
 
 def score_from_options(
@@ -118,12 +114,10 @@ def score_share(
     part = part_of(table, process.rank)
     own = rows_by_candidate([part], scorer)
     known = rows_by_candidate([table, *parts_of(table)], scorer) | own
-    share = candidates.groups[process.rank :: process.world_size]
-    writer = RowWriter(part)
-    for group in tqdm(share, desc=scorer.name, unit='group', disable=not process.is_main):
-        rows = score_group(candidates, group, scorer, known, batch=batch, device=process.device)
-        writer.write([row for row in rows if own.get((row.key, row.candidate)) is not row])
-    writer.close()
+    with RowWriter(part) as writer:
+        for group in share_of(candidates, process, scorer.name):
+            rows = score_group(candidates, group, scorer, known, batch, process.device)
+            writer.write([row for row in rows if own.get((row.key, row.candidate)) is not row])
 
 
 def merge_parts(groups: Iterable[Group], scorer: QualityScorer, table: Path, count: int) -> None:
@@ -135,26 +129,13 @@ def merge_parts(groups: Iterable[Group], scorer: QualityScorer, table: Path, cou
     rows = [
         parts[index % count][group.key, name]
         for index, group in enumerate(groups)
-        for name, file in zip(group.names, group.files, strict=True)
-        if file is not None
+        for name in group.present
     ]
     write_rows(table, others + rows)
-    for part in parts_of(table):
-        part.unlink()
+    remove_parts(table)
 
 
-def part_of(table: Path, rank: int) -> Path:
-    """Name the file in which a process keeps what it scored."""
-    return table.with_name(f'{table.name}.rank{rank}')
-
-
-def parts_of(table: Path) -> list[Path]:
-    """List the parts that this and earlier runs left, of any number of processes."""
-    prefix = f'{table.name}.rank'
-    return sorted(path for path in table.parent.iterdir() if path.name.startswith(prefix))
-
-
-def rows_by_candidate(paths: Iterable[Path], scorer: QualityScorer) -> Scored:
+def rows_by_candidate(paths: Iterable[Path], scorer: QualityScorer) -> ScoredRows:
     """Read what a scorer, in this version, gave; later rows win."""
     return {
         (row.key, row.candidate): row
@@ -169,8 +150,7 @@ def score_group(
     candidates: CandidateSet,
     group: Group,
     scorer: QualityScorer,
-    known: Scored,
-    *,
+    known: ScoredRows,
     batch: int,
     device: torch.device,
 ) -> list[QualityRow]:
@@ -182,22 +162,19 @@ def score_group(
     """
     rows: dict[str, QualityRow] = {}
     stale: list[str] = []
-    images: list[np.ndarray] = []
-    for name, file in zip(group.names, group.files, strict=True):
-        if file is None:
-            continue
+    for name, file in group.present.items():
         digest = candidates.reader.content_hash(file)
         row = known.get((group.key, name))
         if row is None or row.content_hash != digest:
             identity = (group.key, name, scorer.name, scorer.version, digest)
             row = QualityRow(*identity, math.nan, *scorer.score_range)
-            stale.append(file)
-            images.append(candidates.image(file))
-        rows[file] = row
-    places = [candidates.where(file) for file in stale]
+            stale.append(name)
+        rows[name] = row
+    images = [candidates.image(group.present[name]) for name in stale]
+    places = [candidates.where(group.present[name]) for name in stale]
     qualities = score_images(images, places, scorer, batch=batch, device=device)
-    for file, quality in zip(stale, qualities, strict=True):
-        rows[file] = rows[file]._replace(quality=quality)
+    for name, quality in zip(stale, qualities, strict=True):
+        rows[name] = rows[name]._replace(quality=quality)
     return list(rows.values())
 
 
@@ -228,9 +205,9 @@ def score_images(
     for index, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(index)
     quality = [math.nan] * len(images)
-    for alike in by_size.values():
-        for first in range(0, len(alike), batch):
-            run = alike[first : first + batch]
+    for indices in by_size.values():
+        for first in range(0, len(indices), batch):
+            run = indices[first : first + batch]
             pixels = torch.from_numpy(np.stack([images[index] for index in run])).to(device)
             try:
                 with torch.no_grad():

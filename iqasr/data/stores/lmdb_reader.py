@@ -6,23 +6,22 @@ import os
 import re
 import threading
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 import lmdb
 
+from iqasr.data.candidates.group import Group, group_from_json
 from iqasr.data.files.readers import EncodedReader
 from iqasr.runtime.errors import DataError
 
 DATA, META_INFO, GROUPS = 'data.mdb', 'meta_info.txt', 'groups.json'
 
-GROUP_FIELDS = ('key', 'names', 'files', 'labels', 'votes')
 _META_INFO_LINE = re.compile(r'([^.]+)\.\w+ \((\d+),(\d+)')
 
 _environments: dict[str, tuple[int, lmdb.Environment]] = {}
 _opening = threading.Lock()
 
 
-def environment(path: str) -> lmdb.Environment:
+def open_environment(path: str) -> lmdb.Environment:
     """Open an LMDB, by its real path, for reading; once per process, as LMDB demands."""
     with _opening:
         process, opened = _environments.get(path, (0, None))
@@ -52,7 +51,7 @@ class LmdbReader(EncodedReader):
         Raises:
             DataError: If there is no such key.
         """
-        with environment(self.real_path).begin() as transaction:
+        with open_environment(self.real_path).begin() as transaction:
             value = transaction.get(file.encode())
         if value is None:
             raise DataError(f"{self.path}: the key '{file}' is missing. Create the LMDB again.")
@@ -80,15 +79,19 @@ class LmdbReader(EncodedReader):
             opened.close()
 
 
-def read_index(path: str) -> list[dict[str, Any]]:
-    """Check that an LMDB is whole and read its groups.
+def is_lmdb(root: str) -> bool:
+    """Tell an LMDB from a folder of images."""
+    return root.rstrip('/\\').endswith('.lmdb') or os.path.isfile(os.path.join(root, DATA))
+
+
+def open_lmdb(path: str) -> tuple[LmdbReader, list[Group]]:
+    """Check that an LMDB of candidates is whole, and open it.
 
     Args:
         path: The LMDB's folder.
 
     Returns:
-        The entries of ``groups.json``: ``key``, ``names``, ``files``, ``labels`` and ``votes`` of
-        each group.
+        Its reader and its groups.
 
     Raises:
         DataError: If a file of it is missing or cut short, or an image is not in it.
@@ -96,9 +99,9 @@ def read_index(path: str) -> list[dict[str, Any]]:
     _check_files(path, (DATA, META_INFO, GROUPS))
     check_length(path)
     groups = _read_groups(path)
-    in_groups = {file for group in groups for file in group['files'] if file is not None}
+    in_groups = {file for group in groups for file in group.present.values()}
     _check_keys(path, read_sizes(path).keys() | in_groups)
-    return groups
+    return LmdbReader(path), groups
 
 
 def check_lmdb(path: str) -> None:
@@ -151,7 +154,7 @@ def _check_files(path: str, names: Iterable[str]) -> None:
 
 
 def _check_keys(path: str, wanted: Collection[str]) -> None:
-    with environment(os.path.realpath(path)).begin() as transaction:
+    with open_environment(os.path.realpath(path)).begin() as transaction:
         keys = {key.decode() for key in transaction.cursor().iternext(values=False)}
     absent = sorted(set(wanted) - keys)
     if absent:
@@ -173,7 +176,7 @@ def check_length(path: str) -> None:
     data = os.path.join(path, DATA)
     length = os.path.getsize(data)
     try:
-        opened = environment(os.path.realpath(path))
+        opened = open_environment(os.path.realpath(path))
         expected = (opened.info()['last_pgno'] + 1) * opened.stat()['psize']
     except lmdb.Error as error:
         raise DataError(
@@ -186,11 +189,10 @@ def check_length(path: str) -> None:
         )
 
 
-def _read_groups(path: str) -> list[dict[str, Any]]:
+def _read_groups(path: str) -> list[Group]:
     try:
         with open(os.path.join(path, GROUPS), encoding='utf-8') as file:
-            groups = json.load(file)['groups']
-        return [{field: group[field] for field in GROUP_FIELDS} for group in groups]
+            return [group_from_json(**group) for group in json.load(file)['groups']]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f'{os.path.join(path, GROUPS)}: not readable ({error}). Create the LMDB again.'

@@ -7,45 +7,48 @@ is taken up where it stopped.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import lmdb
-from tqdm import tqdm
 
-from iqasr.data.candidates.candidate_set import Group
+from iqasr.data.candidates.group import Group
 from iqasr.data.files.image_files import decode_rgb, inspect_image
 from iqasr.data.stores.lmdb_reader import DATA, GROUPS, META_INFO
 from iqasr.data.stores.store_sources import (
-    Source,
+    SourceImage,
     disk_failure,
     list_sources,
     put_in_place,
     refuse_full_disk,
     refuse_target,
     refuse_unequal,
-    write_durably,
+    store_in_batches,
 )
-from iqasr.runtime.errors import DataError
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.errors import CheckpointError, DataError
 
 COMPRESSION = 1
 """Of PNG, where images are encoded here."""
 
 _RECORDS = b'iqasr: records of sources'
-_MOST_BYTES_PER_BATCH, _MOST_IMAGES_PER_BATCH = 64 * 2**20, 256
 _LONGEST_KEY = 511
 _SPARE_BYTES = 16 * 2**20
 _PNG_SIGNATURE = b'\x89PNG'
 _PNG_COLOUR_TYPE, _PNG_INTERLACE, _PNG_GREY = 25, 28, 0
 
-Record: TypeAlias = list[int]
-"""Of a stored image: size and modification time of its source, height, width, channels."""
 
-Loaded: TypeAlias = tuple[str, bytes, Record] | str
-"""Key, PNG bytes and record of an image, or what is wrong with it."""
+class StoredPNG(NamedTuple):
+    """What is noted of an image in the LMDB while it is made."""
+
+    num_bytes: int
+    """Of its source, as is the next."""
+    modified_ns: int
+    height: int
+    width: int
+    channels: int
 
 
 def create_lmdb(
@@ -82,15 +85,15 @@ def create_lmdb(
     partial = f'{target}.partial'
     os.makedirs(partial, exist_ok=True)
     try:
-        records = _store(sources, partial, workers or os.cpu_count())
-        _describe(partial, records, groups)
-    except lmdb.Error as error:  # a full disk may show as any of several
+        stored = _store(sources, partial, workers or os.cpu_count())
+        _complete(partial, stored, groups)
+    except (lmdb.Error, CheckpointError) as error:  # a full disk may show as any of several
         raise disk_failure(partial, error) from error
     put_in_place(partial, target)
     return len(sources)
 
 
-def _refuse_keys(sources: Sequence[Source]) -> None:
+def _refuse_keys(sources: Sequence[SourceImage]) -> None:
     problems = [
         f"{source.path}: its LMDB key would be '{source.key}', which BasicSR cannot read. Use a "
         'shorter name of ASCII letters without a dot.'
@@ -101,113 +104,84 @@ def _refuse_keys(sources: Sequence[Source]) -> None:
         raise DataError(problems)
 
 
-def _store(sources: Sequence[Source], partial: str, workers: int) -> dict[str, Record]:
-    """Store what is not stored yet; returns the records of all."""
+def _store(sources: Sequence[SourceImage], partial: str, workers: int) -> dict[str, StoredPNG]:
+    """Store what is not stored yet; returns the notes of all by key."""
     map_size = _SPARE_BYTES + sum(source.num_bytes * 6 // 5 + 8192 for source in sources)
     with lmdb.open(partial, map_size=map_size, max_dbs=1) as environment:
-        records = _recorded(environment, sources)
-        todo = [source for source in sources if source.key not in records]
-        refuse_full_disk(partial, sum(source.num_bytes for source in todo))
-        problems: list[str] = []
-        with (
-            tqdm(total=len(sources), initial=len(records), desc='storing', unit='image') as bar,
-            ThreadPoolExecutor(workers) as pool,
-        ):
-            for batch in _loaded(pool, todo):
-                images = [loaded for loaded in batch if not isinstance(loaded, str)]
-                problems += [loaded for loaded in batch if isinstance(loaded, str)]
-                _write(environment, images)
-                records |= {key: record for key, _, record in images}
-                bar.update(len(batch))
-    if problems:
-        raise DataError(problems)
-    return records
+        stored = _read_stored(environment, sources)
+        refuse_full_disk(partial, sum(s.num_bytes for s in sources if s.key not in stored))
+
+        def keep(batch: Sequence[tuple[str, bytes, StoredPNG]]) -> None:
+            _write(environment, batch)
+            stored.update((key, note) for key, _, note in batch)
+
+        store_in_batches(sources, list(stored), _load, keep, workers)
+    return stored
 
 
-def _recorded(environment: lmdb.Environment, sources: Sequence[Source]) -> dict[str, Record]:
-    """Read the records of unchanged sources; forget what is stored of any other."""
-    current = {source.key: [source.num_bytes, source.modified_ns] for source in sources}
+def _read_stored(
+    environment: lmdb.Environment, sources: Sequence[SourceImage]
+) -> dict[str, StoredPNG]:
+    """Read the notes of unchanged sources; remove what is stored of any other."""
+    current = {source.key: source.state for source in sources}
     table = environment.open_db(_RECORDS)
     with environment.begin(write=True) as transaction:
-        stored = {
+        notes = {
             key.decode(): json.loads(value) for key, value in transaction.cursor(table).iternext()
         }
-        records = {key: record for key, record in stored.items() if record[:2] == current.get(key)}
-        for key in stored.keys() - records.keys():
+        kept = {
+            key: StoredPNG(*note) for key, note in notes.items() if note[:2] == current.get(key)
+        }
+        for key in notes.keys() - kept.keys():
             transaction.delete(key.encode())
             transaction.delete(key.encode(), db=table)
-    return records
+    return kept
 
 
-def _loaded(pool: ThreadPoolExecutor, todo: Sequence[Source]) -> Iterator[list[Loaded]]:
-    """Read batch after batch, the next one while the caller writes."""
-    ahead: list[Future[Loaded]] = []
-    for batch in _batches(todo):
-        coming = [pool.submit(_load, source) for source in batch]
-        yield [future.result() for future in ahead]
-        ahead = coming
-    yield [future.result() for future in ahead]
-
-
-def _batches(todo: Sequence[Source]) -> Iterator[list[Source]]:
-    batch: list[Source] = []
-    num_bytes = 0
-    for source in todo:
-        batch.append(source)
-        num_bytes += source.num_bytes
-        if num_bytes > _MOST_BYTES_PER_BATCH or len(batch) == _MOST_IMAGES_PER_BATCH:
-            yield batch
-            batch, num_bytes = [], 0
-    yield batch
-
-
-def _load(source: Source) -> Loaded:
-    """Read an image as PNG; returns its key, bytes and record, or what is wrong with it."""
-    try:
-        with open(source.path, 'rb') as file:
-            data = file.read()
-        height, width = inspect_image(data, source.path, allow_grey=source.allow_grey)
-        if not data.startswith(_PNG_SIGNATURE) or data[_PNG_INTERLACE]:
-            image = cv2.cvtColor(decode_rgb(data, source.path), cv2.COLOR_RGB2BGR)
-            _, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
-            data = encoded.tobytes()
-    except (OSError, ValueError) as error:
-        return str(error)
+def _load(source: SourceImage) -> tuple[str, bytes, StoredPNG]:
+    """Read an image as PNG; returns its key, bytes and note."""
+    data = source.read()
+    height, width = inspect_image(data, source.path, allow_grey=source.allow_grey)
+    if not data.startswith(_PNG_SIGNATURE) or data[_PNG_INTERLACE]:
+        image = cv2.cvtColor(decode_rgb(data, source.path), cv2.COLOR_RGB2BGR)
+        _, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
+        data = encoded.tobytes()
     channels = 1 if data[_PNG_COLOUR_TYPE] == _PNG_GREY else 3
-    return source.key, data, [source.num_bytes, source.modified_ns, height, width, channels]
+    return source.key, data, StoredPNG(*source.state, height, width, channels)
 
 
-def _write(environment: lmdb.Environment, images: Sequence[tuple[str, bytes, Record]]) -> None:
+def _write(environment: lmdb.Environment, batch: Sequence[tuple[str, bytes, StoredPNG]]) -> None:
     table = environment.open_db(_RECORDS)
     while True:
         try:
             with environment.begin(write=True) as transaction:
-                for key, data, record in images:
+                for key, data, note in batch:
                     transaction.put(key.encode(), data)
-                    transaction.put(key.encode(), json.dumps(record).encode(), db=table)
+                    transaction.put(key.encode(), json.dumps(note).encode(), db=table)
             return
         except lmdb.MapFullError:
             environment.set_mapsize(environment.info()['map_size'] * 2)
 
 
-def _describe(partial: str, records: Mapping[str, Record], groups: Sequence[Group]) -> None:
+def _complete(partial: str, stored: Mapping[str, StoredPNG], groups: Sequence[Group]) -> None:
     """Verify that the LMDB is whole, and write what stands beside the images."""
-    refuse_unequal(groups, {key: tuple(record[2:4]) for key, record in records.items()})
+    refuse_unequal(groups, {key: (note.height, note.width) for key, note in stored.items()})
     data = os.path.join(partial, DATA)
     map_size = os.path.getsize(data) + _SPARE_BYTES
     with lmdb.open(partial, map_size=map_size, max_dbs=1) as environment:
         with environment.begin(write=True) as transaction:
             transaction.drop(environment.open_db(_RECORDS, transaction))
-            stored = transaction.stat()['entries']
+            count = transaction.stat()['entries']
         expected_bytes = (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
-    if stored != len(records):
-        raise DataError(f'{partial}: holds {stored} images instead of {len(records)}. Remove it.')
+    if count != len(stored):
+        raise DataError(f'{partial}: holds {count} images instead of {len(stored)}. Remove it.')
     if os.path.getsize(data) < expected_bytes:  # freed pages at the end were never written
         os.truncate(data, expected_bytes)
     if groups:
-        write_durably(partial, GROUPS, json.dumps({'groups': [asdict(group) for group in groups]}))
+        content = json.dumps({'groups': [group._asdict() for group in groups]})
+        write_text_atomically(content, Path(partial, GROUPS))
     lines = [
-        f'{key}.png ({height},{width},{channels}) {COMPRESSION}\n'
-        for key, (_, _, height, width, channels) in sorted(records.items())
+        f'{key}.png ({note.height},{note.width},{note.channels}) {COMPRESSION}\n'
+        for key, note in sorted(stored.items())
     ]
-    write_durably(partial, META_INFO, ''.join(lines))
+    write_text_atomically(''.join(lines), Path(partial, META_INFO))

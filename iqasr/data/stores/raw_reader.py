@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from iqasr.data.candidates.group import Group, group_from_json
 from iqasr.data.files.readers import Reader
 from iqasr.runtime.errors import DataError
 
 PIXELS, INDEX = 'pixels.bin', 'index.json'
-FORMAT = 'iqasr raw 1'
+RAW_FORMAT = 'iqasr raw 1'
 
 
 class RawImage(NamedTuple):
@@ -112,14 +113,14 @@ def is_raw(root: str) -> bool:
     return root.rstrip('/\\').endswith('.raw') or os.path.isfile(os.path.join(root, PIXELS))
 
 
-def open_raw(path: str) -> tuple[RawReader, list[dict[str, Any]]]:
+def open_raw(path: str) -> tuple[RawReader, list[Group]]:
     """Check that a raw store is whole, and open it.
 
     Args:
         path: The store's folder.
 
     Returns:
-        Its reader, and the entries of its groups as in an LMDB's ``groups.json``.
+        Its reader and its groups; none in a store of a flat folder.
 
     Raises:
         DataError: If a file of it is missing, cut short or not readable.
@@ -134,10 +135,10 @@ def open_raw(path: str) -> tuple[RawReader, list[dict[str, Any]]]:
     try:
         with open(index, encoding='utf-8') as stream:
             content = json.load(stream)
-        if content['format'] != FORMAT:
-            raise ValueError(f"its format is '{content['format']}', not '{FORMAT}'")
+        if content['format'] != RAW_FORMAT:
+            raise ValueError(f"its format is '{content['format']}', not '{RAW_FORMAT}'")
         images = {key: RawImage(*entry) for key, entry in content['images'].items()}
-        groups = content['groups']
+        groups = [group_from_json(**group) for group in content['groups']]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f'{index}: not readable ({error}). Create the store again.') from error
     _check_length(path, images.values())

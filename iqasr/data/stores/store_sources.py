@@ -1,17 +1,27 @@
-"""What a store of images is made from, and how it gets into place."""
+"""What both kinds of store share: their sources, and how they are made and put in place."""
 
 import os
 import shutil
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tqdm import tqdm
 
 from iqasr.data.candidates.candidate_folders import find_sets, stems
-from iqasr.data.candidates.candidate_set import Group, is_store, open_candidates
+from iqasr.data.candidates.candidate_set import is_store, open_candidates
+from iqasr.data.candidates.group import Group
+from iqasr.data.files.inspection import in_px
 from iqasr.runtime.errors import DataError
+
+_MOST_BYTES_PER_BATCH, _MOST_IMAGES_PER_BATCH = 64 * 2**20, 256
+
+_T = TypeVar('_T')
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceImage:
     """An image file on its way into a store."""
 
     key: str
@@ -20,8 +30,25 @@ class Source:
     modified_ns: int
     allow_grey: bool
 
+    @property
+    def state(self) -> list[int]:
+        """Size and modification time; other ones mean that the file has changed."""
+        return [self.num_bytes, self.modified_ns]
 
-def list_sources(source: str, labels: str | None) -> tuple[list[Source], list[Group]]:
+    def read(self) -> bytes:
+        """Read the file.
+
+        Raises:
+            DataError: If it cannot be read.
+        """
+        try:
+            with open(self.path, 'rb') as file:
+                return file.read()
+        except OSError as error:
+            raise DataError(str(error)) from error
+
+
+def list_sources(source: str, labels: str | None) -> tuple[list[SourceImage], list[Group]]:
     """List the images of a folder.
 
     Args:
@@ -44,7 +71,7 @@ def list_sources(source: str, labels: str | None) -> tuple[list[Source], list[Gr
         for group in open_candidates(source, labels).groups:
             keys = [f'{group.key}/{name}' for name in group.names]
             path_of |= dict(zip(keys, group.files, strict=True))
-            groups.append(replace(group, files=tuple(keys)))
+            groups.append(group._replace(files=tuple(keys)))
     else:
         if labels is not None:
             problems.append(f'{source}: holds no candidates; leave the labels, {labels}, out.')
@@ -54,7 +81,7 @@ def list_sources(source: str, labels: str | None) -> tuple[list[Source], list[Gr
         raise DataError(problems)
     stats = [(key, path_of[key], os.stat(path_of[key])) for key in sorted(path_of)]
     return [
-        Source(key, path, stat.st_size, stat.st_mtime_ns, allow_grey=not groups)
+        SourceImage(key, path, stat.st_size, stat.st_mtime_ns, allow_grey=not groups)
         for key, path, stat in stats
     ], groups
 
@@ -72,6 +99,63 @@ def refuse_target(target: str, ending: str, overwrite: bool) -> None:
         raise FileExistsError(f'{target} exists. Choose another name, or pass --overwrite.')
 
 
+def store_in_batches(
+    sources: Collection[SourceImage],
+    stored: Collection[str],
+    load: Callable[[SourceImage], _T],
+    keep: Callable[[Sequence[_T]], None],
+    workers: int,
+) -> None:
+    """Load images by several threads, and keep them batch by batch.
+
+    Args:
+        sources: All images of the store.
+        stored: Keys of those that are stored already.
+        load: Reads an image; a `ValueError` says what is wrong with it.
+        keep: Puts a batch on the disk for good; the next one is loaded meanwhile.
+        workers: Number of threads.
+
+    Raises:
+        DataError: With everything that `load` refuses, when the rest is kept.
+    """
+    todo = [source for source in sources if source.key not in stored]
+    problems: list[str] = []
+    with (
+        tqdm(total=len(sources), initial=len(stored), desc='storing', unit='image') as bar,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        ahead: list[Future[_T]] = []
+        for batch in [*_batches(todo), []]:
+            coming = [pool.submit(load, source) for source in batch]
+            keep(_results(ahead, problems))
+            bar.update(len(ahead))
+            ahead = coming
+    if problems:
+        raise DataError(problems)
+
+
+def _batches(todo: Sequence[SourceImage]) -> Iterator[list[SourceImage]]:
+    batch: list[SourceImage] = []
+    num_bytes = 0
+    for source in todo:
+        batch.append(source)
+        num_bytes += source.num_bytes
+        if num_bytes > _MOST_BYTES_PER_BATCH or len(batch) == _MOST_IMAGES_PER_BATCH:
+            yield batch
+            batch, num_bytes = [], 0
+    yield batch
+
+
+def _results(futures: Sequence[Future[_T]], problems: list[str]) -> list[_T]:
+    results = []
+    for future in futures:
+        try:
+            results.append(future.result())
+        except ValueError as error:
+            problems.append(str(error))
+    return results
+
+
 def refuse_unequal(groups: Collection[Group], sizes: dict[str, tuple[int, int]]) -> None:
     """Refuse groups whose candidates differ in size.
 
@@ -85,7 +169,7 @@ def refuse_unequal(groups: Collection[Group], sizes: dict[str, tuple[int, int]])
     problems = []
     for group in groups:
         if len({sizes[file] for file in group.files}) > 1:
-            shown = ', '.join(f'{file} {sizes[file][1]} x {sizes[file][0]}' for file in group.files)
+            shown = ', '.join(f'{file} {in_px(sizes[file])}' for file in group.files)
             problems.append(f'{group.key}: its candidates differ in size: {shown}.')
     if problems:
         raise DataError(problems)
@@ -112,14 +196,6 @@ def disk_failure(partial: str, error: Exception) -> OSError:
         f'{partial}: cannot be written ({error}); the disk has {free / 1e9:.3f} GB free. '
         'Free space and run this again: it goes on where it stopped.'
     )
-
-
-def write_durably(folder: str, name: str, text: str) -> None:
-    """Write a text file and flush it to the disk."""
-    with open(os.path.join(folder, name), 'w', encoding='utf-8') as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def put_in_place(partial: str, target: str) -> None:

@@ -1,0 +1,82 @@
+"""Inspecting images, several at a time."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from iqasr.data.files.image_files import decode_rgb, inspect_image
+
+_BAR_AFTER_S = 2.0
+_MOST_BATCHES = 256
+"""Into which items are divided: one task each would cost more than many a check."""
+
+_T = TypeVar('_T')
+
+
+def in_parallel(
+    check: Callable[[_T], Iterable[str] | None],
+    items: Iterable[_T],
+    *,
+    label: str = 'checking',
+    workers: int | None = None,
+) -> list[str]:
+    """Check several items at a time.
+
+    The first process shows a bar, if there is a terminal and it takes long.
+
+    Args:
+        check: Returns the problems of an item, if any; a `ValueError` is one, too.
+        items: The items.
+        label: What the bar says.
+        workers: Number of threads; default the choice of Python.
+
+    Returns:
+        All problems, in the order of the items.
+    """
+
+    def run(item: _T) -> Iterable[str]:
+        try:
+            return check(item) or ()
+        except ValueError as error:
+            return [str(error)]
+
+    items = list(items)
+    size = len(items) // _MOST_BATCHES + 1
+    batches = [items[first : first + size] for first in range(0, len(items), size)]
+    hidden = None if os.environ.get('RANK', '0') == '0' else True
+    with ThreadPoolExecutor(workers) as pool:
+        found = tqdm(
+            pool.map(lambda batch: [p for item in batch for p in run(item)], batches),
+            label,
+            len(batches),
+            disable=hidden,
+            delay=_BAR_AFTER_S,
+        )
+        return [problem for problems in found for problem in problems]
+
+
+def inspect_file(path: str, *, allow_grey: bool = False, decode: bool = False) -> tuple[int, int]:
+    """Inspect an image file, as `inspect_image`; with `decode`, decode it, too."""
+    with open(path, 'rb') as stream:
+        size = inspect_image(stream, path, allow_grey=allow_grey)
+        if decode:
+            stream.seek(0)
+            decode_rgb(stream.read(), path)
+        return size
+
+
+def size_of_file(path: str, problems: list[str], **how: bool) -> tuple[int, int] | None:
+    """Inspect an image file; None, and one more problem, if it is refused."""
+    try:
+        return inspect_file(path, **how)
+    except ValueError as error:
+        problems.append(str(error))
+        return None
+
+
+def in_px(size: Sequence[int]) -> str:
+    """Write height and width as width x height."""
+    return f'{size[1]} x {size[0]} px'
