@@ -6,5 +6,5 @@ from iqasr.losses.ldl_loss import LDLLoss
 from iqasr.losses.negative_loss import NegativeLoss, negative_map, negative_of
 from iqasr.losses.objective import Objective
 from iqasr.losses.quality_loss import QualityLoss
-from iqasr.losses.term import Batch, Negative, Term, build_loss, build_term, term_inputs
+from iqasr.losses.term import Batch, Negative, Term, build_term, term_inputs
 from iqasr.losses.views import Views

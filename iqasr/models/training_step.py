@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from iqasr.losses import Adversary, Batch, Objective, build_loss, build_term
+from iqasr.losses import Adversary, Batch, Objective, build_term
 from iqasr.models.base_network import BaseNetwork
 from iqasr.models.optimisation import Optimisation
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
 from iqasr.models.speed import apply_layouts, autocast_of, choose_layouts
 from iqasr.options.sections import Options
+from iqasr.registry import LOSS_REGISTRY, build
 from iqasr.runtime.distributed import Process, synchronise
 from iqasr.runtime.randomness import generator_at, seed_of
 
@@ -75,7 +76,7 @@ class TrainingStep:
             self.net_g_ema = copy.deepcopy(net_g).eval().requires_grad_(False)
         self.adversary: Adversary | None = None
         if net_d is not None:
-            loss = build_loss(train.terms['gan']).to(process.device)
+            loss = build(LOSS_REGISTRY, train.terms['gan']).to(process.device)
             self.adversary = Adversary(net_d, loss)
         given = ('gan',) if net_d is not None else ()
         self.objective = Objective(terms, options.sharpen, given)
