@@ -2,12 +2,17 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Dataset
 
-from iqasr.data.basicsr_files import build_from_files, reads_files
+from iqasr.data.checks.file_checks import check_files, listing_of
+from iqasr.data.raw_pairs import RawPairs
+from iqasr.data.stores.raw_reader import is_raw
 from iqasr.options.opt import resolve_paths
+from iqasr.options.schema import schema_names
+from iqasr.options.sections import LoaderOptions
 from iqasr.registry import DATASET_REGISTRY, lookup
 from iqasr.runtime.errors import DataError
 
@@ -17,8 +22,8 @@ logger = logging.getLogger('iqasr')
 def build_dataset(section: Mapping[str, Any], *, scale: int, phase: str) -> Dataset:
     """Build a data set as BasicSR does, ``cls(opt)``, and check it.
 
-    A method ``check()`` of it is called; it returns problems. BasicSR's own data sets of image
-    files are checked here, get defaults for options they insist on, and read a folder in order.
+    If it has a method ``check(decode=False)``, that is called; it returns problems. The files of
+    BasicSR's own data sets are checked here; two raw stores are read by `RawPairs`.
 
     Args:
         section: Its checked section, with the loader's options.
@@ -32,7 +37,8 @@ def build_dataset(section: Mapping[str, Any], *, scale: int, phase: str) -> Data
     opt = {'name': phase} | resolve_paths(section) | {'phase': phase, 'scale': scale}
     cls = lookup(DATASET_REGISTRY, opt['type'])
     try:
-        dataset = build_from_files(cls, opt) if reads_files(cls) else cls(opt)
+        reads_files = cls.__module__.startswith('basicsr.')
+        dataset = _build_basicsr(cls, opt) if reads_files else cls(opt)
     except (KeyError, TypeError, AssertionError) as error:
         raise DataError(f'{opt["type"]} cannot be built from its options: {error!r}.') from error
     if hasattr(dataset, 'dropped'):
@@ -43,3 +49,33 @@ def build_dataset(section: Mapping[str, Any], *, scale: int, phase: str) -> Data
     if len(dataset) == 0:
         raise DataError(f'{opt.get("dataroot_gt", opt["name"])}: holds no images.')
     return dataset
+
+
+def _build_basicsr(cls: type[Dataset], opt: Mapping[str, Any]) -> Dataset:
+    """Build one of BasicSR's data sets of image files, all of which its own ones are."""
+    opt = {'io_backend': {'type': 'disk'}, 'use_hflip': False, 'use_rot': False, **opt}
+    opt['io_backend'] = dict(opt['io_backend'])  # BasicSR takes the type out of it
+    _drop_missing_list(opt)
+    check_files(opt)
+    if opt.get('dataroot_gt') and is_raw(opt['dataroot_gt']):
+        return _build_raw_pairs(opt)
+    dataset = cls(opt)
+    if not listing_of(opt) and isinstance(getattr(dataset, 'paths', None), list):
+        dataset.paths.sort(key=str)  # BasicSR leaves their order to the file system
+    return dataset
+
+
+def _drop_missing_list(opt: dict[str, Any]) -> None:
+    """Do without the list of images that BasicSR keeps in its repository, if it is not here."""
+    listing = opt.get('meta_info_file')
+    if listing and 'basicsr/data/meta_info/' in listing and not Path(listing).is_file():
+        root = opt.get('dataroot_gt')
+        logger.warning('%s is not here: all images of %s are used.', listing, root)
+        del opt['meta_info_file']
+
+
+def _build_raw_pairs(opt: Mapping[str, Any]) -> RawPairs:
+    known = {*schema_names(RawPairs), *LoaderOptions.model_fields, 'phase'}
+    if opt['phase'] != 'train':  # whole images
+        known -= {'gt_size', 'use_hflip', 'use_rot'}
+    return RawPairs({k: v for k, v in opt.items() if k in known and v is not None})

@@ -1,4 +1,4 @@
-"""The training stream: which sample comes when, and with which random numbers.
+"""The training stream: the order of samples, and the random numbers of each.
 
 A run is one endless stream of samples, numbered by *position*. Epoch, index and every random draw
 are functions of the position; the batch at a position is the same whatever the number of workers

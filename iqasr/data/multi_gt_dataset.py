@@ -31,7 +31,7 @@ from iqasr.sampling.labels import Label
 @DATASET_REGISTRY.register()
 @accepts_opt
 class MultiGTDataset(Dataset):
-    """Originals and their candidate ground truths, cropped and turned alike.
+    """Originals and their candidate ground truths, with the same crop and turns.
 
     With a quality table or map, or a policy that needs no quality, the candidate is chosen here,
     and only it and the original are read. Otherwise the choice is *online*: all candidates are
@@ -50,7 +50,7 @@ class MultiGTDataset(Dataset):
         quality: Where the quality of the candidates comes from: a section (`QualityOptions`), a
             table, or a map, from whose lattice crops are then drawn. A section with neither table
             nor map makes the choice online. None for policies that need no quality.
-        negatives: Return a candidate that people judged worse, too, and one they judged better.
+        negatives: Also return a candidate that people judged worse, and one they judged better.
         degradation: Section of the degradation that makes the low-quality input. The model applies
             it, on the device; it is only kept here.
         queue_size: Pairs that the model keeps to mix its batches of; only kept here, likewise.
@@ -130,11 +130,11 @@ class MultiGTDataset(Dataset):
         return len(self.candidates.groups)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Read a group as `draw` does, for loaders that give nothing but its index.
+        """Read a group as `draw` does, for loaders that give an index only, as BasicSR's.
 
-        Every read draws anew, by the seed of torch when this data set was made, the worker of the
-        loader, and how much has been read before: in one process the stream of
-        `iqasr.data.loader.PlacedDataset` at that seed.
+        The generator is made of torch's seed when this data set was built, of the seed of the
+        loader's worker, and of the number of reads so far, so that epochs and workers differ.
+        Without workers this is the stream of `iqasr.data.loader.PlacedDataset` at torch's seed.
         """
         worker = get_worker_info()
         place = (self.reads,) if worker is None else (worker.seed, self.reads)
@@ -163,24 +163,24 @@ class MultiGTDataset(Dataset):
             DataError: If an image is broken, too small, or not of the size of its original.
         """
         group = self.candidates.groups[index]
-        original = self._image(group.files[0])
+        original = self._read_image(group.files[0])
         crop, place, top, left = self._draw_crop(group, original.shape, generator)
         region, offset = crop.region(top, left, self.margin)
         item = {
             'key': group.key,
-            'original': region.of(original),
+            'original': region.cut(original),
             'offset': torch.tensor(offset),
         }
         if self.choices is None:
-            item |= self._all(group, original, crop, self.allowed[index])
+            item |= self._candidate_crops(group, original, crop, self.allowed[index])
         else:
             item |= self.choices.draw(index, place, generator)
             item['gt'] = self._crop_of(group, int(item['choice']), original, crop)
         if self.negatives:
-            item['negative'] = self._judged(group, original, crop, generator)
+            item['negative'] = self._draw_negative(group, original, crop, generator)
         return item
 
-    def _judged(
+    def _draw_negative(
         self, group: Group, original: np.ndarray, crop: Crop, generator: torch.Generator
     ) -> dict[str, Tensor]:
         images = torch.zeros(2, 3, self.gt_size, self.gt_size, dtype=torch.uint8)
@@ -194,7 +194,7 @@ class MultiGTDataset(Dataset):
                 agreement[place] = group.votes[choice] / len(ANNOTATORS)
         return {'image': images[0], 'positive': images[1], 'agreement': agreement}
 
-    def _all(
+    def _candidate_crops(
         self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor
     ) -> dict[str, Tensor]:
         size, upright = self.gt_size, Crop(crop.top, crop.left, crop.size)
@@ -205,13 +205,13 @@ class MultiGTDataset(Dataset):
         return {'candidates': candidates, 'allowed': allowed, 'turns': turns}
 
     def _crop_of(self, group: Group, choice: int, original: np.ndarray, crop: Crop) -> Tensor:
-        image = original if choice == 0 else self._image(group.files[choice])
+        image = original if choice == 0 else self._read_image(group.files[choice])
         if image.shape != original.shape:
             raise DataError(
                 f'{self.candidates.where(group.files[choice])}: its size differs from that of its '
                 'original. Make all candidates of an image equal in size.'
             )
-        return crop.of(image)
+        return crop.cut(image)
 
     def _draw_crop(
         self, group: Group, shape: tuple[int, ...], generator: torch.Generator
@@ -224,7 +224,7 @@ class MultiGTDataset(Dataset):
         """
         uniform = torch.rand(7, generator=generator, dtype=torch.float64).tolist()
         steps = self.margin // self.scale + 1
-        tops, lefts = self._places(group, shape)
+        tops, lefts = self._crop_places(group, shape)
         row, column = int(uniform[0] * len(tops)), int(uniform[1] * len(lefts))
         crop = Crop(
             top=tops[row],
@@ -242,7 +242,7 @@ class MultiGTDataset(Dataset):
             int(uniform[6] * steps) * self.scale,
         )
 
-    def _places(self, group: Group, shape: tuple[int, ...]) -> list[Sequence[int]]:
+    def _crop_places(self, group: Group, shape: tuple[int, ...]) -> list[Sequence[int]]:
         """List where crops may begin, from top and from left."""
         if self.map is None:
             return [range(side - self.gt_size + 1) for side in shape[:2]]
@@ -253,7 +253,7 @@ class MultiGTDataset(Dataset):
             )
         return [lattice(side, self.gt_size, self.map.kind.stride) for side in shape[:2]]
 
-    def _image(self, file: str) -> np.ndarray:
+    def _read_image(self, file: str) -> np.ndarray:
         try:
             image = self.candidates.image(file)
         except ValueError as error:

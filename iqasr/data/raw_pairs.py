@@ -13,7 +13,7 @@ from iqasr.options.opt import accepts_opt
 
 @accepts_opt
 class RawPairs(Dataset):
-    """What BasicSR's ``PairedImageDataset`` gives, the same crops included, without decoding.
+    """Reads what BasicSR's ``PairedImageDataset`` reads, crop by crop, but decodes nothing.
 
     Args:
         dataroot_gt: Raw store of the ground truths.
@@ -50,8 +50,9 @@ class RawPairs(Dataset):
         """Read a pair.
 
         Returns:
-            ``gt``, ``lq``: :math:`(3, H, W)` RGB; crops uint8, to become floats on the device,
-            whole images float32 in [0, 1]. ``gt_path``, ``lq_path``: their keys.
+            ``gt``, ``lq``: :math:`(3, H, W)` RGB, whole images float32 in [0, 1], training crops
+            uint8, since converting them here would take longer than reading them.
+            ``gt_path``, ``lq_path``: their keys.
         """
         gt_key, lq_key = self.keys[index]
         paths = {'gt_path': gt_key, 'lq_path': lq_key}
@@ -59,7 +60,7 @@ class RawPairs(Dataset):
         if self.gt_size is None:
             gt = gt[: lq.shape[0] * self.scale, : lq.shape[1] * self.scale]
             whole = {'gt': gt.transpose(2, 0, 1), 'lq': lq.transpose(2, 0, 1)}
-            return {what: torch.tensor(image) / 255 for what, image in whole.items()} | paths
+            return {name: torch.tensor(image) / 255 for name, image in whole.items()} | paths
         size = self.gt_size // self.scale
         top = random.randint(0, lq.shape[0] - size)
         left = random.randint(0, lq.shape[1] - size)
@@ -69,4 +70,4 @@ class RawPairs(Dataset):
             self.use_rot and random.random() < 0.5,
         )
         gt_crop = Crop(top * self.scale, left * self.scale, size * self.scale, *turns)
-        return {'gt': gt_crop.of(gt), 'lq': Crop(top, left, size, *turns).of(lq)} | paths
+        return {'gt': gt_crop.cut(gt), 'lq': Crop(top, left, size, *turns).cut(lq)} | paths

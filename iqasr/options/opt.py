@@ -15,7 +15,7 @@ from iqasr.runtime.errors import OptionError
 from iqasr.runtime.paths import resolve
 
 PATHS = ('dataroot', 'meta_info')
-"""How the options of a data set that name a file or folder begin."""
+"""Beginnings of the options of a data set that name files or folders."""
 
 _Class = TypeVar('_Class', bound=type)
 

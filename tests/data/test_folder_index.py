@@ -138,9 +138,11 @@ def test_broken_index_is_made_again(root, scans, content):
     assert scans['scans'] == 2
 
 
-def test_folder_that_cannot_be_written_is_read_all_the_same(root, monkeypatch):
-    def refuse(*_):
+@pytest.mark.parametrize('refused', [['replace'], ['replace', 'unlink']])
+def test_folder_that_cannot_be_written_is_read_all_the_same(root, monkeypatch, refused):
+    def refuse(*_, **__):
         raise OSError(30, 'Read-only file system')
 
-    monkeypatch.setattr(os, 'replace', refuse)
+    for name in refused:
+        monkeypatch.setattr(Path, name, refuse)
     assert len(start(root)[0].groups) == 3

@@ -20,7 +20,7 @@ from PIL import Image
 
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.files.image_files import decode_rgb
-from iqasr.data.stores import lmdb_store, store_sources
+from iqasr.data.stores import lmdb_store, store_steps
 from iqasr.data.stores.lmdb_reader import LmdbReader
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.runtime.errors import DataError
@@ -128,7 +128,7 @@ def test_other_formats_are_stored_as_png_of_the_same_pixels(make_picture, tmp_pa
 
 def test_first_image_does_not_decide_the_size(tmp_path, target, monkeypatch):
     monkeypatch.setattr(lmdb_store, '_SPARE_BYTES', 2**16)
-    monkeypatch.setattr(store_sources, '_MOST_IMAGES_PER_BATCH', 2)
+    monkeypatch.setattr(store_steps, '_MOST_IMAGES_PER_BATCH', 2)
     folder = tmp_path / 'images'
     folder.mkdir()
     cv2.imwrite(str(folder / 'a_blank.png'), np.zeros((96, 96, 3), np.uint8))
@@ -145,7 +145,7 @@ class Killed(BaseException):
 
 def stop_after(monkeypatch, batches):
     """Kill the run after so many batches of one image; returns what was read."""
-    monkeypatch.setattr(store_sources, '_MOST_IMAGES_PER_BATCH', 1)
+    monkeypatch.setattr(store_steps, '_MOST_IMAGES_PER_BATCH', 1)
     write, load = lmdb_store._write, lmdb_store._load
     written, loaded = [], []
 
@@ -250,7 +250,7 @@ def test_bad_sources_and_targets_are_refused(labelled, target, tmp_path):
 
 def test_too_little_space_is_said_before_writing(labelled, target, monkeypatch):
     usage = collections.namedtuple('usage', 'free')
-    monkeypatch.setattr(store_sources.shutil, 'disk_usage', lambda path: usage(free=1000))
+    monkeypatch.setattr(store_steps.shutil, 'disk_usage', lambda path: usage(free=1000))
     with pytest.raises(OSError, match=r'are needed at least, the disk has 0\.00 GB free'):
         create_lmdb(labelled, target)
     monkeypatch.undo()

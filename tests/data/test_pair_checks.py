@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils.lmdb_util import make_lmdb_from_imgs
 
 from iqasr.data.checks.file_checks import check_files
-from iqasr.data.checks.pair_checks import check_listed_pairs, check_pairs
+from iqasr.data.checks.pair_checks import PairRules, check_listed_pairs, check_pairs
 from iqasr.data.stores.lmdb_reader import check_lmdb
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.runtime.errors import DataError
@@ -33,19 +34,19 @@ def pair_folders(tmp_path, make_picture):
 
 
 def test_pairs_fit_exactly_or_rounded(pair_folders):
-    assert check_pairs(*pair_folders, 4, exact=False, filename_tmpl='{}x4') == []
-    [problem] = check_pairs(*pair_folders, 4, exact=True, filename_tmpl='{}x4')
+    assert check_pairs(*pair_folders, PairRules(4, exact=False, filename_tmpl='{}x4')) == []
+    [problem] = check_pairs(*pair_folders, PairRules(4, exact=True, filename_tmpl='{}x4'))
     assert 'b.png: 43 x 50 px, but its LQ' in problem
     assert 'Make the GT 40 x 48 px' in problem
 
 
 def test_pairs_of_another_scale_are_reported(pair_folders):
-    problems = check_pairs(*pair_folders, 2, exact=False, filename_tmpl='{}x4')
+    problems = check_pairs(*pair_folders, PairRules(2, exact=False, filename_tmpl='{}x4'))
     assert ['or set scale: 4' in problem for problem in problems] == [True, False]
 
 
 def test_pairs_without_partner_are_reported(pair_folders):
-    problems = check_pairs(*pair_folders, 4, exact=False)
+    problems = check_pairs(*pair_folders, PairRules(4, exact=False))
     assert [os.path.join(pair_folders[1], f'{name}.png') in problems[i]
             for i, name in enumerate('ab')] == [True, True]  # fmt: skip
     assert ['has no GT' in problem for problem in problems] == [False, False, True, True]
@@ -53,19 +54,19 @@ def test_pairs_without_partner_are_reported(pair_folders):
 
 def test_pairs_with_a_broken_image_are_reported(pair_folders):
     cut_short(os.path.join(pair_folders[1], 'ax4.png'))
-    [problem] = check_pairs(*pair_folders, 4, exact=False, filename_tmpl='{}x4')
+    [problem] = check_pairs(*pair_folders, PairRules(4, exact=False, filename_tmpl='{}x4'))
     assert 'ax4.png: cut short' in problem
 
 
 def test_absent_pair_folders_are_reported(tmp_path):
-    problems = check_pairs(str(tmp_path / 'x'), str(tmp_path / 'y'), 4, exact=True)
+    problems = check_pairs(str(tmp_path / 'x'), str(tmp_path / 'y'), PairRules(4, exact=True))
     assert ['no such folder' in problem for problem in problems] == [True, True]
 
 
 def test_gt_smaller_than_the_crop_is_reported(pair_folders):
-    options = {'exact': False, 'filename_tmpl': '{}x4'}
-    assert check_pairs(*pair_folders, 4, min_size=40, **options) == []
-    [problem] = check_pairs(*pair_folders, 4, min_size=42, **options)
+    rules = PairRules(4, exact=False, min_size=40, filename_tmpl='{}x4')
+    assert check_pairs(*pair_folders, rules) == []
+    [problem] = check_pairs(*pair_folders, replace(rules, min_size=42))
     assert 'a.png: 40 x 48 px, at least 42 px' in problem
 
 
@@ -199,6 +200,6 @@ def test_listed_pairs_are_checked(text, problem, pair_folders, tmp_path):
     listing = tmp_path / 'pairs.txt'
     listing.write_text(text)
     roots = [str(tmp_path)] * 2
-    found = check_listed_pairs(*roots, str(listing), 4, exact=True)
+    found = check_listed_pairs(*roots, str(listing), PairRules(4, exact=True))
     assert len(found) == (problem is not None)
     assert problem is None or problem in found[0]

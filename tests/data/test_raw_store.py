@@ -19,7 +19,7 @@ from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.loader import PlacedDataset
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.stores import raw_store, store_sources
+from iqasr.data.stores import raw_store, store_steps
 from iqasr.data.stores.raw_reader import open_raw
 from iqasr.data.stores.raw_store import create_raw_store, verify_raw_store
 from iqasr.runtime.errors import DataError
@@ -98,7 +98,7 @@ class Killed(BaseException):
 
 def stop_after(monkeypatch, images):
     """Kill the run when so many images are written; returns what was written."""
-    monkeypatch.setattr(store_sources, '_MOST_IMAGES_PER_BATCH', 2)
+    monkeypatch.setattr(store_steps, '_MOST_IMAGES_PER_BATCH', 2)
     write, written = raw_store._write, []
 
     def stopping(file, source, place):
@@ -162,7 +162,7 @@ def test_candidates_of_different_size_are_refused(labelled, target, make_picture
 def test_too_little_space_is_said_before_writing(labelled, target, monkeypatch):
     usage = collections.namedtuple('usage', 'free')
     with monkeypatch.context() as patch:
-        patch.setattr(store_sources.shutil, 'disk_usage', lambda path: usage(free=1000))
+        patch.setattr(store_steps.shutil, 'disk_usage', lambda path: usage(free=1000))
         with pytest.raises(OSError, match=r'are needed at least, the disk has 0\.00 GB free'):
             create_raw_store(labelled, target)
     assert os.listdir(f'{target}.partial') == []

@@ -104,7 +104,7 @@ def test_argmax_by_map_chooses_as_online(candidates, tmp_path):
     offline = dataset(candidates, gt_size=56, quality={'map': str(path), 'norm': 'zscore_set'})
     online = dataset(candidates, gt_size=56, quality={})
     places = lattice(96, 56, 20)
-    online._places = lambda group, shape: [places, places]
+    online._crop_places = lambda group, shape: [places, places]
     choose, chosen = GTChoice(ArgmaxSampler(), RankerScorer(), 'zscore_set'), []
     for start in range(0, 120, 30):
         ours, theirs = (

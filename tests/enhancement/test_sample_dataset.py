@@ -12,7 +12,7 @@ import skimage.data
 from iqasr.data import sample_dataset
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
-from iqasr.data.checks.pair_checks import check_pairs
+from iqasr.data.checks.pair_checks import PairRules, check_pairs
 from iqasr.enhancement.sample_dataset import TRAIN, VALIDATION, make_sample_dataset
 from iqasr.sampling.labels import Label
 
@@ -68,7 +68,7 @@ def test_originals_are_cut_from_the_photograph(made):
 def test_validation_pairs_fit(made):
     val = made / 'val'
     assert os.listdir(val / 'gt') == ['chelsea.png']
-    assert check_pairs(str(val / 'gt'), str(val / 'lq_x4'), 4, exact=True) == []
+    assert check_pairs(str(val / 'gt'), str(val / 'lq_x4'), PairRules(4, exact=True)) == []
 
 
 def test_training_and_validation_photographs_are_disjoint():

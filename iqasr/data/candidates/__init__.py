@@ -1,1 +1,1 @@
-"""Candidate ground truths: where those of each image lie, and what people think of them."""
+"""Candidate ground truths: the files of each image, and how people judged them."""

@@ -53,22 +53,22 @@ def find_sets(root: str) -> dict[str, str]:
     for folder in (root, images):
         if os.path.isdir(folder) and _original_folder(folder):
             return {'': folder}
-    nested = {name: os.path.join(images, name) for name in _folders(images)}
+    nested = {name: os.path.join(images, name) for name in _folder_names(images)}
     return {name: folder for name, folder in nested.items() if _original_folder(folder)}
 
 
 def _sets_without_original(root: str) -> list[str]:
     images = os.path.join(root, 'images')
-    sets = [os.path.join(images, name) for name in _folders(images)]
+    sets = [os.path.join(images, name) for name in _folder_names(images)]
     return [
         f"{folder}: holds images, but no folder '{ORIGINAL}'. Copy the set again, or remove it."
         for folder in sets
         if not _original_folder(folder)
-        and any(any(image_names(os.path.join(folder, name))) for name in _folders(folder))
+        and any(any(image_names(os.path.join(folder, name))) for name in _folder_names(folder))
     ]
 
 
-def _folders(folder: str) -> list[str]:
+def _folder_names(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return []
     with os.scandir(folder) as entries:
@@ -76,7 +76,7 @@ def _folders(folder: str) -> list[str]:
 
 
 def _original_folder(folder: str) -> str | None:
-    return next((name for name in _folders(folder) if name.lower() == ORIGINAL), None)
+    return next((name for name in _folder_names(folder) if name.lower() == ORIGINAL), None)
 
 
 def _labels_folder(root: str, labels: str | None, prefix: str, problems: list[str]) -> str | None:
@@ -97,15 +97,15 @@ def _read_set(
     images: str, prefix: str, labels: str | None, problems: list[str], allow_missing: bool
 ) -> list[Group]:
     original = _original_folder(images)
-    variants = [name for name in _folders(images) if name not in (original, LABELS)]
+    variants = [name for name in _folder_names(images) if name not in (original, LABELS)]
     originals = stems(os.path.join(images, original), problems)
     columns = [[os.path.join(images, original, file) for file in originals.values()]]
     for variant in variants:
-        column, missing = _column(os.path.join(images, variant), list(originals), problems)
+        column, missing = _find_variant(os.path.join(images, variant), list(originals), problems)
         columns.append(column)
         problems += [] if allow_missing else missing
     files = list(zip(*columns, strict=True))
-    judgements = _judge(labels, list(originals), variants, files, problems)
+    judgements = _read_judgements(labels, list(originals), variants, files, problems)
     start, names = f'{prefix}/' if prefix else '', (ORIGINAL, *variants)
     return [
         Group(start + name, names, of_group, *zip(*judged, strict=True))
@@ -128,7 +128,7 @@ def stems(folder: str, problems: list[str]) -> dict[str, str]:
     return found
 
 
-def _column(
+def _find_variant(
     folder: str, names: list[str], problems: list[str]
 ) -> tuple[list[str | None], list[str]]:
     """Find one kind of candidate of all originals: ``NAME`` or ``NAME_<folder>``, any suffix.
@@ -159,7 +159,7 @@ def _column(
     return column, missing
 
 
-def _judge(
+def _read_judgements(
     labels: str | None,
     names: list[str],
     variants: list[str],

@@ -1,4 +1,4 @@
-"""Candidate ground truths: where those of each image lie, and what people think of them."""
+"""Sets of candidate ground truths: opening and reading them."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""What was found in a folder of candidates, kept beside it for the next start.
+"""An index of a folder of candidates, kept inside it for the next start.
 
-Listing the candidates of 20,000 images, reading the judgements of all annotators and looking into
+Listing the candidates of 20,000 images, reading the judgements of all annotators and inspecting
 every image takes minutes on a network disk. The index is used only while name, size and
 modification time of every image and label file are what they were.
 """
@@ -26,7 +26,7 @@ _FORMAT = 'iqasr index 1'
 _DEPTH = 4
 """From the root to the images: ``images/<set>/original/NAME.png``."""
 _SETTLED_NS = 1_000_000_000
-"""A file that changed later than this may change again without a new modification time."""
+"""A file that changed more recently may change again without a new modification time."""
 
 logger = logging.getLogger('iqasr')
 
@@ -36,7 +36,7 @@ class IndexedReader(FileReader):
 
     Args:
         index: File to keep the index in.
-        stamp: What the index depends on; None where nothing should be kept.
+        stamp: Hash of the listings that the index depends on; None to keep no index.
         groups: The groups.
         sizes: Height and width by key of a group.
     """
@@ -60,19 +60,19 @@ class IndexedReader(FileReader):
         return {'index': self.index, 'stamp': None, 'groups': [], 'sizes': {}}
 
     def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
-        """Look up the size of an image, or else look at its first and last bytes."""
+        """Look up the size of an image; inspect it if it is not known, or with `decode`."""
         if decode or file not in self.sizes:
             return super().inspect(file, decode=decode)
         return self.sizes[file]
 
     def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Keep the sizes for the next start, if they are news."""
+        """Keep the sizes for the next start, if any is new."""
         if sizes.keys() - self.sizes.keys():
             self.sizes |= sizes
             self.save()
 
     def save(self) -> None:
-        """Write the index, if there is anything it can be recognised by; failing is no harm."""
+        """Write the index; if that fails, the next start only takes longer."""
         if self.stamp is None:
             return
         originals = ((group.key, group.files[0]) for group in self.groups)
@@ -80,12 +80,12 @@ class IndexedReader(FileReader):
         content = json.dumps({'stamp': self.stamp, 'rows': self.groups, 'sizes': sizes})
         try:
             write_text_atomically(content, Path(self.index))
-        except CheckpointError as error:
+        except (CheckpointError, OSError) as error:
             logger.debug('%s: cannot be kept for the next start (%s).', self.index, error)
 
 
 def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> IndexedReader:
-    """Find the candidates of every image, as `read_folders`; from the index if nothing changed."""
+    """Find the candidates of every image as `read_folders`, from the index if nothing changed."""
     index = os.path.join(root, INDEX_FILE)
     folders = (root,) if labels is None else (root, labels)
     stamp, newest_ns = _stamp(folders, [_FORMAT, *folders, allow_missing])
@@ -97,7 +97,7 @@ def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> Index
             groups = [group_from_json(*row) for row in kept['rows']]
             return IndexedReader(index, stamp, groups, kept['sizes'])
     except (OSError, ValueError, KeyError, TypeError):
-        logger.debug('%s: there is no index yet.', index)
+        logger.debug('%s: there is no usable index.', index)
     groups = read_folders(root, labels, allow_missing=allow_missing)
     reader = IndexedReader(index, stamp if settled else None, groups, {})
     reader.save()
@@ -105,7 +105,7 @@ def read_indexed(root: str, labels: str | None, *, allow_missing: bool) -> Index
 
 
 def _stamp(folders: tuple[str, ...], options: list[Any]) -> tuple[str, int]:
-    """Hash the listings of folders; returns the newest modification time, in ns, too.
+    """Hash the listings of folders; also return the newest modification time, in ns.
 
     Files directly in them, such as quality tables, do not matter.
     """

@@ -12,13 +12,13 @@ class Group(NamedTuple):
     key: str
     """Name of the original without suffix, after ``<set>/`` where a root holds several sets."""
     names: tuple[str, ...]
-    """What the kinds of candidates are called: ``original``, then the folders of the others."""
+    """Kinds of candidates: ``original``, then the folders of the others."""
     files: tuple[str | None, ...]
-    """What `CandidateSet.image` takes; None where a candidate is absent."""
+    """As `CandidateSet.image` takes them; None where a candidate is absent."""
     labels: tuple[Label | None, ...]
     """Merged judgements; None where nobody judged. The original's is `Label.ORIGINAL`."""
     votes: tuple[int, ...] = ()
-    """How many annotators voted for each label, 0 where nobody judged."""
+    """Number of annotators who voted for each label, 0 where nobody judged."""
 
     @property
     def present(self) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""What is wrong with images on the disk, found before a run meets them."""
+"""Checks of the images on the disk before a run meets them."""

@@ -42,9 +42,9 @@ def check_candidates(
                 problems.append(str(error))
         original = group.files[0]
         if original in found:
-            problems += _misfits(candidates, group, found, min_size)
+            problems += _wrong_sizes(candidates, group, found, min_size)
         if quality is not None and not problems:
-            problems += _changed(candidates, group, quality)
+            problems += _changed_images(candidates, group, quality)
         return problems
 
     problems = in_parallel(check, candidates.groups)
@@ -53,7 +53,7 @@ def check_candidates(
     return problems
 
 
-def _misfits(
+def _wrong_sizes(
     candidates: CandidateSet, group: Group, sizes: dict[str, tuple[int, int]], min_size: int
 ) -> list[str]:
     original = group.files[0]
@@ -72,7 +72,7 @@ def _misfits(
     return problems
 
 
-def _changed(candidates: CandidateSet, group: Group, quality: KnownQuality) -> list[str]:
+def _changed_images(candidates: CandidateSet, group: Group, quality: KnownQuality) -> list[str]:
     return [
         f'{candidates.where(file)}: has changed since it was scored. {quality.how_to_update}'
         for name, file in group.present.items()

@@ -1,12 +1,18 @@
-"""Inspect the image files of BasicSR's data sets before anything trains on them."""
+"""Check the image files of BasicSR's data sets before a run meets them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from iqasr.data.candidates.originals import read_list
 from iqasr.data.checks.candidate_checks import check_image_folder, check_other_files
-from iqasr.data.checks.pair_checks import check_listed_pairs, check_pairs, check_store_pairs
+from iqasr.data.checks.pair_checks import (
+    PairRules,
+    check_listed_pairs,
+    check_pairs,
+    check_store_pairs,
+)
 from iqasr.data.stores.lmdb_reader import check_lmdb, is_lmdb
 from iqasr.data.stores.raw_reader import is_raw
 from iqasr.runtime.errors import DataError
@@ -34,77 +40,57 @@ def check_files(opt: Mapping[str, Any]) -> None:
             f'the dataroot options of {opt.get("name", opt["phase"])}.'
         )
     training = opt['phase'] == 'train'
-    sizes = {'exact': training, 'min_size': opt.get('gt_size') or 1 if training else 1}
+    rules = PairRules(
+        opt['scale'],
+        exact=training,
+        min_size=opt.get('gt_size') or 1 if training else 1,
+        allow_grey=not training,
+        filename_tmpl=opt.get('filename_tmpl') or '{}',
+    )
     if any(map(is_raw, roots)):
-        problems = check_raw_stores(opt, roots, sizes)
+        problems = _check_raw_stores(opt, roots, rules)
     elif opt['io_backend']['type'] == 'lmdb':
-        problems = check_lmdbs(opt, roots, sizes)
+        problems = _check_lmdbs(roots, rules)
     else:
-        problems = check_folders(opt, roots, sizes)
+        problems = _check_folders(opt, roots, rules)
     if problems:
         raise DataError(problems)
 
 
-def check_raw_stores(
-    opt: Mapping[str, Any], roots: Sequence[str], sizes: Mapping[str, Any]
-) -> list[str]:
-    """Check two raw stores; returns the problems, as do the checks below.
-
-    Raises:
-        DataError: If they are no pair, or not to be read as they are.
-    """
+def _check_raw_stores(opt: Mapping[str, Any], roots: Sequence[str], rules: PairRules) -> list[str]:
     name = opt.get('name', 'the data set')
     if len(roots) != 2 or not all(map(is_raw, roots)):
-        raise DataError(
+        return [
             f'{", ".join(roots)}: a raw store serves as dataroot_gt of MultiGTDataset, or as both '
             f'dataroots of PairedImageDataset. Give {name} two raw stores, folders or LMDBs.'
-        )
+        ]
     unused = ('color', 'mean', 'std', 'meta_info_file', 'meta_info')
-    extra = [key for key in unused if opt.get(key)]
-    if extra:
-        raise DataError(
-            f'{name}: {", ".join(extra)} cannot be used with raw stores. Remove it, or use folders.'
-        )
-    template = opt.get('filename_tmpl') or '{}'
-    return check_store_pairs(*roots, opt['scale'], filename_tmpl=template, **sizes)
+    if extra := [key for key in unused if opt.get(key)]:
+        return [f'{name}: {", ".join(extra)} cannot be used with raw stores; use folders.']
+    return check_store_pairs(*roots, rules)
 
 
-def check_lmdbs(
-    opt: Mapping[str, Any], roots: Sequence[str], sizes: Mapping[str, Any]
-) -> list[str]:
-    """Check one LMDB, or two that are paired.
-
-    Raises:
-        DataError: If one is not whole, or BasicSR would not take it for an LMDB.
-    """
+def _check_lmdbs(roots: Sequence[str], rules: PairRules) -> list[str]:
     for root in roots:
         if not root.endswith('.lmdb'):
-            raise DataError(f'{root}: BasicSR reads LMDBs named *.lmdb only. Rename the folder.')
+            return [f'{root}: BasicSR reads LMDBs named *.lmdb only. Rename the folder.']
         check_lmdb(root)
-    return check_store_pairs(*roots, opt['scale'], **sizes) if len(roots) == 2 else []
+    # BasicSR pairs by equal keys, and ignores the template.
+    return check_store_pairs(*roots, replace(rules, filename_tmpl='{}')) if roots[1:] else []
 
 
-def check_folders(
-    opt: Mapping[str, Any], roots: Sequence[str], sizes: Mapping[str, Any]
-) -> list[str]:
-    """Check one folder, or two that are paired by a list or by the names in them.
-
-    Raises:
-        DataError: If one is an LMDB, or the list is wrong.
-    """
+def _check_folders(opt: Mapping[str, Any], roots: Sequence[str], rules: PairRules) -> list[str]:
     for root in roots:
         if is_lmdb(root):
-            raise DataError(f'{root}: is an LMDB. Set io_backend: {{type: lmdb}}.')
+            return [f'{root}: is an LMDB. Set io_backend: {{type: lmdb}}.']
     if opt.get('meta_info_file'):
         read_list(roots[0], opt['meta_info_file'])
-    allow_grey = not sizes['exact']
     if len(roots) != 2:
-        problems = [p for root in roots for p in check_image_folder(root, allow_grey=allow_grey)]
+        problems = [p for r in roots for p in check_image_folder(r, allow_grey=rules.allow_grey)]
     elif opt.get('meta_info'):
-        problems = check_listed_pairs(*roots, opt['meta_info'], opt['scale'], **sizes)
+        problems = check_listed_pairs(*roots, opt['meta_info'], rules)
     else:
-        how = {'filename_tmpl': opt.get('filename_tmpl') or '{}', 'allow_grey': allow_grey}
-        problems = check_pairs(*roots, opt['scale'], **how, **sizes)
+        problems = check_pairs(*roots, rules)
     if not listing_of(opt):
         problems += [problem for root in roots for problem in check_other_files(root)]
     return problems

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from iqasr.data.files.image_files import SUFFIXES, image_names
@@ -13,27 +14,45 @@ Size: TypeAlias = tuple[int, int]
 """Height and width."""
 
 
-def check_pairs(
-    gt_folder: str,
-    lq_folder: str,
-    scale: int,
-    *,
-    exact: bool,
-    filename_tmpl: str = '{}',
-    min_size: int = 1,
-    allow_grey: bool = True,
-) -> list[str]:
-    """Check a paired data set of two folders.
+@dataclass(frozen=True)
+class PairRules:
+    """Requirements on the images of a pair."""
 
-    Args:
-        gt_folder: Ground truths.
-        lq_folder: Low-quality inputs.
-        scale: Up-sampling factor.
-        exact: Ask that each GT is exactly `scale` times its LQ; otherwise that the LQ has the size
-            of the GT divided by `scale` and rounded down.
-        filename_tmpl: Name of an LQ, without suffix, made from that of its GT, as in BasicSR.
-        min_size: Least height and width of a GT, in pixels.
-        allow_grey: Accept greyscale images.
+    scale: int
+    """Up-sampling factor."""
+    exact: bool
+    """Ask that each GT is exactly `scale` times its LQ; otherwise that the LQ has the size of the
+    GT divided by `scale` and rounded down."""
+    min_size: int = 1
+    """Least height and width of a GT, in pixels."""
+    allow_grey: bool = True
+    """Accept greyscale images."""
+    filename_tmpl: str = '{}'
+    """Name of an LQ, without suffix, made from that of its GT, as in BasicSR."""
+
+    def check(self, pair: tuple[str, str], gt: Size, lq: Size) -> list[str]:
+        """Check the sizes of a pair (GT, LQ) of files; returns the problems."""
+        problems = []
+        enlarged = lq[0] * self.scale, lq[1] * self.scale
+        reduced = gt[0] // self.scale, gt[1] // self.scale
+        if lq != reduced or (self.exact and gt != enlarged):
+            found = gt[0] // lq[0]
+            is_other = found > 0 and gt == (lq[0] * found, lq[1] * found)
+            change = f', or set scale: {found}' if is_other else ''
+            problems.append(
+                f'{pair[0]}: {in_px(gt)}, but its LQ {pair[1]} is {in_px(lq)}, which does not '
+                f'fit scale {self.scale}. Make the GT {in_px(enlarged)}{change}.'
+            )
+        if min(gt) < self.min_size:
+            problems.append(
+                f'{pair[0]}: {in_px(gt)}, at least {self.min_size} px are needed each way. Remove '
+                'the pair, or lower gt_size.'
+            )
+        return problems
+
+
+def check_pairs(gt_folder: str, lq_folder: str, rules: PairRules) -> list[str]:
+    """Check a paired data set of two folders.
 
     Returns:
         The problems: images without partner, of the wrong size, or that `inspect_image` refuses.
@@ -44,33 +63,17 @@ def check_pairs(
     partner = {}
     for name in image_names(gt_folder):
         stem, suffix = os.path.splitext(name)
-        partner[name] = filename_tmpl.format(stem) + suffix
+        partner[name] = rules.filename_tmpl.format(stem) + suffix
     lq_names = set(image_names(lq_folder))
-    problems = _alone(gt_folder, lq_folder, partner, lq_names)
+    problems = _report_unpaired(gt_folder, lq_folder, partner, lq_names)
     if not partner:
         problems.append(f'{gt_folder}: holds no image ({", ".join(SUFFIXES)}).')
-    pairs = [
-        (os.path.join(gt_folder, gt), os.path.join(lq_folder, lq))
-        for gt, lq in partner.items()
-        if lq in lq_names
-    ]
-    return problems + _check_files(
-        pairs, scale, exact=exact, min_size=min_size, allow_grey=allow_grey
-    )
+    pairs = [(gt, lq) for gt, lq in partner.items() if lq in lq_names]
+    return problems + _check_files(_join(gt_folder, lq_folder, pairs), rules)
 
 
-def check_listed_pairs(
-    gt_root: str, lq_root: str, listing: str, scale: int, *, exact: bool, min_size: int = 1
-) -> list[str]:
-    """Check the pairs that a file lists, as Real-ESRGAN does.
-
-    Args:
-        gt_root: Folder that the paths of the ground truths start from.
-        lq_root: The same of the low-quality inputs.
-        listing: Text file with ``<gt>, <lq>`` in each line.
-        scale: As in `check_pairs`, as are the others.
-        exact: Ask for exact sizes.
-        min_size: Least height and width of a GT, in pixels.
+def check_listed_pairs(gt_root: str, lq_root: str, listing: str, rules: PairRules) -> list[str]:
+    """Check the pairs that a text file lists, as Real-ESRGAN does: ``<gt>, <lq>`` in each line.
 
     Returns:
         The problems.
@@ -84,45 +87,29 @@ def check_listed_pairs(
     if wrong or not pairs:
         lines = ', '.join(map(str, wrong)) or 'none'
         return [f'{listing}: write a pair in each line, as `gt.png, lq.png`. Wrong lines: {lines}.']
-    paths = [(os.path.join(gt_root, gt), os.path.join(lq_root, lq)) for gt, lq in pairs]
-    missing = {p for pair in paths for p in pair if not os.path.isfile(p)}
-    there = [pair for pair in paths if not missing & set(pair)]
-    return [f'{path}: missing, but listed in {listing}.' for path in sorted(missing)] + (
-        _check_files(there, scale, exact=exact, min_size=min_size)
-    )
+    paths = _join(gt_root, lq_root, pairs)
+    missing = {path for pair in paths for path in pair if not os.path.isfile(path)}
+    problems = [f'{path}: missing, but listed in {listing}.' for path in sorted(missing)]
+    return problems + _check_files([pair for pair in paths if not missing & set(pair)], rules)
 
 
-def check_store_pairs(
-    gt_store: str,
-    lq_store: str,
-    scale: int,
-    *,
-    exact: bool,
-    filename_tmpl: str = '{}',
-    min_size: int = 1,
-) -> list[str]:
-    """Check a paired data set of two LMDBs or two raw stores by the sizes they list.
-
-    Args:
-        gt_store: Ground truths; whole, as is the other.
-        lq_store: Low-quality inputs.
-        scale: As in `check_pairs`, as are the others.
-        exact: Ask for exact sizes.
-        filename_tmpl: Key of an LQ made from that of its GT.
-        min_size: Least height and width of a GT, in pixels.
+def check_store_pairs(gt_store: str, lq_store: str, rules: PairRules) -> list[str]:
+    """Check a paired data set of two LMDBs or two raw stores, both whole, by the sizes they list.
 
     Returns:
         The problems: images without partner, or of the wrong size.
     """
     gt_sizes, lq_sizes = _sizes_in(gt_store), _sizes_in(lq_store)
-    partner = {key: filename_tmpl.format(key) for key in gt_sizes}
-    problems = _alone(gt_store, lq_store, partner, lq_sizes.keys())
-    for gt, lq in sorted(partner.items()):
-        if lq in lq_sizes:
-            pair = os.path.join(gt_store, gt), os.path.join(lq_store, lq)
-            sizes = gt_sizes[gt], lq_sizes[lq]
-            problems += _check_sizes(pair, *sizes, scale, exact=exact, min_size=min_size)
+    partner = {key: rules.filename_tmpl.format(key) for key in gt_sizes}
+    problems = _report_unpaired(gt_store, lq_store, partner, lq_sizes.keys())
+    pairs = [(gt, lq) for gt, lq in sorted(partner.items()) if lq in lq_sizes]
+    for (gt, lq), places in zip(pairs, _join(gt_store, lq_store, pairs), strict=True):
+        problems += rules.check(places, gt_sizes[gt], lq_sizes[lq])
     return problems
+
+
+def _join(gt_root: str, lq_root: str, pairs: Iterable[Collection[str]]) -> list[tuple[str, str]]:
+    return [(os.path.join(gt_root, gt), os.path.join(lq_root, lq)) for gt, lq in pairs]
 
 
 def _sizes_in(store: str) -> dict[str, Size]:
@@ -131,7 +118,7 @@ def _sizes_in(store: str) -> dict[str, Size]:
     return {key: (image.height, image.width) for key, image in open_raw(store)[0].images.items()}
 
 
-def _alone(
+def _report_unpaired(
     gt_root: str, lq_root: str, partner: Mapping[str, str], lq_names: Collection[str]
 ) -> list[str]:
     """Report images without partner; `partner` is the name of the LQ by that of the GT."""
@@ -147,40 +134,10 @@ def _alone(
     return problems
 
 
-def _check_files(
-    pairs: Iterable[tuple[str, str]],
-    scale: int,
-    *,
-    exact: bool,
-    min_size: int,
-    allow_grey: bool = False,
-) -> list[str]:
+def _check_files(pairs: Iterable[tuple[str, str]], rules: PairRules) -> list[str]:
     def check(pair: tuple[str, str]) -> list[str]:
         problems: list[str] = []
-        gt, lq = (size_of_file(path, problems, allow_grey=allow_grey) for path in pair)
-        if gt is None or lq is None:
-            return problems
-        return _check_sizes(pair, gt, lq, scale, exact=exact, min_size=min_size)
+        gt, lq = (size_of_file(path, problems, allow_grey=rules.allow_grey) for path in pair)
+        return problems if gt is None or lq is None else rules.check(pair, gt, lq)
 
     return in_parallel(check, pairs)
-
-
-def _check_sizes(
-    pair: tuple[str, str], gt: Size, lq: Size, scale: int, *, exact: bool, min_size: int
-) -> list[str]:
-    problems = []
-    enlarged = lq[0] * scale, lq[1] * scale
-    if lq != (gt[0] // scale, gt[1] // scale) or (exact and gt != enlarged):
-        found = gt[0] // lq[0]
-        is_other = found > 0 and gt == (lq[0] * found, lq[1] * found)
-        change = f', or set scale: {found}' if is_other else ''
-        problems.append(
-            f'{pair[0]}: {in_px(gt)}, but its LQ {pair[1]} is {in_px(lq)}, which does not '
-            f'fit scale {scale}. Make the GT {in_px(enlarged)}{change}.'
-        )
-    if min(gt) < min_size:
-        problems.append(
-            f'{pair[0]}: {in_px(gt)}, at least {min_size} px are needed each way. Remove the '
-            'pair, or lower gt_size.'
-        )
-    return problems

@@ -1,4 +1,4 @@
-"""Cutting a square out of an image, and turning it."""
+"""Cutting a square out of an image, and mirroring it."""
 
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of an image, then mirrored left to right, upside down, transposed: if so drawn."""
+    """A square of an image, perhaps mirrored left to right, then upside down, then transposed."""
 
     top: int
     left: int
@@ -19,10 +19,10 @@ class Crop:
     vflip: bool = False
     transpose: bool = False
 
-    def of(self, image: np.ndarray) -> Tensor:
+    def cut(self, image: np.ndarray) -> Tensor:
         """Cut the crop out of ``(H, W, 3)``, which is reflected where the crop leaves it.
 
-        Nothing is touched of the image but what the crop shows.
+        No pixel is read but those that the crop shows.
 
         Returns:
             A copy, :math:`(3, size, size)`.
@@ -38,7 +38,7 @@ class Crop:
         return turned(torch.from_numpy(np.ascontiguousarray(planes)), *self.turns)
 
     def region(self, top: int, left: int, margin: int) -> tuple['Crop', tuple[int, int]]:
-        """Widen the crop by a margin, `top` and `left` of it before the crop, and turn both alike.
+        """Widen the crop by a margin, of which `top` and `left` lie before it.
 
         Returns:
             The wider crop, and the top and left at which this one lies inside it, turned.
@@ -74,7 +74,7 @@ def reflected(start: int, size: int, length: int) -> np.ndarray:
 
 
 def _span(start: int, size: int, length: int) -> tuple[slice, int, int]:
-    """Find the part of [0, length) that is shown, and how far it is left before and behind."""
+    """Find the part of [0, length) that is shown, and how far the span exceeds it at each end."""
     if start >= 0 and start + size <= length:
         return slice(start, start + size), 0, 0
     shown = reflected(start, size, length)

@@ -1,4 +1,4 @@
-"""Reading image files, and saying what is wrong with them before a run meets them."""
+"""Decoding image files, and finding their faults without decoding."""
 
 import hashlib
 import io

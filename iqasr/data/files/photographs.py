@@ -1,4 +1,4 @@
-"""Folders of photographs: what data sets, rankers and reports cut their pieces from."""
+"""Folders of photographs, and the most detailed places in them."""
 
 import os
 from collections.abc import Iterator

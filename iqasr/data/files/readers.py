@@ -1,6 +1,6 @@
-"""What reads the images of a data set, wherever they lie."""
+"""Reading the images of a data set, wherever they lie."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import BinaryIO, Protocol
 
@@ -28,10 +28,10 @@ class Reader(Protocol):
         """Keep sizes that were found by `inspect` for the next start, where it helps."""
 
     def close(self) -> None:
-        """Give back what this process holds open."""
+        """Give back what this process holds open; reading opens it again."""
 
 
-class EncodedReader(ABC):
+class EncodedReader(Reader):
     """Reads images that are stored as image files."""
 
     @abstractmethod
@@ -60,10 +60,6 @@ class EncodedReader(ABC):
                 decode_rgb(stream.read(), self.where(file))
         return size
 
-    def where(self, file: str) -> str:
-        """Name the file: its path."""
-        return file
-
 
 class FileReader(EncodedReader):
     """Reads image files by path."""
@@ -72,8 +68,6 @@ class FileReader(EncodedReader):
         """Open one image file."""
         return open(file, 'rb')
 
-    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Keep nothing."""
-
-    def close(self) -> None:
-        """Nothing stays open."""
+    def where(self, file: str) -> str:
+        """Name the file: its path."""
+        return file

@@ -1,4 +1,4 @@
-"""Quality of candidates that is known before training."""
+"""Quality of candidates, scored before training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ class KnownQuality(ABC):
     finite: Tensor
     """All finite quality, float64."""
     how_to_update: str
-    """What to do when the data has changed."""
+    """The command that scores what has changed in the data, as a sentence."""
 
     @abstractmethod
     def rows(self, key: str, names: Sequence[str]) -> Tensor:

@@ -26,11 +26,11 @@ HOW_TO_MAP = (
 )
 
 _MOST = 60_000.0
-"""Quality beyond is cut there: float16 ends soon after."""
+"""Quality is clipped to this, either sign; float16 ends at 65,504."""
 
 
 class MapKind(NamedTuple):
-    """Whose quality a map holds, and of which crops."""
+    """The scorer of a map, and its crops."""
 
     scorer: str
     version: str
@@ -48,7 +48,7 @@ class MapGroup(NamedTuple):
     key: str
     names: tuple[str, ...]
     content_hashes: tuple[str, ...]
-    """Of the candidates' image files."""
+    """Hashes of the candidates' image files."""
     size: tuple[int, int]
     """Height and width."""
     quality: np.ndarray
@@ -71,7 +71,7 @@ class QualityMap(KnownQuality):
 
         Args:
             path: File written by ``scripts/score_candidates.py --map``.
-            scorer: Whose quality is wanted; None for whoever's it is.
+            scorer: The scorer it must be of; None for any.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -143,7 +143,7 @@ class QualityMap(KnownQuality):
 
     @property
     def how_to_update(self) -> str:
-        """What to do when the data has changed."""
+        """The command that scores what has changed in the data, as a sentence."""
         how = HOW_TO_MAP.format(scorer=self.kind.scorer, crop=self.kind.crop, path=self.path)
         return f'Score what is new: {how} --stride {self.kind.stride}'
 

@@ -15,11 +15,11 @@ class QualityRow(NamedTuple):
 
     key: str
     candidate: str
-    """What `Group.names` calls it."""
+    """Its entry in `Group.names`."""
     scorer: str
     version: str
     content_hash: str
-    """Of the candidate's image file."""
+    """Hash of the candidate's image file."""
     quality: float
     """Higher is better; NaN where the candidate got no score."""
     range_low: float

@@ -1,4 +1,4 @@
-"""Where the quality of candidates comes from: a table, a map, or scores of the training crops."""
+"""Opening the quality of candidates that options name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,11 +18,11 @@ def open_quality(
     """Read the table or map that options name.
 
     Args:
-        quality: The options, checked or not; or what they would name.
+        quality: The options, checked or not; or an open table or map.
         path: Dotted path of the options, for messages.
 
     Returns:
-        The table or map, None if there is neither; and how quality is normalised.
+        The table or map, or None without one; and how quality is normalised.
 
     Raises:
         OptionError: If an option is unknown or of the wrong kind, or both are named.

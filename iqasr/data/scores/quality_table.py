@@ -32,15 +32,15 @@ class QualityTable(KnownQuality):
 
         Args:
             path: CSV file written by ``scripts/score_candidates.py``.
-            scorer: Whose quality to take; None when the file holds that of one scorer.
+            scorer: The scorer to take; None where the file holds only one.
 
         Returns:
             The table.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no quality table, does not hold the scorer or several and none is
-                named, or mixes versions of the scorer.
+            ValueError: If it is no quality table, does not hold the scorer, holds several and none
+                is named, or mixes versions of the scorer.
         """
         if not os.path.isfile(path):
             command = HOW_TO_SCORE.format(scorer=scorer or '<scorer>', path=path)
@@ -77,7 +77,7 @@ class QualityTable(KnownQuality):
 
     @property
     def how_to_update(self) -> str:
-        """What to do when the data has changed."""
+        """The command that scores what has changed in the data, as a sentence."""
         return f'Score what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
 
     @cached_property

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 import lmdb
 
@@ -68,9 +68,6 @@ class LmdbReader(EncodedReader):
             return super().inspect(file, decode=decode)
         return self._sizes[file]
 
-    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Keep nothing: the LMDB lists all sizes."""
-
     def close(self) -> None:
         """Close the LMDB in this process; a later `open` opens it again."""
         with _opening:
@@ -97,7 +94,7 @@ def open_lmdb(path: str) -> tuple[LmdbReader, list[Group]]:
         DataError: If a file of it is missing or cut short, or an image is not in it.
     """
     _check_files(path, (DATA, META_INFO, GROUPS))
-    check_length(path)
+    _check_length(path)
     groups = _read_groups(path)
     in_groups = {file for group in groups for file in group.present.values()}
     _check_keys(path, read_sizes(path).keys() | in_groups)
@@ -115,7 +112,7 @@ def check_lmdb(path: str) -> None:
     """
     _check_files(path, (DATA, META_INFO))
     try:
-        check_length(path)
+        _check_length(path)
         _check_keys(path, read_sizes(path))
     finally:
         LmdbReader(path).close()
@@ -164,15 +161,8 @@ def _check_keys(path: str, wanted: Collection[str]) -> None:
         )
 
 
-def check_length(path: str) -> None:
-    """Compare the file's length with its header: reading beyond the end would kill the process.
-
-    Args:
-        path: The LMDB's folder.
-
-    Raises:
-        DataError: If the file is cut short or no LMDB.
-    """
+def _check_length(path: str) -> None:
+    """Compare the file's length with its header: reading beyond the end would kill the process."""
     data = os.path.join(path, DATA)
     length = os.path.getsize(data)
     try:

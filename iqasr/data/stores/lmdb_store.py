@@ -2,7 +2,7 @@
 
 The LMDB is made in ``<target>.partial`` and renamed when it is whole. Every batch of images is
 stored in one transaction with a record of its sources, so that a run that is killed at any moment
-is taken up where it stopped.
+continues where it stopped.
 """
 
 import json
@@ -17,7 +17,7 @@ import lmdb
 from iqasr.data.candidates.group import Group
 from iqasr.data.files.image_files import decode_rgb, inspect_image
 from iqasr.data.stores.lmdb_reader import DATA, GROUPS, META_INFO
-from iqasr.data.stores.store_sources import (
+from iqasr.data.stores.store_steps import (
     SourceImage,
     disk_failure,
     list_sources,
@@ -31,7 +31,7 @@ from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.errors import CheckpointError, DataError
 
 COMPRESSION = 1
-"""Of PNG, where images are encoded here."""
+"""Level of PNG, where images are encoded here."""
 
 _RECORDS = b'iqasr: records of sources'
 _LONGEST_KEY = 511
@@ -41,11 +41,12 @@ _PNG_COLOUR_TYPE, _PNG_INTERLACE, _PNG_GREY = 25, 28, 0
 
 
 class StoredPNG(NamedTuple):
-    """What is noted of an image in the LMDB while it is made."""
+    """A note on a stored image, kept in the LMDB while it is made."""
 
     num_bytes: int
-    """Of its source, as is the next."""
+    """Size of its source file."""
     modified_ns: int
+    """Modification time of the source."""
     height: int
     width: int
     channels: int
@@ -164,7 +165,7 @@ def _write(environment: lmdb.Environment, batch: Sequence[tuple[str, bytes, Stor
 
 
 def _complete(partial: str, stored: Mapping[str, StoredPNG], groups: Sequence[Group]) -> None:
-    """Verify that the LMDB is whole, and write what stands beside the images."""
+    """Verify that the LMDB is whole, and write the text files beside the images."""
     refuse_unequal(groups, {key: (note.height, note.width) for key, note in stored.items()})
     data = os.path.join(partial, DATA)
     map_size = os.path.getsize(data) + _SPARE_BYTES

@@ -24,7 +24,7 @@ RAW_FORMAT = 'iqasr raw 1'
 
 
 class RawImage(NamedTuple):
-    """Where an image lies in ``pixels.bin``, and what it should be."""
+    """Place, size and checksums of an image in ``pixels.bin``."""
 
     offset: int
     height: int
@@ -32,7 +32,7 @@ class RawImage(NamedTuple):
     checksum: int
     """CRC-32 of its pixels."""
     content_hash: str
-    """Of the image file it was made from, as in a quality table."""
+    """Hash of the image file it was made from, as in a quality table."""
 
     @property
     def num_bytes(self) -> int:
@@ -57,7 +57,7 @@ class RawReader(Reader):
         return self.__dict__ | {'_pixels': None}
 
     def image(self, file: str) -> np.ndarray:
-        """View an image, ``(H, W, 3)`` uint8 RGB; only what is then taken of it is read.
+        """View an image, ``(H, W, 3)`` uint8 RGB; only the pixels that are then used are read.
 
         Raises:
             DataError: If there is no such key.
@@ -87,11 +87,8 @@ class RawReader(Reader):
         """Name the image: store and key."""
         return f'{self.path}: {file}'
 
-    def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Keep nothing: the index has all sizes."""
-
     def close(self) -> None:
-        """Let the pixels go; a later `image` maps them again."""
+        """Unmap the pixels; a later `image` maps them again."""
         self._pixels = None
 
     def _entry(self, file: str) -> RawImage:

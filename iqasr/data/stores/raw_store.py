@@ -2,7 +2,7 @@
 
 Every image has its place in ``pixels.bin`` before the first one is decoded, so that any number of
 threads write at once, the candidates of an image side by side. A line on each is appended to a
-journal after its pixels are on the disk: a run that is killed at any moment is taken up where it
+journal after its pixels are on the disk: a run that is killed at any moment continues where it
 stopped. The store is made in ``<target>.partial`` and renamed when it is whole and verified.
 """
 
@@ -19,7 +19,7 @@ from iqasr.data.files.image_files import content_hash, decode_rgb
 from iqasr.data.files.inspection import in_parallel, inspect_file
 from iqasr.data.files.journal import Journal, read_complete
 from iqasr.data.stores.raw_reader import INDEX, PIXELS, RAW_FORMAT, RawImage, RawReader, open_raw
-from iqasr.data.stores.store_sources import (
+from iqasr.data.stores.store_steps import (
     SourceImage,
     disk_failure,
     list_sources,
@@ -72,7 +72,7 @@ def create_raw_store(
     refuse_full_disk(partial, sum(place.num_bytes for place in todo))
     try:
         _store(places, images, partial, workers)
-        problems = _damaged(RawReader(partial, images), workers)
+        problems = _find_damage(RawReader(partial, images), workers)
         if problems:  # the journal says otherwise
             os.remove(journal)
             raise DataError(problems)
@@ -103,12 +103,12 @@ def verify_raw_store(path: str, workers: int | None = None) -> int:
         DataError: If the store is not whole, or images are damaged: all of them.
     """
     reader, _ = open_raw(path)
-    if problems := _damaged(reader, workers or os.cpu_count()):
+    if problems := _find_damage(reader, workers or os.cpu_count()):
         raise DataError(problems)
     return len(reader.images)
 
 
-def _damaged(reader: RawReader, workers: int) -> list[str]:
+def _find_damage(reader: RawReader, workers: int) -> list[str]:
     """Read every image back; returns the problems."""
 
     def check(key: str) -> None:

@@ -1,9 +1,9 @@
-"""What both kinds of store share: their sources, and how they are made and put in place."""
+"""Steps that making an LMDB and making a raw store share."""
 
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +14,11 @@ from iqasr.data.candidates.candidate_set import is_store, open_candidates
 from iqasr.data.candidates.group import Group
 from iqasr.data.files.inspection import in_px
 from iqasr.runtime.errors import DataError
+from iqasr.runtime.overlap import ahead
 
 _MOST_BYTES_PER_BATCH, _MOST_IMAGES_PER_BATCH = 64 * 2**20, 256
+_AHEAD = 4
+"""Images loaded in advance per thread, while a batch is kept."""
 
 _T = TypeVar('_T')
 
@@ -112,7 +115,7 @@ def store_in_batches(
         sources: All images of the store.
         stored: Keys of those that are stored already.
         load: Reads an image; a `ValueError` says what is wrong with it.
-        keep: Puts a batch on the disk for good; the next one is loaded meanwhile.
+        keep: Puts a batch on the disk for good.
         workers: Number of threads.
 
     Raises:
@@ -120,40 +123,30 @@ def store_in_batches(
     """
     todo = [source for source in sources if source.key not in stored]
     problems: list[str] = []
+    batch: list[_T] = []
+    num_bytes = 0
+
+    def attempt(source: SourceImage) -> tuple[int, _T | None]:
+        try:
+            return source.num_bytes, load(source)
+        except ValueError as error:
+            problems.append(str(error))
+            return 0, None
+
     with (
         tqdm(total=len(sources), initial=len(stored), desc='storing', unit='image') as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
-        ahead: list[Future[_T]] = []
-        for batch in [*_batches(todo), []]:
-            coming = [pool.submit(load, source) for source in batch]
-            keep(_results(ahead, problems))
-            bar.update(len(ahead))
-            ahead = coming
+        for size, image in ahead(pool, attempt, todo, _AHEAD * workers):
+            bar.update()
+            batch += [] if image is None else [image]
+            num_bytes += size
+            if num_bytes > _MOST_BYTES_PER_BATCH or len(batch) == _MOST_IMAGES_PER_BATCH:
+                keep(batch)
+                batch, num_bytes = [], 0
+        keep(batch)
     if problems:
-        raise DataError(problems)
-
-
-def _batches(todo: Sequence[SourceImage]) -> Iterator[list[SourceImage]]:
-    batch: list[SourceImage] = []
-    num_bytes = 0
-    for source in todo:
-        batch.append(source)
-        num_bytes += source.num_bytes
-        if num_bytes > _MOST_BYTES_PER_BATCH or len(batch) == _MOST_IMAGES_PER_BATCH:
-            yield batch
-            batch, num_bytes = [], 0
-    yield batch
-
-
-def _results(futures: Sequence[Future[_T]], problems: list[str]) -> list[_T]:
-    results = []
-    for future in futures:
-        try:
-            results.append(future.result())
-        except ValueError as error:
-            problems.append(str(error))
-    return results
+        raise DataError(sorted(problems))
 
 
 def refuse_unequal(groups: Collection[Group], sizes: dict[str, tuple[int, int]]) -> None:
