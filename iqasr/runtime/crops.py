@@ -14,7 +14,7 @@ LABEL_HEIGHT = 22
 FONT_SIZE = 15
 
 
-def crop_at(image: np.ndarray, place: Place, side_px: int) -> np.ndarray:
+def cut_square(image: np.ndarray, place: Place, side_px: int) -> np.ndarray:
     """Cut a square out of an image, ``(H, W, C)``; the crop ends where the image ends."""
     top, left = place
     return image[top : top + side_px, left : left + side_px]
