@@ -15,16 +15,16 @@ from iqasr.user_study import LEAST_CAUGHT, analyse_study
 
 
 def main() -> None:
-    """Parse the command line, write the summary and print it."""
+    """Write the summary and print it."""
     parser = argparse.ArgumentParser(description='Analyse the votes of a user study.')
-    parser.add_argument('study', help='study.json, as scripts/make_study.py wrote it')
-    parser.add_argument('votes', nargs='+', help='files that raters have downloaded')
-    parser.add_argument('-o', '--output', required=True, help='folder for tables and plot')
+    parser.add_argument('study', help='study.json of scripts/make_study.py')
+    parser.add_argument('votes', nargs='+', help='files that raters downloaded')
+    parser.add_argument('-o', '--output', required=True, help='folder for the summary and plot')
     parser.add_argument(
         '--least_caught',
         type=float,
         default=LEAST_CAUGHT,
-        help='raters who answer a smaller share of catch trials rightly are left out',
+        help='least share of catch trials that a rater must answer correctly',
     )
     args = parser.parse_args()
     logging.basicConfig(format='%(message)s')

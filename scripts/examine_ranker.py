@@ -1,4 +1,4 @@
-"""Examine a ranker on photographs that it has not seen: order, over-sharpening, attack.
+"""Examine a ranker on unseen photographs: order, over-sharpening, attack.
 
 Usage:
     python scripts/examine_ranker.py -i photographs --network options/test/compact_x4.yml
@@ -14,16 +14,16 @@ from iqasr.ranking import examination_table, examine_ranker
 
 
 def main() -> None:
-    """Parse the command line and print a Markdown table."""
+    """Print a Markdown table."""
     parser = argparse.ArgumentParser(description='Examine a ranker beside NIQE and random weights.')
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-w', '--weights', help='.safetensors (default: the packaged ranker)')
-    parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
-    parser.add_argument('--network', help='network for more ladders: weights or test option file')
+    parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
+    parser.add_argument('--network', help='network as a distortion: weights or test option file')
     args = parser.parse_args()
     try:
-        files = {'reduce': args.reduce, 'network': args.network}
-        examinations = examine_ranker(args.input, args.weights, **files)
+        choices = {'reduce': args.reduce, 'network': args.network}
+        examinations = examine_ranker(args.input, args.weights, **choices)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')
     sys.stdout.write(f'{examination_table(examinations)}\n')

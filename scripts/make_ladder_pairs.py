@@ -1,4 +1,4 @@
-"""Make pairs whose better image is known, for scripts/analyze_metrics.py, from photographs.
+"""Make pairs of images whose better one is known, for scripts/analyze_metrics.py.
 
 Usage:
     python scripts/make_ladder_pairs.py -i photographs -o datasets/ladders
@@ -15,13 +15,13 @@ from iqasr.analysis import make_ladder_pairs
 
 
 def main() -> None:
-    """Parse the command line and write images and ``pairs.csv``."""
-    parser = argparse.ArgumentParser(description='Damage photographs in ordered steps.')
+    """Write the images and ``pairs.csv``."""
+    parser = argparse.ArgumentParser(description='Distort photographs in ordered steps.')
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
-    parser.add_argument('-o', '--output', required=True, help='folder of images and pairs.csv')
-    parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
+    parser.add_argument('-o', '--output', required=True, help='folder for images and pairs.csv')
+    parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
     parser.add_argument('--size', type=int, default=192, help='side of the squares, in pixels')
-    parser.add_argument('--network', help='network for more ladders: weights or test option file')
+    parser.add_argument('--network', help='network as a distortion: weights or test option file')
     args = parser.parse_args()
     try:
         choices = {'reduce': args.reduce, 'size_px': args.size, 'network': args.network}

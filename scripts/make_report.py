@@ -1,4 +1,4 @@
-"""Compare result folders of the test script: an HTML page, tables and a grid of pictures.
+"""Compare result folders of iqasr/test.py: an HTML page, tables and a grid of pictures.
 
 Usage:
     python scripts/make_report.py results/a results/b -o results/report.html
@@ -15,15 +15,15 @@ from iqasr.report import PictureSize, write_report
 
 
 def main() -> None:
-    """Parse the command line and write the report."""
+    """Write the report and print its tables."""
     parser = argparse.ArgumentParser(description='Compare result folders.')
     parser.add_argument('folders', nargs='*', help='result folders')
     parser.add_argument('-i', '--input', nargs='+', default=[], help='further result folders')
-    parser.add_argument('-o', '--output', required=True, help='page (.html), or a folder for it')
-    parser.add_argument('--baseline', help='run to compare with (default: the first)')
-    parser.add_argument('--crop_px', type=int, default=160, help='side of the crops; 0: none')
-    parser.add_argument('--whole_px', type=int, default=320, help='of the whole images; 0: none')
-    parser.add_argument('--quality', type=int, default=92, help='of JPEG; 100 embeds PNG')
+    parser.add_argument('-o', '--output', required=True, help='page (.html), or folder for it')
+    parser.add_argument('--baseline', help='run with which to compare (default: the first)')
+    parser.add_argument('--crop_px', type=int, default=160, help='side of the crops (0: none)')
+    parser.add_argument('--whole_px', type=int, default=320, help='of the whole images (0: none)')
+    parser.add_argument('--quality', type=int, default=92, help='quality of JPEG (100: PNG)')
     args = parser.parse_args()
     folders = args.folders + args.input
     if not folders:

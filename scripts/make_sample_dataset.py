@@ -1,4 +1,4 @@
-"""Make a small multi-GT data set from photographs that ship with scikit-image, or from yours.
+"""Make a small multi-GT data set from the photographs of scikit-image or your own.
 
 Usage:
     python scripts/make_sample_dataset.py -o datasets/sample
@@ -16,13 +16,13 @@ from iqasr.enhancement.sample_dataset import make_sample_dataset
 
 
 def main() -> None:
-    """Parse the command line and make the data set."""
-    parser = argparse.ArgumentParser(description='A small multi-GT data set, without download.')
+    """Make the data set."""
+    parser = argparse.ArgumentParser(description='Make a small multi-GT data set.')
     parser.add_argument('-o', '--output', required=True, help='folder to make')
     parser.add_argument('-i', '--input', help='folder of photographs (default: scikit-image)')
-    parser.add_argument('--val', help='folder of photographs to validate on (default: likewise)')
-    parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
-    parser.add_argument('--most', type=int, default=24, help='patches of a photograph, at most')
+    parser.add_argument('--val', help='folder of photographs for validation (default: likewise)')
+    parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
+    parser.add_argument('--most', type=int, default=24, help='most patches of a photograph')
     args = parser.parse_args()
     try:
         sizes = {'reduce': args.reduce, 'most': args.most}

@@ -1,4 +1,4 @@
-"""Make a page on which raters choose between the images of several methods, two at a time.
+"""Make a page on which raters choose between the images of two methods at a time.
 
 Usage:
     python scripts/make_study.py results/a results/b -o results/study
@@ -14,18 +14,18 @@ from iqasr.user_study import Design, make_study
 
 
 def main() -> None:
-    """Parse the command line and write ``study.html``, ``study.json`` and ``crops``."""
-    parser = argparse.ArgumentParser(description='Make a two-alternative user study.')
+    """Write ``study.html``, ``study.json`` and ``crops``."""
+    parser = argparse.ArgumentParser(description='Make a user study with two alternatives.')
     add = parser.add_argument
     add('methods', nargs='+', help='result folders of iqasr/test.py, or folders of images')
-    add('-o', '--output', required=True, help='folder of the study')
-    add('--gt', help='folder of ground truths, where the methods come without')
+    add('-o', '--output', required=True, help='folder for the study')
+    add('--gt', help='folder of ground truths, for methods without them')
     add('--crop_px', type=int, default=320, help='side of the crops')
-    add('--images', type=int, help='images to use (default: all)')
-    add('--per_rater', type=int, default=30, help='pairs that a rater sees')
-    add('--catch', type=int, default=3, help='further pairs with a known answer')
-    add('--repeats', type=int, default=3, help='pairs asked again with sides exchanged')
-    add('--min_seconds', type=float, default=1.0, help='time before an answer is taken')
+    add('--images', type=int, help='number of images (default: all)')
+    add('--per_rater', type=int, default=30, help='pairs shown to a rater')
+    add('--catch', type=int, default=3, help='additional pairs with a known answer')
+    add('--repeats', type=int, default=3, help='pairs asked again with the sides exchanged')
+    add('--min_seconds', type=float, default=1.0, help='time before an answer is accepted')
     add('--show_reference', action='store_true', help='let raters look at the ground truth')
     add('--question', default=Design.question)
     args = vars(parser.parse_args())

@@ -1,4 +1,4 @@
-"""List the rows of the paper's table: what is there, what to run next, and figures beside theirs.
+"""List the rows of the paper's table: their progress, the next command, and the figures.
 
 Usage:
     python scripts/paper_table.py --out results/paper_table.md
@@ -16,8 +16,8 @@ from iqasr.runtime.atomic_files import write_text_atomically
 
 
 def main() -> None:
-    """Parse the command line and print two tables."""
-    parser = argparse.ArgumentParser(description="The rows of the paper's table, and figures.")
+    """Print two tables."""
+    parser = argparse.ArgumentParser(description="Show the rows of the paper's table.")
     parser.add_argument('--out', help='Markdown file to write as well')
     args = parser.parse_args()
     try:

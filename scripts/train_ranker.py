@@ -1,4 +1,4 @@
-"""Train a ranker, the small learned scorer, on photographs and ordered damage.
+"""Train a ranker, the small learned scorer, on photographs and ordered distortions.
 
 Usage:
     python scripts/train_ranker.py -i photographs -o my_ranker.safetensors
@@ -18,14 +18,14 @@ from iqasr.ranking import RankerOptions, train_from_folder
 
 
 def main() -> None:
-    """Parse the command line and train; killed and started again, it goes on."""
+    """Train; after a kill, the same command resumes."""
     parser = argparse.ArgumentParser(description='Train a ranker on photographs.')
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-o', '--output', required=True, help='.safetensors to write')
-    parser.add_argument('--reduce', type=float, default=2, help='make them smaller by this factor')
-    parser.add_argument('--network', help='network for more ladders: weights or test option file')
-    parser.add_argument('--teacher', help="scorer whose order is learnt too, '{type: NIQEScorer}'")
-    parser.add_argument('--start', help='weights of a ranker to start from (default: random)')
+    parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
+    parser.add_argument('--network', help='network as a distortion: weights or test option file')
+    parser.add_argument('--teacher', help="scorer whose order is learnt, '{type: NIQEScorer}'")
+    parser.add_argument('--start', help='weights to start from (default: random)')
     numbers = asdict(RankerOptions())
     for name, default in numbers.items():
         parser.add_argument(f'--{name}', type=type(default), default=default)

@@ -1,17 +1,17 @@
-"""Do scorers agree with people?  Accuracy, and accuracy by how clear the case is.
+"""Agreement of scorers with people: accuracy, overall and by how clear a pair is.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
-    accuracy on people's preferences. That equal scores count one half is our choice.
+    accuracy on people's preferences. Equal scores count one half; that is our choice.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
-from iqasr.analysis.pairs import Pair
+from iqasr.analysis.pairs import ImagePair
 from iqasr.runtime.errors import DataError
 
 BINS = 6
@@ -19,10 +19,10 @@ BINS = 6
 
 @dataclass(frozen=True)
 class Comparisons:
-    """What people and scorers say of the same pairs, n of them, M scorers."""
+    """Preferences of people and quality by M scorers, of the same n pairs."""
 
     names: tuple[str, ...]
-    """Of the scorers."""
+    """Names of the scorers."""
     sources: np.ndarray
     """Source of each pair, (n,)."""
     p_b: np.ndarray
@@ -30,11 +30,13 @@ class Comparisons:
     weight: np.ndarray
     """Weight of each pair, (n,)."""
     quality: np.ndarray
-    """Quality of a and of b, (n, 2, M), higher is better; NaN where a scorer gave none."""
+    """Quality of a and of b, (n, 2, M), higher is better; NaN where a scorer has no score."""
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], quality: Mapping[str, Mapping[str, float]]) -> 'Comparisons':
-        """Look scores up.
+    def of(
+        cls, pairs: Sequence[ImagePair], quality: Mapping[str, Mapping[str, float]]
+    ) -> 'Comparisons':
+        """Look up the scores of pairs.
 
         Args:
             pairs: The pairs.
@@ -57,25 +59,20 @@ class Comparisons:
         kept = (self.sources[rows], self.p_b[rows], self.weight[rows], self.quality[rows])
         return Comparisons(self.names, *kept)
 
-    def only(self, names: Sequence[str]) -> 'Comparisons':
+    def select_scorers(self, names: Sequence[str]) -> 'Comparisons':
         """Keep some of the scorers."""
         columns = [self.names.index(name) for name in names]
-        quality = self.quality[..., columns]
-        return Comparisons(tuple(names), self.sources, self.p_b, self.weight, quality)
+        return replace(self, names=tuple(names), quality=self.quality[..., columns])
 
     def scaled(self) -> 'Comparisons':
-        """Measure the quality of every scorer in units of its `spread`."""
-        return self.with_quality(self.quality / self.spread)
-
-    def with_quality(self, quality: np.ndarray) -> 'Comparisons':
-        """Replace the quality, (n, 2, M)."""
-        return Comparisons(self.names, self.sources, self.p_b, self.weight, quality)
+        """Express the quality of each scorer in units of its `spread`."""
+        return replace(self, quality=self.quality / self.spread)
 
     def decided(self, least_margin: float = 0.0) -> 'Comparisons':
-        """Keep the pairs of which people prefer one.
+        """Keep the pairs that people decided.
 
         Args:
-            least_margin: Least \\|p_b - 0.5\\|, in [0, 0.5].
+            least_margin: Least \\|p_b - 0.5\\|, in [0, 0.5]. Ties are never kept.
 
         Raises:
             DataError: If pairs of fewer than two sources are left.
@@ -91,15 +88,15 @@ class Comparisons:
 
     @property
     def difference(self) -> np.ndarray:
-        """Quality of b minus quality of a, (n, M); 0 where one of them has none."""
+        """Quality of b minus quality of a, (n, M); 0 where a score is missing."""
         return np.nan_to_num(self.quality[:, 1] - self.quality[:, 0], nan=0.0)
 
     @property
     def spread(self) -> np.ndarray:
         """Half the span of the middle 68 % of the quality of each scorer, (M,); 1 where it is 0.
 
-        The standard deviation of normal values; unlike it, not ruled by the few images on which a
-        scorer such as NIQE runs away.
+        For normal values this is the standard deviation. It is robust to the few images on which a
+        scorer such as NIQE gives extreme values.
         """
         low, high = np.nanquantile(self.quality, [0.16, 0.84], axis=(0, 1))
         return np.where(high > low, (high - low) / 2, 1.0)
@@ -117,12 +114,12 @@ class Comparisons:
 def accuracy(
     comparisons: Comparisons, difference: np.ndarray, bootstrap: SourceBootstrap
 ) -> list[Estimate]:
-    """Estimate how often scorers prefer what people prefer.
+    """Estimate how often scorers prefer the image that people prefer.
 
     Args:
         comparisons: Decided pairs.
         difference: Quality of b minus quality of a, (n, M).
-        bootstrap: Of the sources of these pairs.
+        bootstrap: Resamples of the sources of these pairs.
     """
     return [
         bootstrap.estimate(column)
@@ -140,8 +137,8 @@ def resampled_accuracy(
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Accuracy of one scorer by how clear the case is."""
+class ReliabilityCurve:
+    """Accuracy of one scorer by how clear a pair is."""
 
     scorer: str
     clearness: list[float]
@@ -149,19 +146,19 @@ class Reliability:
     accuracy: list[Estimate]
 
 
-def reliability(
+def reliability_curves(
     comparisons: Comparisons, clearness: np.ndarray, bootstrap: SourceBootstrap
-) -> list[Reliability]:
-    """Estimate accuracy in bins of about as many pairs each.
+) -> list[ReliabilityCurve]:
+    """Estimate accuracy in bins of about equal numbers of pairs, one curve per scorer.
 
     Args:
         comparisons: Decided pairs.
         clearness: How clear each pair is, (n,) to people or (n, M) to each scorer.
-        bootstrap: Of the sources of these pairs.
+        bootstrap: Resamples of the sources of these pairs.
     """
     columns = np.broadcast_to(clearness.reshape(len(clearness), -1), comparisons.difference.shape)
     correct = comparisons.correct(comparisons.difference)
-    found = []
+    curves = []
     for name, clear, right in zip(comparisons.names, columns.T, correct.T, strict=True):
         inner = np.unique(np.quantile(clear, np.linspace(0, 1, BINS + 1)[1:-1]))
         member = np.searchsorted(inner, clear, side='left')[:, None] == np.arange(len(inner) + 1)
@@ -169,5 +166,5 @@ def reliability(
         weight = member * comparisons.weight[:, None]
         shares = ratio(bootstrap.sums(weight * right[:, None]), bootstrap.sums(weight))
         medians = [float(np.median(clear[rows])) for rows in member.T]
-        found.append(Reliability(name, medians, [bootstrap.estimate(s) for s in shares.T]))
-    return found
+        curves.append(ReliabilityCurve(name, medians, [bootstrap.estimate(s) for s in shares.T]))
+    return curves

@@ -1,14 +1,14 @@
-"""Are several scorers better than one?  Combinations, judged on sources they were not fitted to.
+"""Combinations of scorers, evaluated on sources to which they were not fitted.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR,
-    suggest ensembles as future work. Forward selection: Caruana et al. (2004), Ensemble selection
+    suggest ensembles as future work. Greedy selection: Caruana et al. (2004), Ensemble selection
     from libraries of models, ICML. Logistic regression of differences is the model of Bradley and
     Terry (1952) with scores as covariates. Written here.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -20,41 +20,41 @@ from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
 from iqasr.runtime.randomness import seed_of
 
 Fit: TypeAlias = Callable[[Comparisons], np.ndarray]
-"""From decided pairs, scaled, to the weights of scorers, (M,), none negative, summing to 1."""
+"""From decided, scaled pairs to the weights of scorers, (M,), non-negative, summing to 1."""
 
-FOLDS = 5
+CROSS_VALIDATION_FOLDS = 5
 RIDGE = 1e-3
-"""Penalty on squared weights, per pair: keeps weights finite where people can be followed fully."""
+"""Penalty on squared weights, per pair: keeps them finite where scorers predict all preferences."""
 
 LEAST_SHARE = 0.01
-"""A scorer with less of the weight takes no part in an ensemble."""
+"""A scorer with a smaller share of the weight is left out of an ensemble."""
 
 
 @dataclass(frozen=True)
 class Combination:
-    """How well several scorers do together, on sources that took no part in fitting."""
+    """Accuracy of several scorers together, on sources that took no part in fitting."""
 
     name: str
     weights: dict[str, float]
-    """Share of each z-scored scorer, fitted to all pairs; without those that take no part."""
+    """Share of each z-scored scorer, fitted to all pairs; scorers left out are absent."""
     accuracy: Estimate
     gain: Estimate
-    """Accuracy less that of the best single scorer, which is chosen in the same way."""
+    """Accuracy minus that of the best single scorer, which is chosen in the same way."""
 
 
 def best_single(comparisons: Comparisons) -> np.ndarray:
-    """Give all weight to the scorer with the highest accuracy."""
+    """Give the scorer with the highest accuracy all the weight."""
     best = np.argmax(mean_correct(comparisons, comparisons.difference))
     return np.eye(len(comparisons.names))[best]
 
 
 def equal_weights(comparisons: Comparisons) -> np.ndarray:
-    """Weigh all scorers alike."""
+    """Give all scorers the same weight."""
     return np.full(len(comparisons.names), 1 / len(comparisons.names))
 
 
-def greedy(comparisons: Comparisons) -> np.ndarray:
-    """Add, one by one, the scorer that helps the mean of the chosen most, while one helps."""
+def select_greedily(comparisons: Comparisons) -> np.ndarray:
+    """Add the scorer that raises the accuracy of their mean most, as long as one raises it."""
     z = comparisons.difference
     chosen, reached = np.zeros(z.shape[1], dtype=bool), -1.0
     while not chosen.all():
@@ -66,11 +66,11 @@ def greedy(comparisons: Comparisons) -> np.ndarray:
     return chosen / chosen.sum()
 
 
-def logistic(comparisons: Comparisons) -> np.ndarray:
+def fit_logistic(comparisons: Comparisons) -> np.ndarray:
     """Fit the share of people who prefer b by a logistic function of weighted differences.
 
-    Without intercept, as a and b are interchangeable; without negative weights, as more quality is
-    never worse, and `EnsembleScorer` takes none.
+    There is no intercept, since a and b are interchangeable, and no negative weight, since more
+    quality is never worse and `EnsembleScorer` takes none.
     """
     z, share, weight = comparisons.difference, comparisons.p_b, comparisons.weight
     weight = weight / weight.sum()
@@ -92,35 +92,36 @@ def mean_correct(comparisons: Comparisons, difference: np.ndarray) -> np.ndarray
     return comparisons.weight @ comparisons.correct(difference) / comparisons.weight.sum()
 
 
-def ranked(comparisons: Comparisons) -> Comparisons:
-    """Replace quality by its rank among all images, for each scorer; none stays none."""
+def rank_quality(comparisons: Comparisons) -> Comparisons:
+    """Replace quality by its rank among all images, for each scorer; NaN stays NaN."""
     flat = comparisons.quality.reshape(-1, len(comparisons.names))
     ranks = rankdata(flat, axis=0, nan_policy='omit').reshape(comparisons.quality.shape)
-    return comparisons.with_quality(ranks)
+    return replace(comparisons, quality=ranks)
 
 
-def combinations(
+def evaluate_combinations(
     comparisons: Comparisons, bootstrap: SourceBootstrap, differentiable: Sequence[str] = ()
 ) -> list[Combination]:
-    """Judge the best scorer and combinations, each fitted to other sources than it judges.
+    """Evaluate the best scorer and combinations on sources to which they were not fitted.
 
     Args:
         comparisons: Decided pairs.
-        bootstrap: Of the sources of these pairs.
-        differentiable: Scorers with a gradient; if these are several, but not all, the regression
-            is done with them alone, too.
+        bootstrap: Resamples of the sources of these pairs.
+        differentiable: Scorers with a gradient. If these are several, but not all, there is also a
+            regression of these alone.
     """
     scaled = comparisons.scaled()
-    ways: dict[str, tuple[Comparisons, Fit]] = {
+    methods: dict[str, tuple[Comparisons, Fit]] = {
         'best scorer': (scaled, best_single),
         'mean of z-scores': (scaled, equal_weights),
-        'mean of ranks': (ranked(comparisons), equal_weights),
-        'logistic regression': (scaled, logistic),
-        'greedy selection': (scaled, greedy),
+        'mean of ranks': (rank_quality(comparisons), equal_weights),
+        'logistic regression': (scaled, fit_logistic),
+        'greedy selection': (scaled, select_greedily),
     }
     if 1 < len(differentiable) < len(comparisons.names):
-        ways['regression, with gradient'] = (scaled.only(differentiable), logistic)
-    held_out = np.stack([cross_fitted(data, fit) for data, fit in ways.values()], 1)
+        some = scaled.select_scorers(differentiable)
+        methods['regression, with gradient'] = (some, fit_logistic)
+    held_out = np.stack([cross_fit(data, fit) for data, fit in methods.values()], 1)
     resampled = resampled_accuracy(comparisons, held_out, bootstrap)
     return [
         Combination(
@@ -129,14 +130,14 @@ def combinations(
             bootstrap.estimate(resampled[:, i]),
             bootstrap.estimate(resampled[:, i] - resampled[:, 0]),
         )
-        for i, (name, (data, fit)) in enumerate(ways.items())
+        for i, (name, (data, fit)) in enumerate(methods.items())
     ]
 
 
-def cross_fitted(comparisons: Comparisons, fit: Fit) -> np.ndarray:
-    """Combine differences by weights fitted to other sources, (n,)."""
+def cross_fit(comparisons: Comparisons, fit: Fit) -> np.ndarray:
+    """Combine the differences of each fold by weights fitted to the other folds, (n,)."""
     names, source = np.unique(comparisons.sources, return_inverse=True)
-    folds = np.arange(len(names)) % FOLDS
+    folds = np.arange(len(names)) % CROSS_VALIDATION_FOLDS
     fold = np.random.default_rng(seed_of('folds')).permutation(folds)[source]
     z, combined = comparisons.difference, np.zeros(len(fold))
     for number in np.unique(fold):
@@ -146,7 +147,7 @@ def cross_fitted(comparisons: Comparisons, fit: Fit) -> np.ndarray:
 
 
 def shares_of(names: tuple[str, ...], weights: np.ndarray) -> dict[str, float]:
-    """Name weights, leave out the negligible, and make the others sum to 1."""
+    """Leave out negligible weights, scale the others to sum 1, and return them by name."""
     kept = np.where(weights >= LEAST_SHARE * weights.sum(), weights, 0.0)
     return {
         name: float(weight)

@@ -1,8 +1,8 @@
-"""Which scorer is right where another is wrong?
+"""Complementarity: which scorer is right where another is wrong.
 
-A scorer that cannot tell two images apart tosses a fair coin, each its own: its error is one half,
-and two such errors coincide in one case of four. Everything here follows from the expected number
-of errors of each scorer and of each two together.
+A scorer that cannot tell two images apart counts as a fair coin, independent of the others: its
+error is one half, and two such errors coincide in one case of four. All figures follow from the
+expected number of errors of each scorer and of each two together.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
@@ -16,15 +16,15 @@ from typing import TypeAlias
 import numpy as np
 
 from iqasr.analysis.agreement import Comparisons
-from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
+from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap, ratio
 
 Table: TypeAlias = list[list[Estimate]]
 """By scorer and other scorer; NaN for a scorer with itself."""
 
 MEANING = {
     'accuracy_where_wrong': 'accuracy of the other where this scorer is wrong',
-    'oracle': 'accuracy if one always knew which of both to believe',
-    'jaccard': 'errors that both make, of the errors that at least one makes',
+    'oracle': 'accuracy if one always knew which of the two to believe',
+    'jaccard': 'pairs that both get wrong, of those that at least one gets wrong',
     'phi': 'correlation of the errors',
     'kappa': 'agreement of the errors beyond chance',
 }
@@ -35,10 +35,10 @@ def complementarity(comparisons: Comparisons, bootstrap: SourceBootstrap) -> Map
 
     Args:
         comparisons: Decided pairs.
-        bootstrap: Of the sources of these pairs.
+        bootstrap: Resamples of the sources of these pairs.
 
     Returns:
-        A table for each entry of `MEANING`.
+        One table for each entry of `MEANING`.
     """
     weight = comparisons.weight[:, None]
     error = 1 - comparisons.correct(comparisons.difference)
@@ -61,8 +61,7 @@ def complementarity(comparisons: Comparisons, bootstrap: SourceBootstrap) -> Map
 def estimates_of(statistic: np.ndarray, bootstrap: SourceBootstrap) -> Table:
     """Turn a statistic of each two scorers, (R + 1, M, M), into a table."""
     count = statistic.shape[1]
-    nothing = Estimate(np.nan, np.nan, np.nan)
     return [
-        [nothing if i == j else bootstrap.estimate(statistic[:, i, j]) for j in range(count)]
+        [UNKNOWN if i == j else bootstrap.estimate(statistic[:, i, j]) for j in range(count)]
         for i in range(count)
     ]

@@ -1,9 +1,9 @@
-"""Rank and linear correlation with intervals over sources.
+"""Rank and linear correlation, with intervals over sources.
 
 Source:
     Spearman's coefficient is Pearson's of mid-ranks; Kendall's is tau-b, which allows for ties
-    (Kendall 1945, The treatment of ties in ranking problems, Biometrika). A resample weighs each
-    value by how often its source was drawn, so that no values are copied. Written here.
+    (Kendall 1945, The treatment of ties in ranking problems, Biometrika). A resample weights each
+    value by how often its source was drawn, so that no value is copied. Written here.
 """
 
 import numpy as np
@@ -13,33 +13,55 @@ from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
 from iqasr.runtime.randomness import seed_of
 
 KENDALL_SOURCES = 500
-"""Kendall's coefficient is computed on at most so many sources, as it compares all with all."""
+"""Most sources for Kendall's coefficient, which compares all values with all."""
 
 
-def correlations(comparisons: Comparisons, resamples: int) -> dict[str, list[Estimate]] | None:
-    """Correlate differences of quality with the share of people who prefer b.
-
-    As it is arbitrary which image is called a, every pair counts both ways round.
+def correlate(
+    quality: np.ndarray,
+    opinions: np.ndarray,
+    bootstrap: SourceBootstrap,
+    linearised: np.ndarray | None = None,
+) -> dict[str, Estimate]:
+    """Correlate quality with the opinions of people.
 
     Args:
-        comparisons: All pairs, human ties included.
+        quality: Quality by a scorer, (n,).
+        opinions: What people say of the same images or pairs, (n,).
+        bootstrap: Resamples of the sources of these.
+        linearised: Quality for ``plcc``, (n,); default `quality`.
+
+    Returns:
+        ``srocc``, ``krocc`` and ``plcc``.
+    """
+    for_plcc = quality if linearised is None else linearised
+    return {
+        'srocc': bootstrap.estimate(spearman(quality, opinions, bootstrap)),
+        'krocc': bootstrap.estimate(kendall(quality, opinions, bootstrap)),
+        'plcc': bootstrap.estimate(pearson(for_plcc, opinions, bootstrap)),
+    }
+
+
+def correlate_pairs(comparisons: Comparisons, resamples: int) -> dict[str, list[Estimate]] | None:
+    """Correlate differences of quality with the share of people who prefer b.
+
+    It is arbitrary which image is called a, so every pair counts in both orders.
+
+    Args:
+        comparisons: All pairs, ties included.
         resamples: As in `SourceBootstrap`.
 
     Returns:
-        ``srocc``, ``krocc`` and ``plcc`` of each scorer; None where people's shares take no more
-        than the values 0, 0.5 and 1, so that there is nothing to correlate with.
+        Each coefficient of `correlate`, one estimate per scorer. None where the shares of people
+        take no values but 0, 0.5 and 1, so that there is nothing to correlate with.
     """
     if np.isin(comparisons.p_b, (0, 0.5, 1)).all():
         return None
     margin, difference = comparisons.p_b - 0.5, comparisons.difference
-    human = np.concatenate([margin, -margin])
+    opinions = np.concatenate([margin, -margin])
     quality = np.concatenate([difference, -difference])
     bootstrap = SourceBootstrap(np.tile(comparisons.sources, 2), resamples)
-    kinds = {'srocc': spearman, 'krocc': kendall, 'plcc': pearson}
-    return {
-        name: [bootstrap.estimate(kind(column, human, bootstrap)) for column in quality.T]
-        for name, kind in kinds.items()
-    }
+    found = [correlate(column, opinions, bootstrap) for column in quality.T]
+    return {kind: [of_one[kind] for of_one in found] for kind in found[0]}
 
 
 def pearson(x: np.ndarray, y: np.ndarray, bootstrap: SourceBootstrap) -> np.ndarray:
@@ -71,7 +93,7 @@ def mid_ranks(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
         weight: How often each occurs, (R, n).
 
     Returns:
-        Half the occurrences that are equal plus all that are less, (R, n).
+        The number of smaller occurrences plus half the number of equal ones, (R, n).
     """
     order = np.argsort(values, kind='stable')
     ordered = values[order]
@@ -90,12 +112,13 @@ def kendall(x: np.ndarray, y: np.ndarray, bootstrap: SourceBootstrap) -> np.ndar
     kept = kept[np.argsort(bootstrap.source[kept], kind='stable')]
     x, y = x[kept], y[kept]
     starts = np.searchsorted(bootstrap.source[kept], chosen)
-    forms = np.zeros((3, len(chosen), len(chosen)))
+    # By source and other source: concordance, and the pairs that are no ties in x and in y.
+    sums = np.zeros((3, len(chosen), len(chosen)))
     for i, (low, high) in enumerate(zip(starts, [*starts[1:], len(kept)], strict=True)):
         sign_x = np.sign(x[low:high, None] - x)
         sign_y = np.sign(y[low:high, None] - y)
-        for form, signs in zip(forms, (sign_x * sign_y, abs(sign_x), abs(sign_y)), strict=True):
-            form[i] = np.add.reduceat(signs.sum(0), starts)
+        for table, signs in zip(sums, (sign_x * sign_y, abs(sign_x), abs(sign_y)), strict=True):
+            table[i] = np.add.reduceat(signs.sum(0), starts)
     counts = bootstrap.counts[:, chosen].astype(np.float64)
-    concordance, pairs_x, pairs_y = (((counts @ form) * counts).sum(1) for form in forms)
+    concordance, pairs_x, pairs_y = (((counts @ table) * counts).sum(1) for table in sums)
     return ratio(concordance, np.sqrt(pairs_x * pairs_y))

@@ -1,4 +1,4 @@
-"""A fitted ensemble as sections of an option file."""
+"""The fitted ensemble, as sections of an option file."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ import numpy as np
 import yaml
 
 from iqasr.analysis.agreement import Comparisons
-from iqasr.analysis.combination import logistic, shares_of
-from iqasr.analysis.panel import Judge
+from iqasr.analysis.combination import fit_logistic, shares_of
+from iqasr.analysis.panel import PanelScorer
 
 HALF_RANGE = 2.0
-"""An ensemble maps the median less and plus so many times the spread to 0 and 1."""
+"""An ensemble maps the median minus and plus this many spreads to 0 and 1."""
 
 HEAD = """\
 # Logistic regression on {pairs} pairs of {sources} sources. Copy what you need into an option file:
@@ -19,21 +19,21 @@ HEAD = """\
 """
 
 
-def option_fragment(comparisons: Comparisons, judges: Sequence[Judge]) -> str:
-    """Write the ensemble that `logistic` fits, as YAML.
+def option_fragment(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> str:
+    """Write the ensemble fitted by `fit_logistic` as YAML.
 
     Args:
         comparisons: Decided pairs.
-        judges: The scorers of `comparisons`.
+        scorers: The scorers of `comparisons`.
 
     Returns:
-        ``quality.scorer``, of all scorers, and ``train.quality_opt``, of those with a gradient, if
-        there are any.
+        ``quality.scorer``, from all scorers, and, if any of them has a gradient,
+        ``train.quality_opt``, from these.
     """
-    content: dict[str, Any] = {'quality': {'scorer': ensemble_section(comparisons, judges)}}
-    smooth = [judge for judge in judges if judge.differentiable]
+    content: dict[str, Any] = {'quality': {'scorer': ensemble_section(comparisons, scorers)}}
+    smooth = [scorer for scorer in scorers if scorer.differentiable]
     if smooth:
-        some = comparisons.only([judge.name for judge in smooth])
+        some = comparisons.select_scorers([scorer.name for scorer in smooth])
         scorer = ensemble_section(some, smooth)
         term = {'type': 'QualityLoss', 'gradient_ratio': 0.5, 'scorer': scorer}
         content['train'] = {'quality_opt': term}
@@ -41,33 +41,33 @@ def option_fragment(comparisons: Comparisons, judges: Sequence[Judge]) -> str:
     return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
 
 
-def ensemble_section(comparisons: Comparisons, judges: Sequence[Judge]) -> dict[str, Any]:
-    """Fit an ensemble of some scorers and describe it as `EnsembleScorer` takes it.
+def ensemble_section(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> dict[str, Any]:
+    """Fit an ensemble of scorers and write the section that builds it as `EnsembleScorer`.
 
     All ranges span the same number of spreads, so that the weights are those of z-scores.
     """
-    shares = shares_of(comparisons.names, logistic(comparisons.scaled()))
+    shares = shares_of(comparisons.names, fit_logistic(comparisons.scaled()))
     return {
         'type': 'EnsembleScorer',
         'fusion': 'weighted',
-        'weights': [rounded(share) for share in shares.values()],
+        'weights': [round_to_5_digits(share) for share in shares.values()],
         'scorers': [
-            {**judge.section, 'range': range_of(comparisons, judge)}
-            for judge in judges
-            if judge.name in shares
+            {**scorer.section, 'range': score_range(comparisons, scorer)}
+            for scorer in scorers
+            if scorer.name in shares
         ],
     }
 
 
-def range_of(comparisons: Comparisons, judge: Judge) -> list[float]:
-    """Worst and best score of a scorer, as published, for images like those compared."""
-    column = comparisons.names.index(judge.name)
-    middle = np.nanmedian(comparisons.quality[..., column])
+def score_range(comparisons: Comparisons, scorer: PanelScorer) -> list[float]:
+    """Worst and best published score of a scorer, for images like those compared."""
+    column = comparisons.names.index(scorer.name)
+    median = np.nanmedian(comparisons.quality[..., column])
     reach = HALF_RANGE * comparisons.spread[column]
-    sign = -1 if judge.lower_better else 1
-    return [rounded(sign * (middle - reach)), rounded(sign * (middle + reach))]
+    sign = -1 if scorer.lower_better else 1
+    return [round_to_5_digits(sign * (median - reach)), round_to_5_digits(sign * (median + reach))]
 
 
-def rounded(number: float) -> float:
-    """Keep five significant digits."""
+def round_to_5_digits(number: float) -> float:
+    """Round to five significant digits."""
     return float(f'{number:.5g}')

@@ -1,21 +1,19 @@
-"""Pairs whose better image is known: photographs, and ever worse versions of them."""
+"""Pairs whose better image is known: photographs and increasingly distorted versions of them."""
 
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from iqasr.analysis.pairs import Pair, write_pairs
-from iqasr.data.files.photographs import detailed_places, read_photographs
-from iqasr.degradation import from_uint8
+from iqasr.analysis.pairs import ImagePair, write_pairs
+from iqasr.data.files.photographs import read_photographs
+from iqasr.degradation import to_uint8
 from iqasr.evaluation.evaluate import write_image
-from iqasr.ranking.ladders import climb_down
-from iqasr.ranking.sources import kinds_with
+from iqasr.ranking.distortions import SEVERITIES, make_ladder
+from iqasr.ranking.examination import detailed_crop
+from iqasr.ranking.sources import distortions_with
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.randomness import generator_at
-
-SEVERITIES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 def make_ladder_pairs(
@@ -26,43 +24,38 @@ def make_ladder_pairs(
     size_px: int = 192,
     network: str | None = None,
 ) -> Path:
-    """Damage the most detailed square of every photograph, and pair all rungs of each ladder.
+    """Distort the most detailed square of every photograph, and pair all versions of a distortion.
 
-    No person is asked: less damage of one kind is better. Which of two images is called a is drawn.
+    No person is asked: of one distortion, less is better. Which of two images is called a is drawn.
 
     Args:
         folder: Photographs.
         output: Folder for the images and ``pairs.csv``.
-        reduce: Photographs are made smaller by this factor first, until they are sharp.
-        size_px: Side of the squares; photographs that are smaller are left out.
-        network: As in `kinds_with`.
+        reduce: Factor by which photographs are reduced first, so that they are sharp.
+        size_px: Side of the squares; smaller photographs are left out.
+        network: As in `distortions_with`.
 
     Returns:
         The CSV file.
 
     Raises:
-        DataError: If there are no photographs, one is broken, or all are too small.
+        DataError: If there are no photographs, one is damaged, or all are too small.
     """
-    pairs: list[Pair] = []
-    target = Path(output)
+    pairs: list[ImagePair] = []
+    target, distortions = Path(output), distortions_with(network)
     for name, image in read_photographs(folder, reduce):
-        ((top, left),) = detailed_places(image, size_px, 1)
-        crop = image[top : top + size_px, left : left + size_px]
-        if crop.shape[:2] != (size_px, size_px):
+        crop = detailed_crop(image, size_px)
+        if crop is None:
             continue
-        original = target / name / 'original.png'
-        write_image(original, crop[..., ::-1])
-        pixels = torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))[None]
-        for kind, damage in kinds_with(network).items():
+        for kind, distortion in distortions.items():
             with torch.no_grad():
-                rungs = climb_down(
-                    from_uint8(pixels), damage, SEVERITIES, generator_at('ladder', name, kind)
+                versions = make_ladder(
+                    crop, distortion, SEVERITIES, generator_at('ladder', name, kind)
                 )[0]
-            files = [original]
-            for severity, rung in zip(SEVERITIES[1:], rungs[1:], strict=True):
-                files.append(target / name / f'{kind}_{severity:g}.png')
-                bgr = rung.mul(255).round().byte().permute(1, 2, 0).numpy()[..., ::-1]
-                write_image(files[-1], bgr)
+            names = ['original', *(f'{kind}_{severity:g}' for severity in SEVERITIES[1:])]
+            files = [target / name / f'{version}.png' for version in names]
+            for file, version in zip(files, versions, strict=True):
+                write_image(file, to_uint8(version).permute(1, 2, 0).numpy()[..., ::-1])
             pairs += ordered_pairs(name, kind, files)
     if not pairs:
         raise DataError(
@@ -73,13 +66,13 @@ def make_ladder_pairs(
     return target / 'pairs.csv'
 
 
-def ordered_pairs(source: str, kind: str, files: list[Path]) -> list[Pair]:
-    """Pair all rungs of a ladder, the best first, in either order."""
+def ordered_pairs(source: str, kind: str, files: list[Path]) -> list[ImagePair]:
+    """Pair the versions of one distortion, given the best first, in a random order of a and b."""
     both = list(combinations(files, 2))
     swapped = torch.rand(len(both), generator=generator_at('swap', source, kind)) < 0.5
     return [
-        Pair(str(worse), str(better), 1.0, source)
+        ImagePair(str(worse), str(better), 1.0, source)
         if swap
-        else Pair(str(better), str(worse), 0.0, source)
+        else ImagePair(str(better), str(worse), 0.0, source)
         for (better, worse), swap in zip(both, swapped.tolist(), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Mean opinion scores (MOS) of single images, and how scorers correlate with them.
+"""Mean opinion scores (MOS) of single images, and their correlation with scorers.
 
 Source:
     VQEG (2003), Final report on the validation of objective models of video quality assessment,
@@ -13,31 +13,33 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
-from iqasr.analysis.correlation import kendall, pearson, spearman
-from iqasr.analysis.pairs import image_set, lines_of
-from iqasr.analysis.panel import Judge
-from iqasr.analysis.report import csv_of, markdown, spread_out
+from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap
+from iqasr.analysis.correlation import correlate
+from iqasr.analysis.pairs import image_set, read_csv_lines
+from iqasr.analysis.panel import PanelScorer
+from iqasr.analysis.report import as_columns
 from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.data.files.readers import FileReader
-from iqasr.runtime.atomic_files import write_json, write_text_atomically
+from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
 from iqasr.runtime.errors import DataError
+from iqasr.runtime.markdown import markdown_table
 
-COLUMNS = ('path', 'mos')
+OPINION_COLUMNS = ('path', 'mos')
+COEFFICIENTS = ('srocc', 'krocc', 'plcc')
 
 
 class Opinion(NamedTuple):
-    """An image, and what people think of it on average."""
+    """An image and its mean opinion score."""
 
     path: str
     mos: float
     """Higher is better, any scale."""
     source_id: str
-    """The photograph it comes from. Images of one source are not independent."""
+    """The photograph that it shows. Images of one source are not independent."""
 
 
-def holds_opinions(path: str) -> bool:
-    """Tell a CSV file of opinions from one of pairs, by its first line."""
+def has_opinions(path: str) -> bool:
+    """Tell a CSV file of opinions from other sources, by its first line."""
     if not Path(path).is_file():
         return False
     with open(path, encoding='utf-8-sig', errors='replace') as file:
@@ -45,17 +47,18 @@ def holds_opinions(path: str) -> bool:
 
 
 def read_opinions(path: str) -> list[Opinion]:
-    """Read a CSV file with the columns ``path``, ``mos`` and, if there is one, ``source_id``.
+    """Read a CSV file with the columns ``path``, ``mos`` and, optionally, ``source_id``.
 
     Args:
         path: The file. Paths in it are relative to its folder; an image without ``source_id`` is a
             source of its own.
 
     Raises:
-        DataError: With every line that is wrong; or if there are fewer than two sources.
+        DataError: If any line is wrong (the message names all of them), or there are fewer than two
+            sources.
     """
     folder, problems, opinions = Path(path).parent, [], []
-    for number, row in lines_of(path, COLUMNS):
+    for number, row in read_csv_lines(path, OPINION_COLUMNS):
         file = folder / row['path']
         if not file.is_file():
             reason = 'there is no such file. Correct path, or remove the line.'
@@ -74,42 +77,38 @@ def read_opinions(path: str) -> list[Opinion]:
     return opinions
 
 
-def images_of(opinions: Sequence[Opinion]) -> CandidateSet:
-    """All images, those of one source in one group."""
+def opinion_images(opinions: Sequence[Opinion]) -> CandidateSet:
+    """Put the images into groups by source."""
     return image_set([(o.source_id, o.path) for o in opinions], FileReader())
 
 
-def correlations(
-    opinions: Sequence[Opinion], judge: Judge, resamples: int
+def correlate_opinions(
+    opinions: Sequence[Opinion], scorer: PanelScorer, resamples: int
 ) -> dict[str, Estimate | int]:
-    """Correlate a scorer with opinions, over the images for which it finds a score.
+    """Correlate a scorer with opinions, over the images for which it has a score.
 
     Returns:
-        ``images``, their number, and ``srocc``, ``krocc`` and ``plcc``, the last after a logistic
-        curve that is fitted once to all images, with intervals over sources; NaN where they have
-        fewer than two sources.
+        ``images``, their number, and the `COEFFICIENTS`. ``plcc`` follows a logistic curve that is
+        fitted once to all images. NaN where the images have fewer than two sources.
     """
-    quality = np.array([judge.quality[opinion.path] for opinion in opinions], float)
+    quality = np.array([scorer.quality[opinion.path] for opinion in opinions], float)
     scored = np.isfinite(quality)
     quality, mos = quality[scored], np.array([opinion.mos for opinion in opinions])[scored]
     sources = np.array([opinion.source_id for opinion in opinions])[scored]
     if len(np.unique(sources)) < 2:
-        nothing = Estimate(np.nan, np.nan, np.nan)
-        return {'images': len(mos), 'srocc': nothing, 'krocc': nothing, 'plcc': nothing}
+        return {'images': len(mos), **dict.fromkeys(COEFFICIENTS, UNKNOWN)}
     bootstrap = SourceBootstrap(sources, resamples)
     return {
         'images': len(mos),
-        'srocc': bootstrap.estimate(spearman(quality, mos, bootstrap)),
-        'krocc': bootstrap.estimate(kendall(quality, mos, bootstrap)),
-        'plcc': bootstrap.estimate(pearson(fitted(quality, mos), mos, bootstrap)),
+        **correlate(quality, mos, bootstrap, linearised=map_to_opinions(quality, mos)),
     }
 
 
-def fitted(quality: np.ndarray, mos: np.ndarray) -> np.ndarray:
+def map_to_opinions(quality: np.ndarray, mos: np.ndarray) -> np.ndarray:
     r"""Map quality to opinions by :math:`l + (h - l) / (1 + e^{-(q - c) / w})`, least squares.
 
     Returns:
-        The mapped quality; if all quality is the same, as it is.
+        The mapped quality; a constant quality is returned as it is.
     """
     if np.ptp(quality) == 0:
         return quality
@@ -124,22 +123,19 @@ def fitted(quality: np.ndarray, mos: np.ndarray) -> np.ndarray:
 
 
 def write_correlations(
-    opinions: Sequence[Opinion], judges: Sequence[Judge], folder: Path, resamples: int
+    opinions: Sequence[Opinion], scorers: Sequence[PanelScorer], folder: Path, resamples: int
 ) -> str:
     """Correlate every scorer; write ``report.md``, ``agreement.csv`` and ``analysis.json``.
 
     Returns:
         The report, Markdown.
     """
-    found = {judge.name: correlations(opinions, judge, resamples) for judge in judges}
+    found = {scorer.name: correlate_opinions(opinions, scorer, resamples) for scorer in scorers}
     best_first = sorted(found, key=lambda name: -np.nan_to_num(found[name]['srocc'].value, nan=-2))
-    kinds = ('srocc', 'krocc', 'plcc')
-    table = markdown(
-        ['scorer', *(kind.upper() for kind in kinds), 'images'],
-        [
-            [n, *(str(found[n][kind]) for kind in kinds), str(found[n]['images'])]
-            for n in best_first
-        ],
+    keys = (*COEFFICIENTS, 'images')
+    table = markdown_table(
+        ['scorer', *(kind.upper() for kind in COEFFICIENTS), 'images'],
+        [[name, *(str(found[name][key]) for key in keys)] for name in best_first],
     )
     sources = len({opinion.source_id for opinion in opinions})
     text = (
@@ -147,11 +143,11 @@ def write_correlations(
         f'intervals over sources. PLCC after a logistic curve.\n\n{table}\n'
     )
     rows = [
-        {'scorer': name, 'images': of['images'], **spread_out({kind: of[kind] for kind in kinds})}
+        {'scorer': name, 'images': of['images'], **as_columns({k: of[k] for k in COEFFICIENTS})}
         for name, of in found.items()
     ]
-    about = {'images': len(opinions), 'sources': sources, 'agreement': rows}
-    write_json(about, folder / 'analysis.json')
-    write_text_atomically(csv_of(rows), folder / 'agreement.csv')
+    counts = {'images': len(opinions), 'sources': sources}
+    write_json(counts | {'agreement': rows}, folder / 'analysis.json')
+    write_csv(list(rows[0]), rows, folder / 'agreement.csv')
     write_text_atomically(text, folder / 'report.md')
     return text

@@ -1,13 +1,12 @@
-"""Pairs of images that people have compared: from HGGT's labels, from a CSV, from votes.
+"""Pairs of images that people have compared, from the labels of HGGT, a CSV file or votes.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
     metrics are compared with people's preferences in the HGGT data set and in SBS180K. How labels
-    become pairs is not published; the rule of `pairs_from_labels` is ours.
+    become pairs is not published; the rule of `pairs_from_labels` is our own.
 """
 
 import csv
-import io
 import os
 import re
 from collections import defaultdict
@@ -19,34 +18,43 @@ from typing import NamedTuple
 from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
 from iqasr.data.candidates.hggt import ANNOTATORS
 from iqasr.data.files.readers import FileReader, Reader
-from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.atomic_files import write_csv
 from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
-from iqasr.user_study import LEAST_CAUGHT, comparisons, read_ballots, read_manifest, reliability
 
-COLUMNS = ('path_a', 'path_b', 'p_b', 'source_id')
+PAIR_COLUMNS = ('path_a', 'path_b', 'p_b', 'source_id')
 
-PATCH = re.compile(r'-\d+-\d+$')
-"""What HGGT adds to the name of a photograph: where a patch was cut from it."""
+PATCH_SUFFIX = re.compile(r'-\d+-\d+$')
+"""Ending that HGGT adds to the name of a photograph: the place of a patch in it."""
 
 
-class Pair(NamedTuple):
-    """Two images of one source, and which of them people prefer."""
+class ImagePair(NamedTuple):
+    """Two images of one source, and the preference of people between them."""
 
     path_a: str
     path_b: str
     p_b: float
     """Share of people who prefer b, in [0, 1]; 0.5 is a tie."""
     source_id: str
-    """The photograph both come from. Pairs of one source are not independent."""
+    """The photograph that both show. Pairs of one source are not independent."""
     weight: float = 1.0
+
+
+class PairVote(NamedTuple):
+    """The vote of one person between two images of one source."""
+
+    path_a: str
+    path_b: str
+    source_id: str
+    choice: str
+    """``a`` or ``b``."""
 
 
 @dataclass(frozen=True)
 class PairSet:
-    """Pairs, and the way to read their images."""
+    """Pairs, and the reader of their images."""
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[ImagePair]
     reader: Reader = field(default_factory=FileReader)
 
     def images(self) -> CandidateSet:
@@ -72,38 +80,44 @@ def image_set(files: Iterable[tuple[str, str]], reader: Reader) -> CandidateSet:
     return CandidateSet('', groups, reader)
 
 
-def read_pairs(source: str, votes: Sequence[str] = ()) -> PairSet:
-    """Read pairs from a CSV file, a user study, or an LMDB or folder of labelled candidates.
+def read_pairs(source: str) -> PairSet:
+    """Read pairs from a CSV file, or from a folder or store of labelled candidates.
 
     Args:
-        source: The file or folder; of a study its ``study.json``.
-        votes: Of a study, the files of its raters.
+        source: The file, folder or store.
 
     Raises:
-        DataError: As `pairs_from_csv`, `pairs_from_study` and `pairs_from_labels`; if there are
-            votes and no study; or if all pairs have one source.
+        DataError: As `pairs_from_csv` and `pairs_from_labels`, or if all pairs have one source.
     """
-    if source.endswith('.json'):
-        found = pairs_from_study(source, votes)
-    elif votes:
-        raise DataError(f'{source}: votes belong to the study.json of their study; give that.')
-    else:
-        is_file = os.path.isfile(source)
-        found = pairs_from_csv(source) if is_file else pairs_from_labels(source)
-    if len({pair.source_id for pair in found.pairs}) < 2:
+    pairs = pairs_from_csv(source) if os.path.isfile(source) else pairs_from_labels(source)
+    return refuse_single_source(pairs, source)
+
+
+def refuse_single_source(pairs: PairSet, path: str) -> PairSet:
+    """Return the pairs if they have several sources.
+
+    Args:
+        pairs: The pairs.
+        path: Their file or folder, for the message.
+
+    Raises:
+        DataError: If all of them have one source.
+    """
+    if len({pair.source_id for pair in pairs.pairs}) < 2:
         raise DataError(
-            f'{source}: all pairs come from one source image, so that nothing can be said of '
+            f'{path}: all pairs come from one source image, so that nothing can be said of '
             'others. Give pairs of at least two (far better: twenty), named in source_id.'
         )
-    return found
+    return pairs
 
 
 def pairs_from_labels(root: str, labels: str | None = None) -> PairSet:
     """Turn labels in the layout of HGGT into pairs.
 
-    (original, positive) and (negative, original) have a winner, (original, similar) is a tie;
-    each weighs as the share of annotators who voted for the label. (negative, positive) of one
-    group weighs as the weaker of both. Patches of one photograph, ``NAME-<x>-<y>``, are one source.
+    (original, positive) and (negative, original) have a winner, (original, similar) is a tie. The
+    weight of each is the share of annotators who voted for the label; that of (negative, positive)
+    in one group is the smaller of the two. Patches of one photograph, ``NAME-<x>-<y>``, are one
+    source.
 
     Args:
         root: As in `open_candidates`.
@@ -113,7 +127,7 @@ def pairs_from_labels(root: str, labels: str | None = None) -> PairSet:
         DataError: If the data set cannot be read, or holds no labels.
     """
     candidates = open_candidates(root, labels, allow_missing=True)
-    pairs = [pair for group in candidates.groups for pair in pairs_of(group)]
+    pairs = [pair for group in candidates.groups for pair in pairs_of_group(group)]
     if not pairs:
         raise DataError(
             f'{root}: holds no labels, so there are no pairs. They belong in {root}/labels/'
@@ -122,47 +136,48 @@ def pairs_from_labels(root: str, labels: str | None = None) -> PairSet:
     return PairSet(pairs, candidates.reader)
 
 
-def pairs_of(group: Group) -> list[Pair]:
-    """List the pairs that the labels of one group make."""
-    original, source = group.files[0], PATCH.sub('', group.key)
+def pairs_of_group(group: Group) -> list[ImagePair]:
+    """Turn the labels of one group into pairs."""
+    original, source = group.files[0], PATCH_SUFFIX.sub('', group.key)
     judged: dict[Label, list[tuple[str, float]]] = defaultdict(list)
     for file, label, votes in zip(group.files[1:], group.labels[1:], group.votes[1:], strict=True):
         if file is not None and label is not None:
             judged[label].append((file, votes / len(ANNOTATORS)))
     share = {Label.POSITIVE: 1.0, Label.SIMILAR: 0.5, Label.NEGATIVE: 0.0}
     with_original = [
-        Pair(original, file, share[label], source, weight)
+        ImagePair(original, file, share[label], source, weight)
         for label, files in judged.items()
         for file, weight in files
     ]
     return with_original + [
-        Pair(worse, better, 1.0, source, min(weight, other))
+        ImagePair(worse, better, 1.0, source, min(weight, other))
         for worse, weight in judged[Label.NEGATIVE]
         for better, other in judged[Label.POSITIVE]
     ]
 
 
 def pairs_from_csv(path: str) -> PairSet:
-    """Read a CSV file with the columns of `COLUMNS`; others are passed over.
+    """Read a CSV file with the columns of `PAIR_COLUMNS`; other columns are ignored.
 
     Args:
         path: The file. Paths in it are relative to its folder.
 
     Raises:
-        DataError: With every line that is wrong: a missing file, a share outside [0, 1], no source.
+        DataError: If any line is wrong (a missing file, a share outside [0, 1], no source); the
+            message names all of them.
     """
-    lines = lines_of(path, COLUMNS)
+    lines = read_csv_lines(path, PAIR_COLUMNS)
     problems = [
         f'{path}, line {number}: {problem}'
         for number, row in lines
-        for problem in problems_of(row, Path(path).parent)
+        for problem in find_problems(row, Path(path).parent)
     ]
     if problems:
         raise DataError(problems)
     folder = os.path.dirname(path)
     return PairSet(
         [
-            Pair(
+            ImagePair(
                 os.path.normpath(os.path.join(folder, row['path_a'])),
                 os.path.normpath(os.path.join(folder, row['path_b'])),
                 float(row['p_b']),
@@ -173,11 +188,11 @@ def pairs_from_csv(path: str) -> PairSet:
     )
 
 
-def lines_of(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def read_csv_lines(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
     """Read the lines of a CSV file, with their numbers.
 
     Raises:
-        DataError: If it is no text, a column is missing, or there are no lines.
+        DataError: If it is not CSV, a column is missing, or it has no lines.
     """
     try:
         with open(path, encoding='utf-8-sig', newline='') as file:
@@ -196,14 +211,14 @@ def lines_of(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str
     return lines
 
 
-def problems_of(row: dict[str, str | None], folder: Path) -> list[str]:
-    """Say what is wrong with a line of a CSV file of pairs."""
-    empty = [name for name in COLUMNS if not row[name]]
+def find_problems(row: dict[str, str | None], folder: Path) -> list[str]:
+    """List what is wrong with a line of a CSV file of pairs."""
+    empty = [name for name in PAIR_COLUMNS if not row[name]]
     if empty:
         return [f'{", ".join(empty)}: empty. Fill it in, or remove the line.']
     problems = [
         f'{row[name]}: there is no such file in {folder}. Correct {name}, or remove the line.'
-        for name in COLUMNS[:2]
+        for name in PAIR_COLUMNS[:2]
         if not (folder / row[name]).is_file()
     ]
     try:
@@ -217,38 +232,11 @@ def problems_of(row: dict[str, str | None], folder: Path) -> list[str]:
     return problems
 
 
-def pairs_from_study(path: str, votes: Sequence[str]) -> PairSet:
-    """Turn the votes of a user study into pairs of the crops that people saw.
+def pairs_from_votes(votes: Iterable[PairVote]) -> list[ImagePair]:
+    """Count votes into pairs.
 
     Args:
-        path: ``study.json``, as scripts/make_study.py wrote it.
-        votes: Files of votes. Raters who miss too many catch trials are left out, as in the
-            analysis of the study.
-
-    Raises:
-        DataError: If study or votes cannot be read, do not belong together, or no vote is left.
-    """
-    manifest = read_manifest(Path(path))
-    ballots = read_ballots([Path(file) for file in votes], manifest)
-    included = [b for b in ballots if reliability(b, manifest).passes(LEAST_CAUGHT)]
-    pairs = pairs_from_votes(
-        (vote.path_a, vote.path_b, vote.source_id, vote.choice)
-        for vote in comparisons(manifest, Path(path).parent, included)
-    )
-    if not pairs:
-        raise DataError(
-            f'{path}: no vote is left; {len(ballots) - len(included)} of {len(ballots)} raters '
-            'missed too many catch trials. Collect more votes.'
-        )
-    return PairSet(pairs)
-
-
-def pairs_from_votes(votes: Iterable[tuple[str, str, str, str]]) -> list[Pair]:
-    """Count votes of single people into pairs.
-
-    Args:
-        votes: path_a, path_b, source_id and choice, ``a`` or ``b``, of each vote. The same two
-            images may have been shown either way round.
+        votes: The votes. The same two images may have been shown in either order.
 
     Returns:
         One pair for every two images of a source that were compared.
@@ -257,8 +245,9 @@ def pairs_from_votes(votes: Iterable[tuple[str, str, str, str]]) -> list[Pair]:
         DataError: If a choice is neither ``a`` nor ``b``.
 
     Example:
-        >>> pairs_from_votes([('x', 'y', 's', 'b'), ('y', 'x', 's', 'b'), ('x', 'y', 's', 'b')])
-        [Pair(path_a='x', path_b='y', p_b=0.6666666666666666, source_id='s', weight=1.0)]
+        >>> votes = [('x', 'y', 's', 'b'), ('y', 'x', 's', 'b'), ('x', 'y', 's', 'b')]
+        >>> pairs_from_votes(PairVote(*vote) for vote in votes)
+        [ImagePair(path_a='x', path_b='y', p_b=0.6666666666666666, source_id='s', weight=1.0)]
     """
     ballots: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     for path_a, path_b, source, choice in votes:
@@ -267,17 +256,16 @@ def pairs_from_votes(votes: Iterable[tuple[str, str, str, str]]) -> list[Pair]:
         first, second = sorted((path_a, path_b))
         ballots[first, second, source].append((choice == 'b') == (path_b == second))
     return [
-        Pair(first, second, sum(for_second) / len(for_second), source)
+        ImagePair(first, second, sum(for_second) / len(for_second), source)
         for (first, second, source), for_second in ballots.items()
     ]
 
 
-def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
+def write_pairs(path: Path, pairs: Iterable[ImagePair]) -> None:
     """Write the CSV file that `pairs_from_csv` reads; paths become relative to its folder."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(COLUMNS)
-    for pair in pairs:
-        files = [os.path.relpath(file, path.parent) for file in (pair.path_a, pair.path_b)]
-        writer.writerow([*files, pair.p_b, pair.source_id])
-    write_text_atomically(text.getvalue(), path)
+    folder = path.parent
+    rows = (
+        (os.path.relpath(p.path_a, folder), os.path.relpath(p.path_b, folder), p.p_b, p.source_id)
+        for p in pairs
+    )
+    write_csv(PAIR_COLUMNS, (dict(zip(PAIR_COLUMNS, row, strict=True)) for row in rows), path)

@@ -1,4 +1,4 @@
-"""Pictures of an analysis: heat maps and reliability."""
+"""Plots of an analysis: heat maps and reliability curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqasr.analysis.agreement import Reliability
+from iqasr.analysis.agreement import ReliabilityCurve
 from iqasr.analysis.complementarity import Table
+from iqasr.runtime.atomic_files import open_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,14 +17,14 @@ DOTS_PER_INCH = 150
 
 
 def write_heat_map(path: Path, table: Table, names: Sequence[str], title: str, rows: str) -> None:
-    """Draw a share for every two scorers.
+    """Draw a share for each pair of scorers.
 
     Args:
         path: PNG file.
         table: By row and column, in [0, 1]; the diagonal stays empty.
-        names: Of the scorers.
-        title: What is shown.
-        rows: What the rows are called.
+        names: Names of the scorers.
+        title: Title of the plot.
+        rows: Label of the rows.
     """
     from matplotlib.figure import Figure
 
@@ -40,20 +41,20 @@ def write_heat_map(path: Path, table: Table, names: Sequence[str], title: str, r
     axes.set_yticks(range(len(names)), names)
     axes.set(title=title, ylabel=rows, xlabel='other scorer')
     figure.colorbar(image, ax=axes, shrink=0.8)
-    save(figure, path)
+    save_figure(figure, path)
 
 
-def write_reliability(path: Path, panels: Mapping[str, Sequence[Reliability]]) -> None:
-    """Draw accuracy by how clear a case is, with intervals.
+def write_reliability(path: Path, panels: Mapping[str, Sequence[ReliabilityCurve]]) -> None:
+    """Draw accuracy by how clear a pair is, with intervals.
 
     Args:
         path: PNG file.
-        panels: Curves by what their x axis means.
+        panels: Curves by the label of their x axis.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.0 * len(panels), 4.2), layout='constrained')
-    for axes, (meaning, curves) in zip(
+    for axes, (label, curves) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         for curve in curves:
@@ -68,16 +69,15 @@ def write_reliability(path: Path, panels: Mapping[str, Sequence[Reliability]]) -
                 capsize=2,
                 label=curve.scorer,
             )
-        if max(max(curve.clearness) for curve in curves) > 1:  # differences, no shares of people
+        if max(max(curve.clearness) for curve in curves) > 1:  # not a margin among people
             axes.set_xscale('symlog', linthresh=0.1)
         axes.axhline(0.5, color='grey', linestyle=':', label='chance')
-        axes.set(xlabel=meaning, ylabel='accuracy', title='Accuracy where the case is clear')
+        axes.set(xlabel=label, ylabel='accuracy', title='Accuracy where the case is clear')
         axes.legend(fontsize='small')
-    save(figure, path)
+    save_figure(figure, path)
 
 
-def save(figure: 'Figure', path: Path) -> None:
-    """Save a picture so that it is never half there."""
-    temporary = path.with_name(f'.{path.name}.partial')
-    figure.savefig(temporary, format='png', dpi=DOTS_PER_INCH)
-    temporary.replace(path)
+def save_figure(figure: 'Figure', path: Path) -> None:
+    """Save a plot as PNG; see `open_atomically`."""
+    with open_atomically(path) as file:
+        figure.savefig(file, format='png', dpi=DOTS_PER_INCH)

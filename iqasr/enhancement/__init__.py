@@ -1,4 +1,4 @@
-"""Candidate ground truths of your own photographs: enhancers, and what they are applied to."""
+"""Candidate ground truths of photographs: enhancers, and the photographs and patches they get."""
 
 from iqasr.enhancement.base import Enhancer
 from iqasr.enhancement.network_enhancer import NetworkEnhancer

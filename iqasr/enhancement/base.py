@@ -1,4 +1,4 @@
-"""What every enhancer has in common: a photograph in, a version of it of the same size out."""
+"""Base class of enhancers: from a photograph to a version of it of the same size."""
 
 from abc import ABC, abstractmethod
 
@@ -7,21 +7,21 @@ import torch
 
 
 class Enhancer(ABC):
-    """Makes a candidate ground truth of a photograph; always the same one of the same photograph.
+    """Makes a candidate ground truth of a photograph, deterministically.
 
-    A subclass takes its options as keywords and implements `enhance`.
+    A subclass takes its options as keyword arguments and implements `enhance`.
     """
 
     version: str = '1'
-    """What else the result depends on beside the options, such as weights."""
+    """Changes with everything but the options on which the result depends, such as weights."""
 
     @property
     def name(self) -> str:
-        """What logs and contact sheets call it."""
+        """Name in logs and on contact sheets."""
         return type(self).__name__
 
     def to(self, device: torch.device) -> 'Enhancer':
-        """Move it to a device, where it makes use of one."""
+        """Move to a device, if the enhancer uses one."""
         return self
 
     @abstractmethod

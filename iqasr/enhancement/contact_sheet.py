@@ -1,4 +1,4 @@
-"""A contact sheet: the most detailed part of some originals, beside that of their candidates."""
+"""A contact sheet: the most detailed square of some originals, beside that of their candidates."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 
 from iqasr.data.files.photographs import detailed_places
-from iqasr.enhancement.patches import cut
-from iqasr.report.grid import enlarge, fill, label_line
 from iqasr.runtime.atomic_files import write_bytes_atomically
+from iqasr.runtime.crops import crop_grid, cut_square
 
 CROP_PX, ZOOM, ROWS = 192, 2, 12
 
@@ -17,12 +16,12 @@ CROP_PX, ZOOM, ROWS = 192, 2, 12
 def write_contact_sheet(
     path: Path, groups: Sequence[Sequence[Path]], labels: Sequence[str]
 ) -> None:
-    """Show some groups, one a row: the same detail of the original and of every candidate.
+    """Show up to `ROWS` groups, one per row: the same square of the original and each candidate.
 
     Args:
-        path: PNG to write.
+        path: PNG file to write.
         groups: Image files of each group, the original first.
-        labels: What to write above the columns.
+        labels: Labels of the columns.
 
     Raises:
         CheckpointError: If the sheet cannot be written.
@@ -32,7 +31,6 @@ def write_contact_sheet(
     for number in shown:
         images = [cv2.imread(str(file)) for file in groups[number]]
         (place,) = detailed_places(images[0], CROP_PX, 1)
-        crops = [fill(cut(image, place, CROP_PX), CROP_PX) for image in images]
-        rows.append(np.hstack([enlarge(crop, ZOOM) for crop in crops]))
-    sheet = np.vstack([label_line(labels, CROP_PX * ZOOM), *rows])
+        rows.append([cut_square(image, place, CROP_PX) for image in images])
+    sheet = crop_grid(rows, labels, CROP_PX, ZOOM)
     write_bytes_atomically(cv2.imencode('.png', sheet)[1].tobytes(), path)

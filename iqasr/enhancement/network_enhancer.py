@@ -1,4 +1,4 @@
-"""Networks as enhancers: of scale 1, or larger, fed a reduced photograph."""
+"""Enhancement by networks, of scale 1 or larger."""
 
 import hashlib
 
@@ -20,21 +20,20 @@ from iqasr.runtime.paths import resolve
 class NetworkEnhancer(Enhancer):
     """Enhances by a network.
 
-    One that enlarges is given the photograph bicubically reduced by as much, so that its output has
-    the photograph's size.
+    A network that enlarges gets the photograph bicubically reduced by its scale, so that the output
+    has the size of the photograph.
 
     Args:
-        weights: A test option file of a trained network; or weights (``.pth``, ``.safetensors``)
+        weights: A test option file of a trained network, or weights (``.pth``, ``.safetensors``)
             whose architecture spandrel recognises.
-        tile_px: Side of the tiles in which a photograph is restored, in pixels of the input; less
-            needs less memory.
-        overlap_px: Pixels seen beyond each side of a tile. Where the network looks no further,
-            tiles give what the whole photograph would.
-        batch: Most tiles per call.
+        tile_px: Side of the tiles in which a photograph is restored, in pixels of the input, >= 1;
+            smaller ones need less memory.
+        overlap_px: Margin added to each side of a tile, in pixels, >= 0. If the receptive field of
+            the network reaches no further, tiles give the same result as the whole photograph.
+        batch: Most tiles per call, >= 1.
 
     Raises:
-        ValueError: If a number is out of range, or the weights are of no use; the message says what
-            was recognised.
+        ValueError: If a number is out of range, or the architecture is not recognised.
         CheckpointError: If the weights cannot be read.
     """
 
@@ -51,11 +50,11 @@ class NetworkEnhancer(Enhancer):
         self.reduce = BicubicDegradation(scale=self.scale)
         self.tiles = {'tile_px': tile_px, 'overlap_px': overlap_px, 'batch': batch}
         self.device = torch.device('cpu')
-        self.version = hash_of(self.network.state_dict())
+        self.version = hash_weights(self.network.state_dict())
 
     @property
     def name(self) -> str:
-        """The name of the file."""
+        """Name of the file."""
         return self.path.stem
 
     def to(self, device: torch.device) -> 'NetworkEnhancer':
@@ -74,7 +73,7 @@ class NetworkEnhancer(Enhancer):
         return to_uint8(output[0, :, :height, :width]).permute(1, 2, 0).cpu().numpy()
 
     def input_of(self, image: Tensor) -> Tensor:
-        """Reduce a photograph, mirrored up to a multiple of the scale, by the scale."""
+        """Input for a photograph: reduced by the scale, after padding to a multiple of it."""
         if self.scale == 1:
             return image
         height, width = image.shape[-2:]
@@ -83,12 +82,12 @@ class NetworkEnhancer(Enhancer):
         return self.reduce(F.pad(image, beyond, mode), torch.Generator())
 
     def restore(self, tile: Tensor) -> Tensor:
-        """Restore one tile or several."""
+        """Restore a batch of tiles."""
         return restore_whole(self.network, tile, self.scale)
 
 
-def hash_of(weights: dict[str, Tensor]) -> str:
-    """Hash weights, their names and types included."""
+def hash_weights(weights: dict[str, Tensor]) -> str:
+    """Hash weights with their names, types and shapes."""
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in weights.items():
         digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())

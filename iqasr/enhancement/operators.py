@@ -1,10 +1,12 @@
-"""Classical operators that enhance without training.
+"""Classical operators, which enhance without training.
 
 Source:
     The implementations are OpenCV's. Buades et al. (2011), Non-local means denoising, IPOL; Tomasi
     and Manduchi (1998), Bilateral filtering for gray and color images, ICCV; Zuiderveld (1994),
     Contrast limited adaptive histogram equalization, Graphics Gems IV.
 """
+
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -13,54 +15,54 @@ from iqasr.enhancement.base import Enhancer
 from iqasr.registry import ENHANCER_REGISTRY
 
 
-def sharpened(image: np.ndarray, sigma_px: float, amount: float) -> np.ndarray:
+def unsharp_mask(image: np.ndarray, sigma_px: float, amount: float) -> np.ndarray:
     """Add `amount` times what a Gaussian blur removes; ``(H, W, 3)`` uint8."""
     blurred = cv2.GaussianBlur(image, (0, 0), sigma_px)
     return cv2.addWeighted(image, 1 + amount, blurred, -amount, 0)
 
 
-def equalised(image: np.ndarray, clip_limit: float, tiles: int) -> np.ndarray:
+def equalise(image: np.ndarray, clip_limit: float, tiles: int) -> np.ndarray:
     """Equalise the lightness of an image in tiles; ``(H, W, 3)`` uint8 RGB."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     lab[..., 0] = cv2.createCLAHE(clip_limit, (tiles, tiles)).apply(lab[..., 0])
     return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
 
 
-def refuse_unless_positive(**options: float) -> None:
-    """Refuse options that are not above 0.
+class Operator(Enhancer):
+    """Enhancer whose options, the fields of a dataclass, are positive numbers."""
 
-    Raises:
-        ValueError: Naming the first of them.
-    """
-    for name, value in options.items():
-        if not value > 0:
-            raise ValueError(f'{name} is {value}; use a number above 0.')
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value > 0:
+                raise ValueError(f'{field.name} is {value}; use a number above 0.')
 
 
 @ENHANCER_REGISTRY.register()
-class UnsharpMask(Enhancer):
+@dataclass(kw_only=True)
+class UnsharpMask(Operator):
     """Sharpens by adding what a Gaussian blur removes.
 
     Args:
         sigma_px: Standard deviation of the blur, > 0.
-        amount: How many times to add it, > 0; from about 2 on, edges get halos.
+        amount: Factor of the added detail, > 0; from about 2 on, edges get halos.
 
     Raises:
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, *, sigma_px: float = 1.0, amount: float = 0.8) -> None:
-        refuse_unless_positive(sigma_px=sigma_px, amount=amount)
-        self.sigma_px, self.amount = sigma_px, amount
+    sigma_px: float = 1.0
+    amount: float = 0.8
 
     def enhance(self, photograph: np.ndarray) -> np.ndarray:
         """Sharpen; see `Enhancer.enhance`."""
-        return sharpened(photograph, self.sigma_px, self.amount)
+        return unsharp_mask(photograph, self.sigma_px, self.amount)
 
 
 @ENHANCER_REGISTRY.register()
-class LocalContrast(Enhancer):
-    """Raises local contrast: the lightness is equalised in tiles, by no more than a limit (CLAHE).
+@dataclass(kw_only=True)
+class LocalContrast(Operator):
+    """Raises local contrast by contrast-limited histogram equalisation in tiles (CLAHE).
 
     Args:
         clip_limit: Largest slope of the tone curve, > 0; at 1 hardly anything changes.
@@ -70,29 +72,28 @@ class LocalContrast(Enhancer):
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, *, clip_limit: float = 1.5, tiles: int = 4) -> None:
-        refuse_unless_positive(clip_limit=clip_limit, tiles=tiles)
-        self.clip_limit, self.tiles = clip_limit, tiles
+    clip_limit: float = 1.5
+    tiles: int = 4
 
     def enhance(self, photograph: np.ndarray) -> np.ndarray:
         """Raise local contrast; see `Enhancer.enhance`."""
-        return equalised(photograph, self.clip_limit, self.tiles)
+        return equalise(photograph, self.clip_limit, self.tiles)
 
 
 @ENHANCER_REGISTRY.register()
-class NonLocalMeans(Enhancer):
+@dataclass(kw_only=True)
+class NonLocalMeans(Operator):
     """Removes noise by averaging over similar patches. Slow: seconds per megapixel.
 
     Args:
-        strength: About the standard deviation of the noise in grey levels, > 0; more takes detail.
+        strength: About the standard deviation of the noise in grey levels, > 0; higher values
+            remove detail as well.
 
     Raises:
         ValueError: If `strength` is not positive.
     """
 
-    def __init__(self, *, strength: float = 3.0) -> None:
-        refuse_unless_positive(strength=strength)
-        self.strength = strength
+    strength: float = 3.0
 
     def enhance(self, photograph: np.ndarray) -> np.ndarray:
         """Remove noise; see `Enhancer.enhance`."""
@@ -100,20 +101,20 @@ class NonLocalMeans(Enhancer):
 
 
 @ENHANCER_REGISTRY.register()
-class BilateralFilter(Enhancer):
+@dataclass(kw_only=True)
+class BilateralFilter(Operator):
     """Smooths, but not across edges: fast removal of weak noise and compression artifacts.
 
     Args:
-        sigma_levels: Differences in grey levels that are smoothed, > 0.
-        sigma_px: Standard deviation of the neighbourhood, > 0.
+        sigma_levels: Standard deviation of the weights by difference in grey levels, > 0.
+        sigma_px: Standard deviation of the weights by distance, > 0.
 
     Raises:
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, *, sigma_levels: float = 12.0, sigma_px: float = 2.0) -> None:
-        refuse_unless_positive(sigma_levels=sigma_levels, sigma_px=sigma_px)
-        self.sigma_levels, self.sigma_px = sigma_levels, sigma_px
+    sigma_levels: float = 12.0
+    sigma_px: float = 2.0
 
     def enhance(self, photograph: np.ndarray) -> np.ndarray:
         """Smooth; see `Enhancer.enhance`."""

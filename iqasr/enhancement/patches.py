@@ -1,12 +1,12 @@
-"""Patches worth training on: cut from a photograph and its candidates at the same places.
+"""Patches worth training on, cut from a photograph and its candidates at the same places.
 
 Source:
     Chen et al. (2023), Human guided ground-truth generation for realistic image super-resolution,
     https://github.com/ChrisDud0257/HGGT, PatchSelection/patch_select.py. Deviations: patches are
-    ordered by the mean absolute difference to the original, where that file takes the absolute
-    value of the mean difference, in which brighter and darker pixels cancel; its random numbers are
-    those of the photograph's name, so that they do not depend on the order of work; and two patches
-    are never cut from the same place, as they may be there at a border.
+    ordered by the mean absolute difference to the original, where that file has the absolute value
+    of the mean difference, in which brighter and darker pixels cancel; random numbers are a
+    function of the photograph's name, so that they do not depend on the order of work; and no two
+    patches are cut from the same place, which there can happen at a border.
 """
 
 from collections.abc import Sequence
@@ -16,27 +16,26 @@ import cv2
 import numpy as np
 import torch
 
-Place = tuple[int, int]
-"""Top and left of a patch, in pixels."""
+from iqasr.runtime.crops import Place, cut_square
 
 START_PX = ((2400, 128), (1200, 64), (0, 32))
-"""From which length of a side on the first patch starts how far from its end, at most."""
+"""Least length of a side, and the largest offset of the first patch along it."""
 
 
 @dataclass(frozen=True)
 class PatchRules:
-    """Which patches are cut; the defaults are those published.
+    """Rules for the choice of patches; the defaults are those published.
 
     Args:
-        size_px: Side of a patch.
-        stride_px: Distance of patches, before they are moved at random; less than `size_px` makes
-            them overlap.
-        jitter_px: Farthest that a patch is moved in each direction.
-        least_contrast: Standard deviation of the grey levels, in [0, 255], and
-        least_detail: variance of their Laplacian (in 8 bits, the negative half cut off) that the
-            original or one of its candidates must have.
-        most: Patches of a photograph that are kept, at most, those whose candidates differ most
-            from the original first; None for all.
+        size_px: Side of a patch, >= 1.
+        stride_px: Distance between patches before jitter, >= 1; below `size_px` they overlap.
+        jitter_px: Largest random shift in each direction, >= 0.
+        least_contrast: Least standard deviation of the grey levels, in [0, 255], of the original or
+            of a candidate.
+        least_detail: Least variance of their Laplacian, in 8 bits (negative values are 0), of the
+            same version.
+        most: Most patches of a photograph, >= 1, those whose candidates differ most from the
+            original first; None keeps all.
 
     Raises:
         ValueError: If a number is out of range.
@@ -60,29 +59,27 @@ class PatchRules:
 def choose_patches(
     versions: Sequence[np.ndarray], rules: PatchRules, generator: torch.Generator
 ) -> list[Place]:
-    """Find the patches of a photograph that are worth training on.
+    """Choose the patches of a photograph that are worth training on.
 
     Args:
         versions: The original, then its candidates, each ``(H, W, 3)`` uint8 RGB.
-        rules: Which are.
+        rules: Rules for the choice.
         generator: CPU generator.
 
     Returns:
-        Their places, those at which a candidate differs most from the original first.
+        Their places, those where a candidate differs most from the original first.
     """
-    original, *candidates = versions
     differences: dict[Place, float] = {}
-    for place in lattice(original.shape[:2], rules, generator):
-        if any(is_detailed(cut(version, place, rules.size_px), rules) for version in versions):
-            patch = cut(original, place, rules.size_px)
-            differences[place] = max(
-                (difference(patch, cut(c, place, rules.size_px)) for c in candidates), default=0.0
-            )
+    for place in draw_places(versions[0].shape[:2], rules, generator):
+        patches = [cut_square(version, place, rules.size_px) for version in versions]
+        if any(is_detailed(patch, rules) for patch in patches):
+            original, *others = patches
+            differences[place] = max((difference(original, o) for o in others), default=0.0)
     return sorted(differences, key=differences.__getitem__, reverse=True)[: rules.most]
 
 
-def lattice(size: Sequence[int], rules: PatchRules, generator: torch.Generator) -> list[Place]:
-    """Draw the places of patches that lie inside a photograph of a size (height, width)."""
+def draw_places(size: Sequence[int], rules: PatchRules, generator: torch.Generator) -> list[Place]:
+    """Draw places of patches inside a photograph of `size` (height, width): a grid with jitter."""
 
     def draw(least: int, most: int) -> int:
         return int(torch.randint(least, most + 1, (), generator=generator))
@@ -105,20 +102,14 @@ def lattice(size: Sequence[int], rules: PatchRules, generator: torch.Generator) 
     return list(dict.fromkeys(inside))
 
 
-def cut(image: np.ndarray, place: Place, side: int) -> np.ndarray:
-    """Cut the square of a side at a place."""
-    top, left = place
-    return image[top : top + side, left : left + side]
-
-
 def is_detailed(patch: np.ndarray, rules: PatchRules) -> bool:
-    """Tell whether a patch, ``(H, W, 3)`` uint8 RGB, has enough contrast and detail."""
+    """Whether a patch, ``(H, W, 3)`` uint8 RGB, has enough contrast and detail."""
     contrast, detail = contrast_and_detail(patch)
     return contrast >= rules.least_contrast and detail >= rules.least_detail
 
 
 def contrast_and_detail(image: np.ndarray) -> tuple[float, float]:
-    """Measure standard deviation, and variance of the 8-bit Laplacian, of the grey levels."""
+    """Standard deviation and variance of the 8-bit Laplacian of the grey levels."""
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)
     return float(grey.std()), float(cv2.Laplacian(grey, cv2.CV_8U).var())
 

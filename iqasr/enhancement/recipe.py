@@ -1,4 +1,4 @@
-"""Recipes: the enhancers, one after the other, that make one candidate of every photograph."""
+"""Recipes: sequences of enhancers, each of which makes one candidate of every photograph."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,23 +8,21 @@ import numpy as np
 import torch
 import yaml
 
-from iqasr.checking.section import SectionCheck
+from iqasr.checking.command_line import sections_of_words
 from iqasr.enhancement.base import Enhancer
 from iqasr.models.network_files import OPTION_FILES
-from iqasr.options.schema import Problems
 from iqasr.registry import ENHANCER_REGISTRY, build
-from iqasr.runtime.errors import OptionError
 
-FILES = (*OPTION_FILES, '.pth', '.safetensors')
-"""Endings of the files that `NetworkEnhancer` takes."""
+NETWORK_FILES = (*OPTION_FILES, '.pth', '.safetensors')
+"""Endings of the files that `NetworkEnhancer` reads."""
 
 
 class Recipe:
     """Makes one candidate of a photograph.
 
     Args:
-        steps: Enhancers, each applied to what the one before it made.
-        sections: What built them, for the record.
+        steps: Enhancers, each applied to the result of the one before.
+        sections: Sections that built them, for the record.
     """
 
     def __init__(
@@ -35,12 +33,12 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """What logs and contact sheets call it."""
+        """Name in logs and on contact sheets."""
         return ' + '.join(step.name for step in self.steps)
 
     @property
     def description(self) -> list[dict[str, Any]]:
-        """What the result depends on, one entry per step, fit for JSON."""
+        """Everything on which the result depends, one entry per step, as JSON content."""
         sections = self.sections or [{'type': type(step).__name__} for step in self.steps]
         return [
             {k: Path(v).name if k == 'weights' else v for k, v in section.items()}
@@ -61,40 +59,35 @@ class Recipe:
         return photograph
 
 
-def recipes_of(words: Sequence[str]) -> list[Recipe]:
-    """Build the recipes that a command line asks for.
+def build_recipes(words: Sequence[str]) -> list[Recipe]:
+    """Build the recipes named on a command line.
 
     Args:
-        words: Each the name of an enhancer (``UnsharpMask``), a file that `NetworkEnhancer` takes,
-            a section in YAML (``{type: UnsharpMask, amount: 1.5}``), or a list of these, to be
-            applied in turn (``[NonLocalMeans, UnsharpMask]``).
+        words: One per recipe: the name of an enhancer (``UnsharpMask``), a file that
+            `NetworkEnhancer` reads, a section in YAML (``{type: UnsharpMask, amount: 1.5}``), or a
+            list of these, applied in turn (``[NonLocalMeans, UnsharpMask]``).
 
     Raises:
-        OptionError: With everything that is wrong with them.
-        ValueError: If there are none, or a network cannot be built.
+        OptionError: If any word is wrong; the message lists everything that is wrong.
+        ValueError: If there are no words, or a network cannot be built.
         CheckpointError: If the weights of a network cannot be read.
     """
     if not words:
         raise ValueError('No enhancer is given; name at least one.')
-    problems, recipes = Problems(), []
-    check = SectionCheck(problems)
-    for word in words:
-        try:
-            asked = word if word.endswith(FILES) else yaml.safe_load(word)
-        except yaml.YAMLError as error:
-            problems.add(word, ' '.join(str(error).split()))
-            continue
-        sections = [section_of(step) for step in (asked if isinstance(asked, list) else [asked])]
-        recipes.append([check.component(word, s, ENHANCER_REGISTRY) for s in sections])
-    if problems.entries:
-        raise OptionError('\n'.join(['enhancers that cannot be used:', *problems.entries]))
-    return [Recipe([build(ENHANCER_REGISTRY, s) for s in steps], steps) for steps in recipes]
+    sections = sections_of_words(words, ENHANCER_REGISTRY, parse_word, 'enhancers')
+    return [Recipe([build(ENHANCER_REGISTRY, s) for s in steps], steps) for steps in sections]
+
+
+def parse_word(word: str) -> list[dict[str, Any]]:
+    """Turn a word on a command line into the sections of the steps."""
+    steps = word if word.endswith(NETWORK_FILES) else yaml.safe_load(word)
+    return [section_of(step) for step in (steps if isinstance(steps, list) else [steps])]
 
 
 def section_of(step: Any) -> dict[str, Any]:
-    """Write the section of what a user calls an enhancer."""
+    """Turn a name, a file or a mapping into the section of an enhancer."""
     if isinstance(step, Mapping):
         return dict(step)
-    if str(step).endswith(FILES):
+    if str(step).endswith(NETWORK_FILES):
         return {'type': 'NetworkEnhancer', 'weights': str(step)}
     return {'type': str(step)}

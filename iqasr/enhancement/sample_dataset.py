@@ -1,7 +1,7 @@
-"""A small multi-GT data set made from photographs: those of scikit-image, or a folder of yours.
+"""A small multi-GT data set of photographs, either those of scikit-image or your own.
 
-Its candidates come from classical operators instead of trained enhancers, and its votes from a
-rule instead of people: enough to run every part of iqasr on real pictures, not to judge methods by.
+Classical operators take the place of trained enhancers, and a rule that of human votes. It serves
+to run every part of iqasr on real pictures, not to compare methods.
 
 Source:
     Patches are kept by the rule of HGGT (Chen et al. 2023): standard deviation and variance of the
@@ -20,13 +20,14 @@ from tqdm import tqdm
 
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
 from iqasr.data.files.photographs import detailed_places, read_photographs
-from iqasr.enhancement.operators import equalised, sharpened
+from iqasr.enhancement.operators import equalise, unsharp_mask
+from iqasr.runtime.crops import Place, cut_square
 from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
 
 TRAIN = ('astronaut', 'coffee', 'stereo_motorcycle', 'immunohistochemistry', 'retina')
 VALIDATION = ('chelsea', 'rocket')
-"""Names in ``skimage.data``; no photograph is in both."""
+"""Names in ``skimage.data``, different ones for training and validation."""
 
 PATCH_PX, STRIDE_PX = 320, 160
 VALIDATION_PX, VALIDATION_SCALE = 480, 4
@@ -34,36 +35,20 @@ VALIDATION_PX, VALIDATION_SCALE = 480, 4
 _LEAST_CONTRAST = 30.0
 _SIMILAR_BELOW, _NEGATIVE_ABOVE = 1.3, 2.4
 _STRICTNESS = dict(zip(ANNOTATORS, (0.9, 1.0, 1.15), strict=True))
-"""Each annotator's limits are these times the common ones, so that now and then one dissents."""
-
-
-def smooth(image: np.ndarray) -> np.ndarray:
-    """Remove noise, then sharpen mildly; ``(H, W, 3)`` uint8 RGB, as are the others."""
-    return sharpened(cv2.bilateralFilter(image, 5, 12, 2), 1.5, 0.4)
-
-
-def crisp(image: np.ndarray) -> np.ndarray:
-    """Sharpen clearly."""
-    return sharpened(image, 1.0, 1.0)
-
-
-def contrasted(image: np.ndarray) -> np.ndarray:
-    """Raise local contrast, then sharpen."""
-    return sharpened(equalised(image, 1.5, 4), 1.0, 0.6)
-
-
-def harsh(image: np.ndarray) -> np.ndarray:
-    """Sharpen far too much: noise is raised and edges get halos."""
-    return sharpened(image, 2.0, 3.5)
+"""Factors of the limits by annotator, so that they sometimes disagree."""
 
 
 ENHANCERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    '01': smooth,
-    '02': crisp,
-    '03': contrasted,
-    '04': harsh,
+    # noise removed, mildly sharpened
+    '01': lambda image: unsharp_mask(cv2.bilateralFilter(image, 5, 12, 2), 1.5, 0.4),
+    # clearly sharpened
+    '02': lambda image: unsharp_mask(image, 1.0, 1.0),
+    # more local contrast, sharpened
+    '03': lambda image: unsharp_mask(equalise(image, 1.5, 4), 1.0, 0.6),
+    # sharpened far too much: raised noise, halos
+    '04': lambda image: unsharp_mask(image, 2.0, 3.5),
 }
-"""By the folder of their candidates."""
+"""From ``(H, W, 3)`` uint8 RGB to the same, by the folder of the candidates."""
 
 
 def make_sample_dataset(
@@ -74,21 +59,21 @@ def make_sample_dataset(
     reduce: float = 2.0,
     most: int = 24,
 ) -> None:
-    """Make the data set; two runs give the same bytes.
+    """Make the data set, always with the same bytes.
 
     Args:
-        target: Folder to make. ``train`` gets originals, candidates and labels; ``val/gt`` and
-            ``val/lq_x4`` other photographs and their bicubic reductions.
-        train: Folder of photographs to train on; None for those of scikit-image.
-        val: Folder of photographs to validate on, of each its most detailed part; None for those
-            of scikit-image.
-        reduce: Photographs of a folder are made smaller by this factor first.
-        most: Patches taken of each photograph of a folder, at most, the most detailed first.
+        target: Folder to make. ``train`` receives originals, candidates and labels, ``val/gt`` and
+            ``val/lq_x4`` other photographs and their bicubic reductions. It is made under another
+            name and renamed when complete.
+        train: Folder of photographs for training; default those of scikit-image.
+        val: Folder of photographs for validation, of which the most detailed square is used;
+            default those of scikit-image.
+        reduce: Factor by which photographs of a folder are reduced first.
+        most: Most patches of each photograph of a folder, the most detailed first.
 
     Raises:
-        FileExistsError: If the target exists; it is made under another name and renamed when
-            whole, so it is never half made.
-        DataError: If a folder holds no photographs, or they have no patch worth training on.
+        FileExistsError: If the target exists.
+        DataError: If a folder holds no photographs, or no patch worth training on.
     """
     if os.path.exists(target):
         raise FileExistsError(f'{target} exists. Remove it to make it again.')
@@ -97,11 +82,12 @@ def make_sample_dataset(
     folder = os.path.join(partial, 'train')
     for name in ('original', *ENHANCERS, *(f'labels/{who}' for who in ANNOTATORS)):
         os.makedirs(os.path.join(folder, name))
-    photographs = _packaged(TRAIN) if train is None else read_photographs(train, reduce)
+    photographs = _load_all(TRAIN) if train is None else read_photographs(train, reduce)
     for name, image in tqdm(photographs, 'photographs', unit='image'):
-        places = _patches(image, STRIDE_PX if train is None else PATCH_PX)
+        places = _choose_places(image, STRIDE_PX if train is None else PATCH_PX)
         if train is not None:
-            places = sorted(places, key=lambda place: -_sharpness(_patch(image, *place)))[:most]
+            by_detail = sorted(places, key=lambda p: -_sharpness(cut_square(image, p, PATCH_PX)))
+            places = by_detail[:most]
         _write_groups(folder, name, image, places)
     if not os.listdir(os.path.join(folder, 'original')):
         raise DataError(
@@ -110,35 +96,31 @@ def make_sample_dataset(
         )
     for name in ('gt', f'lq_x{VALIDATION_SCALE}'):
         os.makedirs(os.path.join(partial, 'val', name))
-    photographs = _packaged(VALIDATION) if val is None else read_photographs(val, reduce)
+    photographs = _load_all(VALIDATION) if val is None else read_photographs(val, reduce)
     for name, image in photographs:
         if val is not None:
-            ((top, left),) = detailed_places(image, VALIDATION_PX, 1)
-            image = image[top : top + VALIDATION_PX, left : left + VALIDATION_PX]
+            (place,) = detailed_places(image, VALIDATION_PX, 1)
+            image = cut_square(image, place, VALIDATION_PX)
         _write_pair(os.path.join(partial, 'val'), name, image)
     os.replace(partial, target)
 
 
-def _packaged(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    return ((name, _load(name)) for name in names)
-
-
-def _patch(image: np.ndarray, top: int, left: int) -> np.ndarray:
-    return image[top : top + PATCH_PX, left : left + PATCH_PX]
+def _load_all(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    return ((name, _load_photograph(name)) for name in names)
 
 
 def _write_groups(
-    train: str, photograph: str, original: np.ndarray, places: Iterable[tuple[int, int]]
+    train: str, photograph: str, original: np.ndarray, places: Iterable[Place]
 ) -> None:
     candidates = {folder: enhance(original) for folder, enhance in ENHANCERS.items()}
     for place in places:
         name = f'{photograph}-{place[0]}-{place[1]}'
-        patch = _patch(original, *place)
-        _write(os.path.join(train, 'original', f'{name}.png'), patch)
+        patch = cut_square(original, place, PATCH_PX)
+        _write_png(os.path.join(train, 'original', f'{name}.png'), patch)
         gain = {}
         for folder, image in candidates.items():
-            enhanced = _patch(image, *place)
-            _write(os.path.join(train, folder, f'{name}_{folder}.png'), enhanced)
+            enhanced = cut_square(image, place, PATCH_PX)
+            _write_png(os.path.join(train, folder, f'{name}_{folder}.png'), enhanced)
             gain[folder] = _sharpness(enhanced) / _sharpness(patch)
         for who in ANNOTATORS:
             votes = {folder: _vote(gain[folder], _STRICTNESS[who]) for folder in ENHANCERS}
@@ -149,22 +131,22 @@ def _write_pair(val: str, photograph: str, gt: np.ndarray) -> None:
     height, width = (side // VALIDATION_SCALE * VALIDATION_SCALE for side in gt.shape[:2])
     gt = gt[:height, :width]
     lq = imresize(gt / 255.0, 1 / VALIDATION_SCALE, antialiasing=True)
-    _write(os.path.join(val, 'gt', f'{photograph}.png'), gt)
+    _write_png(os.path.join(val, 'gt', f'{photograph}.png'), gt)
     lq = np.round(lq.clip(0, 1) * 255).astype(np.uint8)
-    _write(os.path.join(val, f'lq_x{VALIDATION_SCALE}', f'{photograph}.png'), lq)
+    _write_png(os.path.join(val, f'lq_x{VALIDATION_SCALE}', f'{photograph}.png'), lq)
 
 
-def _load(photograph: str) -> np.ndarray:
-    """Read a photograph: ``(H, W, 3)`` uint8 RGB."""
+def _load_photograph(photograph: str) -> np.ndarray:
+    """Load a photograph of scikit-image, ``(H, W, 3)`` uint8 RGB."""
     loaded = getattr(skimage.data, photograph)()
     image = loaded[0] if isinstance(loaded, tuple) else loaded
-    if photograph == 'retina':  # twice as large as its detail
+    if photograph == 'retina':  # it is twice as large as its detail
         image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return image
 
 
-def _patches(image: np.ndarray, stride: int) -> Iterator[tuple[int, int]]:
-    """Find the corners of the patches worth training on, `stride` px apart or a little less."""
+def _choose_places(image: np.ndarray, stride: int) -> Iterator[Place]:
+    """Yield the places of patches with enough contrast and detail, at most `stride` px apart."""
     if min(image.shape[:2]) < PATCH_PX:
         return
     tops, lefts = (
@@ -172,7 +154,7 @@ def _patches(image: np.ndarray, stride: int) -> Iterator[tuple[int, int]]:
         for side in image.shape[:2]
     )
     for top, left in ((top, left) for top in tops for left in lefts):
-        patch = _patch(image, top, left)
+        patch = cut_square(image, (top, left), PATCH_PX)
         contrast = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY).std()
         if contrast >= _LEAST_CONTRAST and _sharpness(patch) ** 2 >= _LEAST_CONTRAST:
             yield top, left
@@ -184,12 +166,12 @@ def _sharpness(image: np.ndarray) -> float:
 
 
 def _vote(gain: float, strictness: float) -> Label:
-    """Vote by how many times sharper a candidate is: no change is similar, far too much bad."""
+    """Vote by the gain in sharpness: little is similar, far too much negative, else positive."""
     if gain > _NEGATIVE_ABOVE * strictness:
         return Label.NEGATIVE
     return Label.POSITIVE if gain > _SIMILAR_BELOW * strictness else Label.SIMILAR
 
 
-def _write(path: str, image: np.ndarray) -> None:
+def _write_png(path: str, image: np.ndarray) -> None:
     if not cv2.imwrite(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
         raise OSError(f'{path}: cannot be written. Is the disk full?')

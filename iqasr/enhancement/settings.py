@@ -1,4 +1,4 @@
-"""How candidates are made, and the record of it beside them."""
+"""The settings by which candidates are made, and the record of them in their folder."""
 
 import json
 from collections.abc import Sequence
@@ -9,43 +9,43 @@ from typing import Any
 from iqasr.data.candidates.candidate_folders import ORIGINAL
 from iqasr.enhancement.patches import PatchRules
 from iqasr.enhancement.recipe import Recipe
-from iqasr.enhancement.sources import SourceRules
+from iqasr.enhancement.selection import SelectionRules
 from iqasr.quality import QualityScorer
 from iqasr.runtime.errors import DataError
 
-PUBLISHED_PATCHES, DEFAULT_RULES = PatchRules(), SourceRules()
+PUBLISHED_PATCHES, DEFAULT_SELECTION = PatchRules(), SelectionRules()
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How candidates are made.
+class EnhancementSettings:
+    """Settings by which candidates are made.
 
     Args:
-        recipes: One for each candidate.
-        patches: Which patches are cut; None keeps photographs whole.
-        rules: Which photographs are left out.
-        scorer: Judges photographs, where `rules` ask for quality.
-        seed: Of the places of patches.
+        recipes: Recipe of each candidate.
+        patches: Rules for the choice of patches; None keeps photographs whole.
+        selection: Rules for the selection of photographs.
+        scorer: Scorer for the least quality of `selection`.
+        seed: Seed of the places of patches.
 
     Raises:
-        ValueError: If `rules` ask for quality and there is no scorer, or the other way round.
+        ValueError: If only one of scorer and least quality is given.
     """
 
     recipes: Sequence[Recipe]
     patches: PatchRules | None = PUBLISHED_PATCHES
-    rules: SourceRules = DEFAULT_RULES
+    selection: SelectionRules = DEFAULT_SELECTION
     scorer: QualityScorer | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.scorer is None) != (self.rules.least_quality is None):
-            raise ValueError('A scorer and the least quality that it may give belong together.')
+        if (self.scorer is None) != (self.selection.least_quality is None):
+            raise ValueError('A scorer and its least quality belong together; give both or none.')
 
     @property
-    def source_rules(self) -> SourceRules:
-        """Which photographs are left out: those smaller than a patch, too."""
+    def selection_with_size(self) -> SelectionRules:
+        """The rules for the selection, by which photographs smaller than a patch are left out."""
         least = self.patches.size_px if self.patches else 1
-        return replace(self.rules, least_side_px=max(self.rules.least_side_px, least))
+        return replace(self.selection, least_side_px=max(self.selection.least_side_px, least))
 
     @property
     def folders(self) -> list[str]:
@@ -53,29 +53,29 @@ class Settings:
         return [f'{number:02d}' for number in range(1, len(self.recipes) + 1)]
 
     def description(self) -> dict[str, Any]:
-        """Say everything that the result depends on, fit for JSON."""
+        """Everything on which the result depends, as JSON content."""
         candidates = [recipe.description for recipe in self.recipes]
         return {
             'candidates': dict(zip(self.folders, candidates, strict=True)),
             'patches': self.patches and asdict(self.patches),
-            'sources': asdict(self.rules),
+            'sources': asdict(self.selection),
             'scorer': self.scorer and f'{self.scorer.name} {self.scorer.version}',
             'seed': self.seed,
         }
 
-    def refuse_others(self, record: Path) -> None:
-        """Refuse a folder whose candidates were made in another way.
+    def check_record(self, record: Path) -> None:
+        """Check that the candidates in a folder were made by these settings.
 
         Args:
-            record: The `description` in it, if any.
+            record: File of their `description`, if any.
 
         Raises:
-            DataError: If it is of other settings, or there are originals without one.
+            DataError: If the settings differ, or there are originals without a record.
         """
         if not record.exists():
             if (record.parent / ORIGINAL).exists():
                 raise DataError(
-                    f'{record.parent}: holds candidates that were not made here. '
+                    f'{record.parent}: holds candidates that this command did not make. '
                     'Give another folder.'
                 )
             return
@@ -84,6 +84,6 @@ class Settings:
         differing = [name for name in own if found.get(name) != own[name]]
         if differing:
             raise DataError(
-                f'{record}: the candidates there were made with other settings '
+                f'{record}: these candidates were made with other settings '
                 f'({", ".join(differing)}). Repeat those, or give another folder.'
             )

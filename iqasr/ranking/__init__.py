@@ -1,7 +1,7 @@
-"""Training and examination of rankers: small scorers that learn from ordered damage."""
+"""Training and examination of rankers: small scorers that learn from ordered distortions."""
 
 from iqasr.ranking.attack import attack
-from iqasr.ranking.examination import examination_table, examine, examine_ranker
-from iqasr.ranking.ladders import KINDS, Restored, climb_down
-from iqasr.ranking.sources import kinds_with, train_from_folder
+from iqasr.ranking.distortions import DISTORTIONS, RestorationDistortion, make_ladder
+from iqasr.ranking.examination import examination_table, examine_ranker, examine_scorer
+from iqasr.ranking.sources import distortions_with, train_from_folder
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker

@@ -1,9 +1,9 @@
-"""The attack every scorer must stand: change no pixel visibly, raise the score.
+"""An adversarial attack on scorers: raise the score by a change that is hardly visible.
 
 Source:
     Kurakin et al. (2017), Adversarial examples in the physical world (I-FGSM); Antsiferova et al.
     (2024), Comparing the robustness of modern no-reference image- and video-quality metrics to
-    adversarial attacks, AAAI, where no-reference scorers are attacked so.
+    adversarial attacks, AAAI, which attacks no-reference scorers in this way.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 EPSILON = 2 / 255
-"""Largest change of a pixel, invisible in most places."""
+"""Default for the largest change of a pixel, in [0, 1]."""
 
 
 def attack(
@@ -25,14 +25,14 @@ def attack(
     steps: int = 10,
     start: Tensor | None = None,
 ) -> Tensor:
-    """Raise quality by signed gradient steps.
+    """Raise the quality of images by signed gradient steps.
 
     Args:
-        quality: From images to one number each; differentiable.
+        quality: Differentiable function from images to their quality, :math:`(N,)`.
         image: :math:`(N, 3, H, W)` RGB in [0, 1].
         epsilon: Largest change of a pixel.
-        steps: How many; each changes a pixel by ``2.5 epsilon / steps``, or by epsilon if one.
-        start: Change to start from; None for none.
+        steps: Number of steps, of ``2.5 epsilon / steps`` each; a single step has epsilon.
+        start: Change to start from, as `image`; default no change.
 
     Returns:
         The attacked images in [0, 1], detached.
@@ -49,11 +49,11 @@ def attack(
     return attacked.detach()
 
 
-def niqe_to_attack() -> Callable[[Tensor], Tensor]:
-    """Make a NIQE that has a gradient, in part, to find attacks on `NIQEScorer` through.
+def differentiable_niqe() -> Callable[[Tensor], Tensor]:
+    """Build a NIQE with a partial gradient, as a surrogate to attack `NIQEScorer`.
 
-    It is that of pyiqa, with the parameters in basicsr's package; the shape parameter of its
-    distributions is looked up in a table and gives no gradient.
+    It is pyiqa's, with the parameters of BasicSR. The shape parameter of its distributions is
+    looked up in a table and has no gradient.
     """
     from pyiqa.archs.niqe_arch import calculate_niqe
 

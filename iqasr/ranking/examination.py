@@ -1,4 +1,4 @@
-"""What is a scorer worth?  Order, over-sharpening and attack, on photographs it has not seen."""
+"""Examination of scorers on unseen photographs: order, over-sharpening and adversarial attack."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from iqasr.data.files.photographs import detailed_places, read_photographs
 from iqasr.degradation import from_uint8
 from iqasr.quality import NIQEScorer, QualityScorer, RankerScorer
 from iqasr.quality.ranker import RankerNetwork
-from iqasr.ranking.attack import attack, niqe_to_attack
-from iqasr.ranking.ladders import Damage, climb_down, resampled, sharpened
-from iqasr.ranking.sources import kinds_with
+from iqasr.ranking.attack import attack, differentiable_niqe
+from iqasr.ranking.distortions import SEVERITIES, Distortion, make_ladder, resample, sharpen
+from iqasr.ranking.sources import distortions_with
+from iqasr.runtime.crops import cut_square
+from iqasr.runtime.markdown import markdown_table
 from iqasr.runtime.randomness import generator_at
 
-SEVERITIES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-SHARPENING = [1.0, 2.0, 3.0, 4.0]
-"""Amounts, all of them too much for a photograph that is sharp."""
+SHARPENING = (1.0, 2.0, 3.0, 4.0)
+"""Amounts of sharpening, all of them too much for a sharp photograph."""
 
 FOURFOLD = 0.75
-"""Severity at which `resampled` reduces by 4."""
+"""Severity at which `resample` reduces by 4."""
 
 
 @dataclass(frozen=True)
-class Examination:
-    """How a scorer did. Gains are in standard deviations of its quality over all ladders."""
+class ScorerExamination:
+    """Results of a scorer. Gains are in standard deviations of its quality over all ladders."""
 
     scorer: str
     order: dict[str, float]
-    """By kind of damage: Spearman correlation of quality with severity, its sign turned, of each
-    ladder; the mean over the ladders."""
+    """By distortion: Spearman correlation of quality with falling severity, mean over ladders."""
 
     least: dict[str, float]
-    """The same, of the worst ladder."""
+    """By distortion: the same of the worst ladder."""
 
     rewarded: float
     """Share of over-sharpened images that score above their photograph."""
@@ -51,7 +51,7 @@ class Examination:
     """Gain of the photograph under `attack`; median."""
 
     def row(self) -> dict[str, str]:
-        """One line of the table, by column."""
+        """Row of the table, by column."""
         order = {kind: f'{v:.3f} ({self.least[kind]:.2f})' for kind, v in self.order.items()}
         return {
             'scorer': self.scorer,
@@ -63,40 +63,49 @@ class Examination:
         }
 
 
-def crops_of(photographs: Sequence[np.ndarray], size_px: int, per_photograph: int) -> list[Tensor]:
-    """Cut the most detailed pieces out of photographs, each :math:`(1, 3, S, S)` in [0, 1]."""
-    crops = []
-    for image in photographs:
-        for top, left in detailed_places(image, size_px, per_photograph):
-            piece = image[top : top + size_px, left : left + size_px]
-            if piece.shape[:2] == (size_px, size_px):
-                pixels = np.ascontiguousarray(piece.transpose(2, 0, 1))[None]
-                crops.append(from_uint8(torch.from_numpy(pixels)))
-    return crops
+def detailed_crop(image: np.ndarray, size_px: int) -> Tensor | None:
+    """Cut the most detailed square out of a photograph.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        size_px: Side of the square, S.
+
+    Returns:
+        :math:`(1, 3, S, S)` in [0, 1]; None if the photograph is smaller.
+    """
+    if min(image.shape[:2]) < size_px:
+        return None
+    (place,) = detailed_places(image, size_px, 1)
+    pixels = np.ascontiguousarray(cut_square(image, place, size_px).transpose(2, 0, 1))
+    return from_uint8(torch.from_numpy(pixels))[None]
 
 
 @torch.no_grad()
-def examine(
+def examine_scorer(
     scorer: QualityScorer,
     crops: Sequence[Tensor],
-    kinds: Mapping[str, Damage],
+    distortions: Mapping[str, Distortion],
     surrogate: Callable[[Tensor], Tensor] | None = None,
-) -> Examination:
+) -> ScorerExamination:
     """Examine a scorer.
 
     Args:
-        scorer: Any scorer without reference.
-        crops: Sharp photographs, :math:`(1, 3, S, S)`, S at least what the scorer needs.
-        kinds: Kinds of damage by name.
-        surrogate: What the attack climbs, from images to quality; None for the scorer itself.
+        scorer: No-reference scorer.
+        crops: Sharp photographs, :math:`(1, 3, S, S)` in [0, 1], S at least what the scorer needs.
+        distortions: Distortions by name.
+        surrogate: Function from images to quality whose gradient the attack follows; default the
+            scorer itself.
+
+    Raises:
+        ValueError: If the scorer has no gradient and there is no surrogate.
     """
     if surrogate is None and not scorer.differentiable:
         raise ValueError(f'{scorer.name} has no gradient to attack along; give a surrogate.')
     order, least, every = {}, {}, []
-    for kind, damage in kinds.items():
+    for kind, distortion in distortions.items():
         quality = np.stack(
             [
-                scorer(climb_down(crop, damage, SEVERITIES, generator_at(kind, i))[0]).numpy()
+                scorer(make_ladder(crop, distortion, SEVERITIES, generator_at(kind, i))[0]).numpy()
                 for i, crop in enumerate(crops)
             ]
         )
@@ -104,19 +113,19 @@ def examine(
         order[kind], least[kind] = float(np.nanmean(rho)), float(np.nanmin(rho))
         every.append(quality)
     spread = float(np.nanstd(every))
-    climb = surrogate or scorer
-    over, genuine, gains, photograph_gains = [], [], [], []
+    target = surrogate or scorer
+    rewarded, genuine, attacked, attacked_photograph = [], [], [], []
     for crop in crops:
-        enlarged = resampled(crop, FOURFOLD, generator_at('examination'))
-        sharp = [sharpened(crop, 1.2, amount) for amount in SHARPENING]
-        images = [crop, enlarged, attack(climb, crop), attack(climb, enlarged), *sharp]
-        own, low, own_attacked, low_attacked, *sharp = scorer(torch.cat(images)).tolist()
-        over += [quality > own for quality in sharp]
+        enlarged = resample(crop, FOURFOLD, generator_at('examination'))
+        sharpened = [sharpen(crop, 1.2, amount) for amount in SHARPENING]
+        images = [crop, enlarged, attack(target, crop), attack(target, enlarged), *sharpened]
+        own, low, own_attacked, low_attacked, *too_sharp = scorer(torch.cat(images)).tolist()
+        rewarded += [quality > own for quality in too_sharp]
         genuine.append(own - low)
-        gains.append(low_attacked - low)
-        photograph_gains.append(own_attacked - own)
-    medians = (float(np.nanmedian(gain)) / spread for gain in (genuine, gains, photograph_gains))
-    return Examination(scorer.name, order, least, float(np.mean(over)), *medians)
+        attacked.append(low_attacked - low)
+        attacked_photograph.append(own_attacked - own)
+    gains = (float(np.nanmedian(g)) / spread for g in (genuine, attacked, attacked_photograph))
+    return ScorerExamination(scorer.name, order, least, float(np.mean(rewarded)), *gains)
 
 
 def examine_ranker(
@@ -126,34 +135,34 @@ def examine_ranker(
     reduce: float = 2.0,
     network: str | None = None,
     size_px: int = 192,
-) -> list[Examination]:
-    """Examine a ranker beside one with random weights and NIQE, on photographs it has not seen.
+) -> list[ScorerExamination]:
+    """Examine a ranker, one with random weights, and NIQE, on unseen photographs.
 
     Args:
         folder: Photographs.
-        weights: Of the ranker; None for the packaged one.
-        reduce: Photographs are made smaller by this factor first, until they are sharp.
-        network: As in `kinds_with`.
-        size_px: Side of the most detailed part of each photograph, which is what is examined.
+        weights: Weights of the ranker; default the packaged one.
+        reduce: Factor by which photographs are reduced first, so that they are sharp.
+        network: As in `distortions_with`.
+        size_px: Side of the most detailed square of each photograph, which is examined.
 
     Raises:
-        DataError: If there are no photographs, or one is broken.
+        DataError: If there are no photographs, or one is damaged.
     """
-    crops = crops_of([image for _, image in read_photographs(folder, reduce)], size_px, 1)
+    found = [detailed_crop(image, size_px) for _, image in read_photographs(folder, reduce)]
+    crops = [crop for crop in found if crop is not None]
     untrained = RankerScorer(weights)
     torch.manual_seed(0)
     untrained.network, untrained.name = RankerNetwork(untrained.network.channels), 'random weights'
-    kinds = kinds_with(network)
+    distortions = distortions_with(network)
     scorers: list[tuple[QualityScorer, Any]] = [
         (RankerScorer(weights), None),
         (untrained, None),
-        (NIQEScorer(), niqe_to_attack()),
+        (NIQEScorer(), differentiable_niqe()),
     ]
-    return [examine(scorer, crops, kinds, climb) for scorer, climb in scorers]
+    return [examine_scorer(scorer, crops, distortions, target) for scorer, target in scorers]
 
 
-def examination_table(examinations: Sequence[Examination]) -> str:
-    """Put examinations into a Markdown table."""
+def examination_table(examinations: Sequence[ScorerExamination]) -> str:
+    """Format examinations as a Markdown table."""
     rows = [examination.row() for examination in examinations]
-    lines = [list(rows[0]), ['---'] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    return markdown_table(list(rows[0]), [list(row.values()) for row in rows])

@@ -1,19 +1,17 @@
-"""From folders and option files to what a ranker is trained on."""
+"""Training of a ranker from a folder of photographs and an option file."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from iqasr.data.files.photographs import read_photographs, reduced
 from iqasr.models.network_files import open_network
-from iqasr.ranking.ladders import KINDS, Damage, Restored
+from iqasr.ranking.distortions import DISTORTIONS, Distortion, RestorationDistortion
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker
 from iqasr.registry import SCORER_REGISTRY, build
 
-SIZES = (1.0, 1.6)
-"""Every photograph serves in these reductions, so that texture comes in more than one size."""
+REDUCTIONS = (1.0, 1.6)
+"""Every photograph is used in these reductions, so that texture has more than one size."""
 
 
 def train_from_folder(
@@ -32,33 +30,28 @@ def train_from_folder(
         folder: Photographs.
         output: ``.safetensors`` to write.
         options: How to train.
-        reduce: Photographs are made smaller by this factor first, until they are sharp.
-        network: As in `kinds_with`.
-        teacher: Section of a scorer whose order is learnt too.
+        reduce: Factor by which photographs are reduced first, so that they are sharp.
+        network: As in `distortions_with`.
+        teacher: Section of a scorer whose order is learnt as well.
         start: Weights of a ranker to start from.
 
     Returns:
         `output`.
 
     Raises:
-        DataError: If there are no photographs, or one is broken.
+        DataError: If there are no photographs, or one is damaged.
         OptionError: If the option file is wrong.
         ValueError: If the photographs are too small, or the teacher cannot be built.
     """
     scorer = build(SCORER_REGISTRY, teacher) if teacher else None
-    photographs = photographs_of(folder, reduce)
+    photographs = [reduced(p, r) for _, p in read_photographs(folder, reduce) for r in REDUCTIONS]
     first = Path(start) if start else None
-    training = RankerTraining(photographs, kinds_with(network), options, scorer, first)
+    training = RankerTraining(photographs, distortions_with(network), options, scorer, first)
     return train_ranker(training, Path(output))
 
 
-def photographs_of(folder: str, reduce: float) -> list[np.ndarray]:
-    """Read all photographs, each in all `SIZES`."""
-    return [reduced(p, size) for _, p in read_photographs(folder, reduce) for size in SIZES]
-
-
-def kinds_with(network: str | None) -> dict[str, Damage]:
-    """All kinds of damage; with the file of a network (`open_network`), its restorations too."""
+def distortions_with(network: str | None) -> dict[str, Distortion]:
+    """All distortions by name; with the file of a network (`open_network`), its restoration too."""
     if network is None:
-        return dict(KINDS)
-    return KINDS | {'network': Restored(*open_network(network))}
+        return dict(DISTORTIONS)
+    return DISTORTIONS | {'network': RestorationDistortion(*open_network(network))}

@@ -1,4 +1,4 @@
-"""Runs compared on a test set, image by image."""
+"""Comparison of runs on a test set, image by image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,39 +6,39 @@ from functools import cached_property
 
 import numpy as np
 
+from iqasr.analysis.bootstrap import Estimate, mean_estimate
+from iqasr.evaluation.result_folder import ResultFolder, common_test_sets
 from iqasr.registry import nearest
-from iqasr.report.bootstrap import interval
-from iqasr.report.results import Results, common_sets
 from iqasr.runtime.errors import DataError
 
 FEW_IMAGES = 20
-"""Below this number, bootstrap intervals come out too narrow to be believed."""
+"""With fewer images, bootstrap intervals are too narrow."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a run reached in one metric."""
+    """The result of a run in one metric."""
 
     mean: float
     best: bool
-    difference: tuple[float, float, float] | None
-    """To the baseline, with the ends of its interval; None for the baseline itself."""
+    difference: Estimate | None
+    """Mean difference to the baseline; None for the baseline itself."""
 
     verdict: str
-    """``better``, ``worse`` or ``different`` if the interval excludes 0, otherwise empty."""
+    """``better``, ``worse`` or ``different`` if the interval excludes 0, else empty."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """The values of all runs on one test set.
 
     Args:
         dataset: Name of the test set.
-        runs: Their names.
-        images: Their names.
-        better: Direction of each metric.
+        runs: Names of the runs.
+        images: Names of the images.
+        better: Direction of each metric, as in `ResultFolder`.
         values: Runs x metrics x images; NaN where there is no value.
-        baseline: Index of the run that the others are compared with.
+        baseline: Index of the run with which the others are compared.
     """
 
     dataset: str
@@ -50,14 +50,14 @@ class Comparison:
 
     @cached_property
     def means(self) -> np.ndarray:
-        """Runs x metrics, over the images that have a value."""
+        """Means over the images that have a value, runs x metrics."""
         known = np.isfinite(self.values)
         total = np.where(known, self.values, 0).sum(2)
         return np.where(known.any(2), total / np.maximum(known.sum(2), 1), np.nan)
 
     @cached_property
     def differences(self) -> np.ndarray:
-        """Runs x metrics x images, to the baseline."""
+        """Differences to the baseline, runs x metrics x images."""
         return self.values - self.values[self.baseline]
 
     @cached_property
@@ -69,37 +69,38 @@ class Comparison:
         ]
 
     def cell(self, run: int, column: int) -> Cell:
-        """Summarise a run in one metric."""
+        """Result of a run in one metric."""
         metric, better = list(self.better.items())[column]
         mean, rivals = float(self.means[run, column]), self.means[:, column]
         extreme = {'higher': np.fmax, 'lower': np.fmin}.get(better)
         best = extreme is not None and mean == extreme.reduce(rivals)
         if run == self.baseline:
             return Cell(mean, best, None, '')
-        difference = interval(self.differences[run, column][None], self.dataset, metric)
-        return Cell(mean, best, difference, verdict(difference, better))
+        difference = mean_estimate(self.differences[run, column][None], self.dataset, metric)
+        return Cell(mean, best, difference, classify(difference, better))
 
 
-def verdict(difference: tuple[float, float, float], better: str | None) -> str:
-    """Say what an interval proves."""
-    mean, low, high = difference
-    if not (low > 0 or high < 0):
+def classify(difference: Estimate, better: str | None) -> str:
+    """Classify a difference as in `Cell.verdict`."""
+    if not difference.excludes_zero:
         return ''
     if better is None:
         return 'different'
-    return 'better' if (mean > 0) == (better == 'higher') else 'worse'
+    return 'better' if (difference.value > 0) == (better == 'higher') else 'worse'
 
 
-def compare(results: Sequence[Results], baseline: str | None = None) -> list[Comparison]:
+def compare_runs(
+    results: Sequence[ResultFolder], baseline: str | None = None
+) -> list[RunComparison]:
     """Compare runs on every test set that they have in common.
 
     Args:
         results: Result folders.
-        baseline: Name of the run that the others are compared with; None for the first.
+        baseline: Name of the run with which the others are compared; default the first.
 
     Raises:
-        DataError: If there is no such run, the images of a test set are not the same, or the runs
-            disagree about the direction of a metric.
+        DataError: If there is no such run, the images of a test set differ, or the runs disagree
+            about the direction of a metric.
     """
     names = [r.name for r in results]
     if baseline is not None and baseline not in names:
@@ -107,14 +108,14 @@ def compare(results: Sequence[Results], baseline: str | None = None) -> list[Com
             f'baseline {baseline}: is not among the runs {", ".join(names)}.'
             f'{nearest(baseline, names)}'
         )
-    better = directions(results)
+    better = collect_directions(results)
     index = 0 if baseline is None else names.index(baseline)
-    return [compare_on(results, dataset, better, index) for dataset in common_sets(results)]
+    return [compare_on(results, dataset, better, index) for dataset in common_test_sets(results)]
 
 
 def compare_on(
-    results: Sequence[Results], dataset: str, better: dict[str, str | None], baseline: int
-) -> Comparison:
+    results: Sequence[ResultFolder], dataset: str, better: dict[str, str | None], baseline: int
+) -> RunComparison:
     """Compare runs on one test set."""
     tables = [r.values(dataset) for r in results]
     images = list(tables[0])
@@ -130,14 +131,14 @@ def compare_on(
     values = np.array(
         [[[t[image].get(m, np.nan) for image in images] for m in used] for t in tables]
     )
-    return Comparison(dataset, [r.name for r in results], images, used, values, baseline)
+    return RunComparison(dataset, [r.name for r in results], images, used, values, baseline)
 
 
-def directions(results: Sequence[Results]) -> dict[str, str | None]:
-    """Collect the metrics of all runs, and check that they mean the same.
+def collect_directions(results: Sequence[ResultFolder]) -> dict[str, str | None]:
+    """Collect the directions of the metrics of all runs.
 
     Raises:
-        DataError: If a metric is better when higher in one run, and not in another.
+        DataError: If the runs disagree about a direction.
     """
     better: dict[str, str | None] = {}
     for r in results:

@@ -1,4 +1,4 @@
-"""Where a result comes from: the options of its test, and the training behind its weights."""
+"""Origin of a result: the options of its test, and the training of its weights."""
 
 import json
 import math
@@ -7,37 +7,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from iqasr.evaluation.result_folder import ResultFolder
 from iqasr.options.file import read_yaml
-from iqasr.report.results import Results
 from iqasr.runtime.paths import resolve
 
 MOST_POINTS = 200
-"""Points of a training curve that are kept, evenly spread."""
+"""Most points of a training curve that are kept."""
 
 Curve = list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known about how a result came to be."""
+    """Options and training curves of a result, as far as they are known."""
 
     test: dict[str, str] = field(default_factory=dict)
-    """Options of the test: dotted name to value, as text."""
+    """Options of the test: values as text, by dotted name."""
 
     training: dict[str, str] = field(default_factory=dict)
     """Options of the training, likewise."""
 
     curves: dict[str, Curve] = field(default_factory=dict)
-    """By TensorBoard tag, iterations and values."""
+    """Iterations and values by TensorBoard tag."""
 
 
-def origin_of(results: Results) -> Origin:
-    """Look for the options and training curves of a result; what is not there is left out.
+def find_origin(results: ResultFolder) -> Origin:
+    """Find the options and training curves of a result, as far as they exist.
 
     The training is found by the weights that were tested, ``experiments/<run>/models/<file>``.
 
     Raises:
-        OptionError: If an option file is broken.
+        OptionError: If an option file cannot be read.
     """
     path = results.folder / 'options.yml'
     if not path.is_file():
@@ -46,24 +46,24 @@ def origin_of(results: Results) -> Origin:
     weights = (content.get('path') or {}).get('pretrain_network_g')
     models = resolve(weights).parent if weights else Path()
     if models.name != 'models':
-        return Origin(flattened(content))
+        return Origin(flatten(content))
     run = models.parent
     newest = max(run.glob('*.yml'), key=lambda file: file.stat().st_mtime, default=None)
-    training = flattened(read_yaml(newest)) if newest else {}
-    return Origin(flattened(content), training, curves_in(run.parents[1] / 'tb_logger' / run.name))
+    training = flatten(read_yaml(newest)) if newest else {}
+    return Origin(flatten(content), training, read_curves(run.parents[1] / 'tb_logger' / run.name))
 
 
-def flattened(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
-    """Turn nested options into dotted names with values as text.
+def flatten(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
+    """Flatten nested options to dotted names, with values as text.
 
     Example:
-        >>> flattened({'train': {'ema_decay': 0.9, 'betas': [0.9, 0.99]}})
+        >>> flatten({'train': {'ema_decay': 0.9, 'betas': [0.9, 0.99]}})
         {'train.ema_decay': '0.9', 'train.betas': '[0.9, 0.99]'}
     """
     flat = {}
     for key, value in content.items():
         if isinstance(value, Mapping) and value:
-            flat |= flattened(value, f'{prefix}{key}.')
+            flat |= flatten(value, f'{prefix}{key}.')
         else:
             text = value if isinstance(value, str) else json.dumps(value, default=str)
             flat[f'{prefix}{key}'] = text
@@ -71,9 +71,9 @@ def flattened(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
 
 
 def differing_options(origins: Sequence[Origin]) -> dict[str, list[str]]:
-    """List the options in which runs differ: by name, the value of each run or an empty text.
+    """Find the options in which runs differ: the value of each run (or an empty text) by option.
 
-    Runs whose options are not known are no difference, nor are the names of runs.
+    Runs without known options do not count as different, and neither do the names of runs.
     """
     found = {}
     for kind in ('test', 'training'):
@@ -85,19 +85,19 @@ def differing_options(origins: Sequence[Origin]) -> dict[str, list[str]]:
     return found
 
 
-def curves_in(folder: Path) -> dict[str, Curve]:
-    """Read the scalars of a TensorBoard folder, thinned to `MOST_POINTS`."""
+def read_curves(folder: Path) -> dict[str, Curve]:
+    """Read the scalars of a TensorBoard folder, at most `MOST_POINTS` each."""
     if not folder.is_dir():
         return {}
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder), size_guidance={'scalars': 0}).Reload()
     tags = sorted(events.Tags()['scalars'], key=lambda tag: (not tag.startswith('losses/'), tag))
-    return {tag: thinned(events.Scalars(tag)) for tag in tags}
+    return {tag: thin(events.Scalars(tag)) for tag in tags}
 
 
-def thinned(events: Sequence[Any]) -> Curve:
-    """Keep at most `MOST_POINTS` finite values, the last among them."""
+def thin(events: Sequence[Any]) -> Curve:
+    """Keep at most `MOST_POINTS` finite values, evenly spread, including the last."""
     finite = [(event.step, event.value) for event in events if math.isfinite(event.value)]
     stride = math.ceil(len(finite) / MOST_POINTS) or 1
     return finite[::-1][::stride][::-1]

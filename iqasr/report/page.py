@@ -1,4 +1,4 @@
-"""One HTML page that holds everything: tables, plots, pictures."""
+"""The HTML page of a report: tables, plots and pictures in one file."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,28 +9,28 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
-from iqasr.report.comparison import FEW_IMAGES, Comparison
+from iqasr.evaluation.result_folder import ResultFolder
+from iqasr.report.comparison import FEW_IMAGES, RunComparison
 from iqasr.report.origin import MOST_POINTS, Origin, differing_options
-from iqasr.report.pictures import PictureSize, versions_of, views
-from iqasr.report.results import Results
-from iqasr.report.table import ARROWS, change, limits, number
+from iqasr.report.pictures import PictureSize, cut_views, read_versions
+from iqasr.report.table import ARROWS, format_difference, format_interval, format_number
 
 
-def html_page(
-    results: Sequence[Results],
-    comparisons: Sequence[Comparison],
+def render_report(
+    results: Sequence[ResultFolder],
+    comparisons: Sequence[RunComparison],
     origins: Sequence[Origin],
     notes: Sequence[str],
     size: PictureSize,
 ) -> str:
-    """Make the page; the same input gives the same text.
+    """Render the page, deterministically.
 
     Args:
         results: The runs.
-        comparisons: Of them, on each test set.
-        origins: Of each run.
-        notes: What the reader should know, such as pictures that are missing.
-        size: Of the pictures.
+        comparisons: Their comparison on each test set.
+        origins: Origin of each run.
+        notes: Notes for the reader, such as missing pictures.
+        size: Size of the pictures.
 
     Raises:
         DataError: If the images of the runs do not belong together.
@@ -43,15 +43,19 @@ def html_page(
         undefined=StrictUndefined,
     )
     environment.policies['json.dumps_kwargs'] = {'sort_keys': False}
-    environment.filters |= {'number': number, 'limits': limits, 'change': change}
+    environment.filters |= {
+        'number': format_number,
+        'difference': format_difference,
+        'interval': format_interval,
+    }
     return environment.get_template('page.html').render(
         runs=[r.name for r in results],
         comparisons=comparisons,
-        pictures=[pictures_of(results, c, size) for c in comparisons],
+        pictures=[cut_pictures(results, c, size) for c in comparisons],
         options=differing_options(origins),
         options_known=all(o.test for o in origins),
         curves=any(o.curves for o in origins),
-        data=plotted(comparisons, origins),
+        data=plot_data(comparisons, origins),
         notes=notes,
         size=asdict(size),
         arrows=ARROWS,
@@ -60,31 +64,34 @@ def html_page(
     )
 
 
-def pictures_of(
-    results: Sequence[Results], comparison: Comparison, size: PictureSize
+def cut_pictures(
+    results: Sequence[ResultFolder], comparison: RunComparison, size: PictureSize
 ) -> dict[str, list[Any]]:
     """Cut the views of every image."""
     dataset = comparison.dataset
     images = tqdm(comparison.images, desc=f'pictures of {dataset}', unit='image', disable=None)
     return {
-        name: list(views(versions_of(results, dataset, name), len(results), size))
+        name: list(cut_views(read_versions(results, dataset, name), len(results), size))
         for name in images
     }
 
 
-def plotted(comparisons: Sequence[Comparison], origins: Sequence[Origin]) -> dict[str, Any]:
-    """Collect the numbers behind the plots, as JSON can hold them."""
+def plot_data(comparisons: Sequence[RunComparison], origins: Sequence[Origin]) -> dict[str, Any]:
+    """Collect the numbers of the plots, as JSON content."""
     return {
         'runs': comparisons[0].runs,
         'baseline': comparisons[0].baseline,
         'sets': [
-            {'better': list(c.better.items()), 'means': [list(map(finite, m)) for m in c.means]}
+            {
+                'better': list(c.better.items()),
+                'means': [list(map(finite_or_none, means)) for means in c.means],
+            }
             for c in comparisons
         ],
         'curves': [o.curves for o in origins],
     }
 
 
-def finite(value: float) -> float | None:
-    """Turn NaN, which JSON does not know, into None."""
+def finite_or_none(value: float) -> float | None:
+    """Replace NaN, which JSON does not have, by None."""
     return float(value) if np.isfinite(value) else None

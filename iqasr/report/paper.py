@@ -1,10 +1,10 @@
-"""The rows of the paper's table: what is done of them on this disk, and our figures beside theirs.
+"""The paper's main table: the progress of each row on this disk, and our figures beside theirs.
 
 Source:
     Zhang et al. (CVPR 2025), Augmenting Perceptual Super-Resolution via Image Quality Predictors,
-    main table (HGGT's Test-100, x4), as third-party notes on the paper give it; the notes agree
-    with each other, but were not compared with the paper itself. LPIPS-ST is taken for pyiqa's
-    ``stlpips``, and the other columns for its metrics of these names, by the range of their values.
+    main table (HGGT's Test-100, x4), as quoted in third-party notes on the paper, which agree with
+    each other but were not compared with the paper itself. LPIPS-ST is taken to be ``stlpips`` of
+    pyiqa, and the other columns its metrics of these names, by the range of their values.
 """
 
 import logging
@@ -16,10 +16,11 @@ from typing import Any
 
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.scores.quality_table import QualityTable
+from iqasr.evaluation.result_folder import read_result_folder
 from iqasr.options.file import read_yaml
-from iqasr.report.results import read_results
-from iqasr.report.table import ARROWS, markdown_table, number
+from iqasr.report.table import ARROWS, format_number
 from iqasr.runtime.errors import DataError
+from iqasr.runtime.markdown import markdown_table
 from iqasr.runtime.paths import project_root
 from iqasr.sampling.labels import Label
 
@@ -27,23 +28,23 @@ logger = logging.getLogger('iqasr')
 
 
 @dataclass(frozen=True)
-class Column:
-    """A metric of the table: its heading, its direction, and the digits it is given with."""
+class PaperMetric:
+    """A metric of the table: heading, direction, and number of decimals."""
 
     title: str
     better: str
     digits: int = 2
 
 
-COLUMNS = {
-    'psnr': Column('PSNR', 'higher'),
-    'stlpips': Column('LPIPS-ST', 'lower', 3),
-    'musiq': Column('MUSIQ', 'higher'),
-    'nima': Column('NIMA', 'higher'),
-    'qalign': Column('Q-Align', 'higher'),
-    'topiq_nr': Column('TOPIQ', 'higher'),
+PAPER_METRICS = {
+    'psnr': PaperMetric('PSNR', 'higher'),
+    'stlpips': PaperMetric('LPIPS-ST', 'lower', 3),
+    'musiq': PaperMetric('MUSIQ', 'higher'),
+    'nima': PaperMetric('NIMA', 'higher'),
+    'qalign': PaperMetric('Q-Align', 'higher'),
+    'topiq_nr': PaperMetric('TOPIQ', 'higher'),
 }
-"""By their names in summaries."""
+"""By name in ``summary.json``."""
 
 NO_REFERENCE = ('musiq', 'nima', 'qalign', 'topiq_nr')
 
@@ -71,21 +72,21 @@ PUBLISHED = {
     'RESRGAN-UPos': (21.54, 0.192, 65.93, 5.25, 3.47, 0.63),
     'RESRGAN-AMO+FT': (21.02, 0.169, 71.67, 5.35, 3.68, 0.71),
 }
-"""In the order of `COLUMNS`; NaN where the paper has no figure."""
+"""In the order of `PAPER_METRICS`; NaN where the paper has no figure."""
 
 TEST_SET = 'Test-100'
 DOWNLOAD = 'download HGGT, see options/paper/README.md'
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """A network of the table, trained by one option file.
 
     Args:
-        title: What the paper calls it.
-        name: The run, ``experiments/<name>``.
-        option_file: Trains it; relative to the project.
-        test_file: Tests it, likewise.
+        title: Name in the paper.
+        name: Name of the run, ``experiments/<name>``.
+        option_file: Option file that trains it, relative to the project.
+        test_file: Option file that tests it, likewise.
     """
 
     title: str
@@ -94,28 +95,28 @@ class Row:
     test_file: str
 
 
-def paper_rows() -> list[Row]:
-    """List the networks, each after those it starts from."""
+def paper_rows() -> list[PaperRow]:
+    """List the networks, each after the one from which it starts."""
     rows = []
     for backbone, published in BACKBONES.items():
         for stage, title in STAGES.items():
             name = f'{backbone}_{stage}_x4'
             folder = 'paper' if stage == 'uniform_positives_finetune' else 'train'
             files = f'options/{folder}/{name}.yml', f'options/paper/{backbone}_test100_x4.yml'
-            rows.append(Row(f'{published}-{title}', name, *files))
+            rows.append(PaperRow(f'{published}-{title}', name, *files))
     return rows
 
 
 @dataclass(frozen=True)
-class Status:
-    """What there is of a row.
+class RowStatus:
+    """The progress of a row.
 
     Args:
-        data: What it is trained on.
-        start: The weights it starts from; None if it starts from none.
-        trained: Its own weights, complete.
-        figures: By metric; empty until it is evaluated.
-        next_step: The command to run next; empty if nothing is left to do.
+        data: Whether its training data exist.
+        start: Whether the weights exist from which it starts; None if it starts from scratch.
+        trained: Whether its own final weights exist.
+        figures: Its results by metric; empty until it is tested.
+        next_step: The next command; empty if nothing is left to do.
     """
 
     data: bool
@@ -125,12 +126,12 @@ class Status:
     next_step: str
 
 
-def status_of(row: Row, root: Path) -> Status:
-    """Look what there is of a row.
+def find_status(row: PaperRow, root: Path) -> RowStatus:
+    """Find the progress of a row.
 
     Args:
         row: The row.
-        root: Folder of ``options/``, ``experiments/`` and ``results/``, and of relative paths.
+        root: Folder of ``options/``, ``experiments/``, ``results/`` and relative paths.
 
     Raises:
         OptionError: If its option files cannot be read.
@@ -143,7 +144,7 @@ def status_of(row: Row, root: Path) -> Status:
     data = (root / source).is_dir()
     start = (root / before).is_file() if before else None
     trained = (root / weights).is_file()
-    figures = figures_in(root / 'results' / f'{row.name}_test100')
+    figures = read_figures(root / 'results' / f'{row.name}_test100')
     tested_on = test['datasets']['test']
     if figures:
         step = ''
@@ -160,34 +161,34 @@ def status_of(row: Row, root: Path) -> Status:
         step = f'python scripts/score_candidates.py -i {source} --scorer musiq'
     else:
         step = f'python iqasr/train.py -opt {row.option_file} --auto_resume'
-    return Status(data, start, trained, figures, step)
+    return RowStatus(data, start, trained, figures, step)
 
 
-def figures_in(folder: Path) -> dict[str, float]:
-    """Read the means on Test-100 in a result folder; none if it was not tested on that."""
+def read_figures(folder: Path) -> dict[str, float]:
+    """Read the means on Test-100 from a result folder; none if it has no such results."""
     if not (folder / 'summary.json').exists():
         return {}
     try:
-        means: dict[str, Any] = read_results(folder).sets[TEST_SET]['means']
-        return {metric: float(means[metric]) for metric in COLUMNS if metric in means}
+        means: dict[str, Any] = read_result_folder(folder).sets[TEST_SET]['means']
+        return {metric: float(means[metric]) for metric in PAPER_METRICS if metric in means}
     except (DataError, KeyError, TypeError, ValueError) as error:
-        logger.warning('%s: not used, it has no figures of %s (%s).', folder, TEST_SET, error)
+        logger.warning('%s: not used, it has no figures on %s (%s).', folder, TEST_SET, error)
         return {}
 
 
-def gold_standard(root: Path) -> Status:
-    """Measure the ground truths of Test-100 themselves, from their quality tables.
+def measure_gold_standard(root: Path) -> RowStatus:
+    """Compute the figures of the ground truths of Test-100 themselves, from their quality tables.
 
-    The paper's definition was not found. Here: the mean over the positives of an image, then over
-    the images, of whole ground truths.
+    The paper's definition was not found. Here it is the mean over the positives of an image, then
+    over the images, of whole ground truths.
 
     Args:
-        root: As in `status_of`.
+        root: As in `find_status`.
     """
     test = read_yaml(root / f'options/paper/{next(iter(BACKBONES))}_test100_x4.yml')
     source = test['datasets']['test']['dataroot_gt']
     if not (root / source).is_dir():
-        return Status(False, None, None, {}, DOWNLOAD)
+        return RowStatus(False, None, None, {}, DOWNLOAD)
     tables = {m: root / source / f'quality_{m}.csv' for m in NO_REFERENCE}
     missing = [metric for metric, path in tables.items() if not path.is_file()]
     score = f'python scripts/score_candidates.py -i {source} --scorer {missing[0]}' * bool(missing)
@@ -204,14 +205,14 @@ def gold_standard(root: Path) -> Status:
             figures[metric] = sum(means) / len(means) if means else math.nan
     except (OSError, ValueError) as error:
         logger.warning('%s: no gold standard. %s', source, error)
-    return Status(True, None, None, figures, score)
+    return RowStatus(True, None, None, figures, score)
 
 
 def paper_table(root: Path | None = None) -> str:
-    """Write what there is of every row, and the figures.
+    """Write the progress and the figures of every row.
 
     Args:
-        root: As in `status_of`; default the project.
+        root: As in `find_status`; default the project.
 
     Returns:
         Two tables in Markdown. In the second, published figures are in brackets.
@@ -220,15 +221,17 @@ def paper_table(root: Path | None = None) -> str:
         OptionError: If an option file is missing or cannot be read.
     """
     root = root or project_root()
-    found = {row.title: status_of(row, root) for row in paper_rows()}
-    found[GOLD_STANDARD] = gold_standard(root)
+    found = {row.title: find_status(row, root) for row in paper_rows()}
+    found[GOLD_STANDARD] = measure_gold_standard(root)
     done = []
     for title, s in found.items():
         parts = (s.data, s.start, s.trained, bool(s.figures))
         step = f'`{s.next_step}`' if s.next_step.startswith('python') else s.next_step
         done.append([title, *('-' if p is None else 'yes' if p else 'no' for p in parts), step])
-    figures = [[title, *cells(s.figures, PUBLISHED.get(title))] for title, s in found.items()]
-    heads = [f'{column.title}{ARROWS[column.better]}' for column in COLUMNS.values()]
+    figures = [
+        [title, *figure_cells(s.figures, PUBLISHED.get(title))] for title, s in found.items()
+    ]
+    heads = [f'{metric.title}{ARROWS[metric.better]}' for metric in PAPER_METRICS.values()]
     return '\n\n'.join(
         [
             markdown_table(['row', 'data', 'start', 'trained', 'evaluated', 'next'], done),
@@ -237,16 +240,19 @@ def paper_table(root: Path | None = None) -> str:
     )
 
 
-def cells(ours: Mapping[str, float], published: tuple[float, ...] | None) -> list[str]:
-    """Write the figures of a row.
+def figure_cells(ours: Mapping[str, float], published: tuple[float, ...] | None) -> list[str]:
+    """Format the figures of a row.
 
     Example:
-        >>> cells({'psnr': 22.314}, PUBLISHED['SwinIR-UPos'])[:2]
+        >>> figure_cells({'psnr': 22.314}, PUBLISHED['SwinIR-UPos'])[:2]
         ['22.31 (22.30)', '- (0.129)']
     """
-    theirs = published or (math.nan,) * len(COLUMNS)
     written = []
-    for (metric, column), value in zip(COLUMNS.items(), theirs, strict=True):
-        own, other = (number(v, '', column.digits) for v in (ours.get(metric, math.nan), value))
+    for (name, metric), theirs in zip(
+        PAPER_METRICS.items(), published or (math.nan,) * len(PAPER_METRICS), strict=True
+    ):
+        own, other = (
+            format_number(value, '', metric.digits) for value in (ours.get(name, math.nan), theirs)
+        )
         written.append(own if other == '-' else f'{own} ({other})')
     return written

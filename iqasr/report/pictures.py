@@ -1,4 +1,4 @@
-"""Pictures of a test set as a page embeds them: of each image two crops, and a reduced whole."""
+"""Pictures of a test set for a page: of each image two crops, and the whole, reduced."""
 
 import base64
 import io
@@ -11,23 +11,22 @@ import numpy as np
 from PIL import Image
 
 from iqasr.data.files.photographs import detailed_places
-from iqasr.report.results import Results
+from iqasr.evaluation.result_folder import ResultFolder
+from iqasr.runtime.crops import Place, cut_square
 from iqasr.runtime.errors import DataError
 
 LOSSLESS = 100
-
-Place = tuple[int, int]
-"""Top and left of a crop, in pixels of the output."""
+"""Quality at which pictures are PNG instead of JPEG."""
 
 
 @dataclass(frozen=True)
 class PictureSize:
-    """How much of each image a page holds.
+    """Size of the pictures in a page.
 
     Args:
-        crop_px: Side of a crop; 0 embeds no crops.
-        whole_px: Longer side of the whole image, which is reduced to it; 0 embeds none.
-        quality: Of JPEG, without chroma subsampling; 100 embeds PNG, which loses nothing.
+        crop_px: Side of a crop, >= 0; 0 embeds no crops.
+        whole_px: Longer side to which the whole image is reduced, >= 0; 0 embeds none.
+        quality: Quality of JPEG, 1 to 100, without chroma subsampling; 100 embeds lossless PNG.
 
     Raises:
         ValueError: If a number is out of range.
@@ -47,45 +46,49 @@ class View:
     """The same piece of an image in every version.
 
     Args:
-        label: Which piece it is.
-        pictures: Data URI by version, see `versions_of`.
+        label: Description of the piece.
+        pictures: Data URI by version, see `read_versions`.
     """
 
     label: str
     pictures: dict[int, str]
 
 
-def missing_pictures(results: Sequence[Results], dataset: str) -> list[str]:
-    """Say which images are not there: restored ones, and those of the test set that are named."""
+def find_missing_pictures(results: Sequence[ResultFolder], dataset: str) -> list[str]:
+    """List missing images: restored ones, and recorded ones of the test set."""
     problems = []
     for r in results:
-        names = [name for name in r.sets[dataset]['files'] if not r.file(dataset, name, 'output')]
+        files = r.sets[dataset]['files']
+        names = [name for name in files if not r.find_file(dataset, name, 'output')]
         if names:
             problems.append(
-                f'{r.folder}: {len(names)} restored images of {dataset} are not there, such as '
+                f'{r.folder}: {len(names)} restored images of {dataset} are missing, such as '
                 f'{names[0]}. Test with val.save_img: true to see them.'
             )
     first = results[0]
-    for name, named in first.sets[dataset]['files'].items():
-        gone = [named[w] for w in ('gt', 'lq') if w in named and not first.file(dataset, name, w)]
-        if gone:
-            problems.append(f'{gone[0]}: is not there. Put {dataset} back where it was tested.')
+    for name, files in first.sets[dataset]['files'].items():
+        recorded = [kind for kind in ('gt', 'lq') if kind in files]
+        missing = [files[k] for k in recorded if not first.find_file(dataset, name, k)]
+        if missing:
+            problems.append(f'{missing[0]}: is missing. Put {dataset} back where it was tested.')
             break
     return problems
 
 
-def versions_of(results: Sequence[Results], dataset: str, name: str) -> dict[int, np.ndarray]:
-    """Read an image in all versions.
+def read_versions(
+    results: Sequence[ResultFolder], dataset: str, name: str
+) -> dict[int, np.ndarray]:
+    """Read all existing versions of an image.
 
     Returns:
-        ``(H, W, 3)`` uint8 BGR of one size, as far as they are there: by the index of the run;
-        then, at the next two numbers, the ground truth and the input, enlarged without smoothing.
+        ``(H, W, 3)`` uint8 BGR of one size, by number: the restored image by the index of the run,
+        then the ground truth, then the input, enlarged without smoothing.
 
     Raises:
-        DataError: If their sizes contradict each other.
+        DataError: If their sizes do not match.
     """
-    files = [r.file(dataset, name, 'output') for r in results]
-    versions = {run: read(file) for run, file in enumerate(files) if file}
+    files = [r.find_file(dataset, name, 'output') for r in results]
+    versions = {run: read_bgr(file) for run, file in enumerate(files) if file}
     sizes = {results[run].name: image.shape[1::-1] for run, image in versions.items()}
     if len(set(sizes.values())) > 1:
         texts = ', '.join(f'{w} x {h} in {run}' for run, (w, h) in sizes.items())
@@ -93,24 +96,24 @@ def versions_of(results: Sequence[Results], dataset: str, name: str) -> dict[int
     if not versions:
         return {}
     width, height = next(iter(sizes.values()))
-    gt, lq = (results[0].file(dataset, name, what) for what in ('gt', 'lq'))
+    gt, lq = (results[0].find_file(dataset, name, what) for what in ('gt', 'lq'))
     if gt:
-        versions[len(results)] = read(gt)[:height, :width]  # BasicSR cuts to whole LQ pixels
+        versions[len(results)] = read_bgr(gt)[:height, :width]  # BasicSR cuts to whole LQ pixels
         if versions[len(results)].shape[1::-1] != (width, height):
             raise DataError(
                 f'{gt}: is smaller than what {", ".join(sizes)} made, {width} x {height}.'
             )
     if lq:
         size, nearest = (width, height), cv2.INTER_NEAREST
-        versions[len(results) + 1] = cv2.resize(read(lq), size, interpolation=nearest)
+        versions[len(results) + 1] = cv2.resize(read_bgr(lq), size, interpolation=nearest)
     return versions
 
 
-def read(path: Path) -> np.ndarray:
-    """Read an image as uint8 BGR.
+def read_bgr(path: Path) -> np.ndarray:
+    """Read an image, ``(H, W, 3)`` uint8 BGR.
 
     Raises:
-        DataError: If it is none.
+        DataError: If it cannot be read.
     """
     image = cv2.imread(str(path))
     if image is None:
@@ -118,23 +121,23 @@ def read(path: Path) -> np.ndarray:
     return image
 
 
-def views(versions: dict[int, np.ndarray], runs: int, size: PictureSize) -> Iterator[View]:
-    """Cut the pieces of an image that a page shows.
+def cut_views(versions: dict[int, np.ndarray], runs: int, size: PictureSize) -> Iterator[View]:
+    """Cut the pieces of an image for a page.
 
     Args:
-        versions: As `versions_of` returns them.
+        versions: As from `read_versions`.
         runs: Number of runs.
-        size: How large the pieces are.
+        size: Size of the pieces.
     """
     outputs = [image for version, image in versions.items() if version < runs]
     if not outputs:
         return
     height, width = outputs[0].shape[:2]
-    places = places_of(outputs, versions.get(runs, outputs[0]), size.crop_px)
-    for what, (y, x) in places.items():
-        h, w = min(size.crop_px, height - y), min(size.crop_px, width - x)
-        crops = {version: image[y : y + h, x : x + w] for version, image in versions.items()}
-        yield View(f'{what}: {w} x {h} px at ({x}, {y})', embedded(crops, size.quality))
+    places = choose_places(outputs, versions.get(runs, outputs[0]), size.crop_px)
+    for reason, (y, x) in places.items():
+        crops = {v: cut_square(image, (y, x), size.crop_px) for v, image in versions.items()}
+        h, w = cut_square(outputs[0], (y, x), size.crop_px).shape[:2]
+        yield View(f'{reason}: {w} x {h} px at ({x}, {y})', embed(crops, size.quality))
     if size.whole_px:
         reduction = max(1, max(height, width) / size.whole_px)
         target = (max(1, round(width / reduction)), max(1, round(height / reduction)))
@@ -142,13 +145,13 @@ def views(versions: dict[int, np.ndarray], runs: int, size: PictureSize) -> Iter
             v: cv2.resize(i, target, interpolation=cv2.INTER_AREA) for v, i in versions.items()
         }
         remark = f', reduced {reduction:.1f} times' if reduction > 1 else ''
-        yield View(f'whole: {width} x {height} px{remark}', embedded(reduced, size.quality))
+        yield View(f'whole: {width} x {height} px{remark}', embed(reduced, size.quality))
 
 
-def places_of(
+def choose_places(
     outputs: Sequence[np.ndarray], detailed: np.ndarray, crop_px: int
 ) -> dict[str, Place]:
-    """Choose the crops of an image: where runs differ most, and another with the most detail."""
+    """Choose the crops of an image: the most different one, and the most detailed one beside it."""
     if not crop_px:
         return {}
     places = {}
@@ -162,7 +165,7 @@ def places_of(
 
 
 def most_different_place(images: Sequence[np.ndarray], crop_px: int) -> Place:
-    """Find the square in which images vary most, by their standard deviation in each pixel."""
+    """Find the square in which images vary most, by the standard deviation in each pixel."""
     variation = np.std(np.stack(images).astype(np.float32), axis=0).mean(2)
     height, width = variation.shape
     h, w = min(crop_px, height), min(crop_px, width)
@@ -172,13 +175,13 @@ def most_different_place(images: Sequence[np.ndarray], crop_px: int) -> Place:
     return int(y), int(x)
 
 
-def embedded(images: dict[int, np.ndarray], quality: int) -> dict[int, str]:
+def embed(images: dict[int, np.ndarray], quality: int) -> dict[int, str]:
     """Encode images (uint8 BGR) as data URIs."""
     return {version: data_uri(image, quality) for version, image in images.items()}
 
 
 def data_uri(image: np.ndarray, quality: int) -> str:
-    """Encode an image, ``(H, W, 3)`` uint8 BGR."""
+    """Encode an image, ``(H, W, 3)`` uint8 BGR, as a data URI."""
     kind = 'png' if quality == LOSSLESS else 'jpeg'
     target = io.BytesIO()
     settings = {} if kind == 'png' else {'quality': quality, 'subsampling': 0}

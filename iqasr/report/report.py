@@ -1,29 +1,29 @@
-"""From result folders to a report: a page, tables, and a grid of pictures."""
+"""A report on result folders: a page, tables, and a grid of pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from iqasr.evaluation.evaluate import write_image
-from iqasr.report.comparison import compare
+from iqasr.evaluation.result_folder import read_result_folders
+from iqasr.report.comparison import compare_runs
 from iqasr.report.grid import picture_grid
-from iqasr.report.origin import origin_of
-from iqasr.report.page import html_page
-from iqasr.report.pictures import PictureSize, missing_pictures
-from iqasr.report.results import read_all
+from iqasr.report.origin import find_origin
+from iqasr.report.page import render_report
+from iqasr.report.pictures import PictureSize, find_missing_pictures
 from iqasr.report.table import LATEX, MARKDOWN
 from iqasr.runtime.atomic_files import write_text_atomically
 
 
 class Report(NamedTuple):
-    """What has been written."""
+    """A written report."""
 
     table: str
-    """Means and differences, Markdown."""
+    """Tables of means and differences, Markdown."""
 
     page: Path
     missing: list[str]
-    """Images that are not there, a sentence each; the page leaves them out, and has no grid."""
+    """Missing images, a sentence each. They are left out of the page, and there is no grid."""
 
 
 def write_report(
@@ -38,9 +38,9 @@ def write_report(
     Args:
         folders: Result folders of iqasr/test.py.
         target: The page to write, ``<name>.html``, or a folder that receives ``report.html``.
-            Beside it come ``<name>.md``, ``<name>.tex`` and ``grid.png``.
-        baseline: Name of the run that the others are compared with; None for the first.
-        size: Of the pictures in the page.
+            ``<name>.md``, ``<name>.tex`` and ``grid.png`` are written beside it.
+        baseline: As in `compare_runs`.
+        size: Size of the pictures in the page.
 
     Raises:
         DataError: If a folder is no result folder, or the runs cannot be compared.
@@ -49,10 +49,10 @@ def write_report(
     """
     page = Path(target)
     page = page if page.suffix == '.html' else page / 'report.html'
-    results = read_all(folders)
-    comparisons = compare(results, baseline)
-    missing = [text for c in comparisons for text in missing_pictures(results, c.dataset)]
-    origins = [origin_of(r) for r in results]
+    results = read_result_folders(folders)
+    comparisons = compare_runs(results, baseline)
+    missing = [text for c in comparisons for text in find_missing_pictures(results, c.dataset)]
+    origins = [find_origin(r) for r in results]
     used = {c.dataset for c in comparisons}
     left_out = [
         f'{r.name}: {dataset} is left out, as not all runs have it.'
@@ -60,7 +60,7 @@ def write_report(
         for dataset in r.sets
         if dataset not in used
     ]
-    html = html_page(results, comparisons, origins, left_out + missing, size or PictureSize())
+    html = render_report(results, comparisons, origins, left_out + missing, size or PictureSize())
     write_text_atomically(html, page)
     table = MARKDOWN.tables(comparisons)
     grid = '' if missing else '\n\n![pictures](grid.png)'

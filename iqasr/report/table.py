@@ -1,4 +1,4 @@
-"""Tables of means, and of paired differences, in Markdown and LaTeX."""
+"""Tables of means and of paired differences, in Markdown and LaTeX."""
 
 import math
 import re
@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from iqasr.report.comparison import Cell, Comparison
+from iqasr.analysis.bootstrap import Estimate
+from iqasr.report.comparison import Cell, RunComparison
+from iqasr.runtime.markdown import markdown_table
 
 ARROWS = {'higher': ' ↑', 'lower': ' ↓', None: ''}
 
 _LATEX_SPECIAL = {
     **{character: f'\\{character}' for character in '&%$#_{}'},
-    **{character: f'{{{character}}}' for character in '[]'},  # after \\ they would be its argument
+    **{character: f'{{{character}}}' for character in '[]'},  # after \\ they would be an argument
     '~': r'\textasciitilde{}',
     '^': r'\textasciicircum{}',
     '\\': r'\textbackslash{}',
@@ -25,87 +27,88 @@ _LATEX_SPECIAL = {
 
 @dataclass(frozen=True)
 class Markup:
-    """How a table is written.
+    """A markup language for tables.
 
     Args:
-        escape: Keeps a name from being read as markup.
-        figure: Writes numbers.
-        bold: Format of what is marked.
-        lay_out: From the names of the columns and the rows, all of them markup, to a table.
+        escape: Escapes plain text.
+        escape_number: Escapes formatted numbers.
+        bold: Format of bold text.
+        table: From the head and the rows, whose cells are markup already, to a table.
     """
 
     escape: Callable[[str], str]
-    figure: Callable[[str], str]
+    escape_number: Callable[[str], str]
     bold: str
-    lay_out: Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+    table: Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
-    def tables(self, comparisons: Sequence[Comparison]) -> str:
-        """Compare runs, one row each: the means, then their differences to the baseline.
+    def tables(self, comparisons: Sequence[RunComparison]) -> str:
+        """Write the means of runs, one row each, and their differences to the baseline.
 
         Returns:
-            Two tables per test set; in bold the best value of every column, and differences whose
-            95 % interval excludes 0.
+            Two tables per test set. The best value of every column is bold, and so are differences
+            whose 95 % interval excludes 0.
         """
         parts = []
         for c in comparisons:
-            metrics = [self.escape(f'{m.upper()}{ARROWS[d]}') for m, d in c.better.items()]
-            means = [[self.mark(number(x.mean), x.best) for x in row] for row in c.cells]
-            parts.append(self.table(c.dataset, metrics, c.runs, means))
+            metrics = [f'{metric.upper()}{ARROWS[better]}' for metric, better in c.better.items()]
+            means = [[self.mark(format_number(x.mean), x.best) for x in row] for row in c.cells]
+            parts.append(self.named_table([c.dataset, *metrics], c.runs, means))
             if len(c.runs) > 1:
                 names = [f'{run} - {c.runs[c.baseline]}' for run in others(c.runs, c)]
-                gains = [[self.gain(cell) for cell in row] for row in others(c.cells, c)]
-                corner = f'{c.dataset}, {len(c.images)} images'
-                parts.append(self.table(corner, metrics, names, gains))
+                rows = [[self.difference(cell) for cell in row] for row in others(c.cells, c)]
+                head = [f'{c.dataset}, {len(c.images)} images', *metrics]
+                parts.append(self.named_table(head, names, rows))
         return '\n\n'.join(parts)
 
-    def table(
-        self, corner: str, metrics: list[str], names: Sequence[str], rows: Sequence[list[str]]
+    def named_table(
+        self, head: Sequence[str], names: Sequence[str], rows: Sequence[list[str]]
     ) -> str:
-        """Put names before the rows, and lay them out."""
+        """Write a table with plain text in its head and first column."""
         named = [[self.escape(n), *row] for n, row in zip(names, rows, strict=True)]
-        return self.lay_out([self.escape(corner), *metrics], named)
+        return self.table([self.escape(text) for text in head], named)
 
-    def gain(self, cell: Cell) -> str:
+    def difference(self, cell: Cell) -> str:
         """Write a difference with its interval."""
-        return f'{self.mark(change(cell.difference[0]), cell.verdict)} {self.figure(limits(cell))}'
+        value = self.mark(format_difference(cell.difference.value), cell.verdict)
+        return f'{value} {self.escape_number(format_interval(cell.difference))}'
 
-    def mark(self, text: str, applies: bool | str) -> str:
-        """Write a number, in bold if that applies."""
-        return self.bold % self.figure(text) if applies else self.figure(text)
+    def mark(self, number: str, bold: bool | str) -> str:
+        """Write a number, bold if so."""
+        return self.bold % self.escape_number(number) if bold else self.escape_number(number)
 
 
-def number(value: float, sign: str = '', digits: int = 3) -> str:
-    """Write a number as all tables have it; a dash if there is none.
+def format_number(value: float, sign: str = '', digits: int = 3) -> str:
+    """Format a number; a dash if it is not finite.
 
     Example:
-        >>> number(1.5), number(1.5, '+'), number(float('nan'))
+        >>> format_number(1.5), format_number(1.5, '+'), format_number(float('nan'))
         ('1.500', '+1.500', '-')
     """
     return f'{value:{sign}.{digits}f}' if math.isfinite(value) else '-'
 
 
-def change(value: float) -> str:
-    """Write a difference, with one digit more than a value: runs are often close.
+def format_difference(value: float) -> str:
+    """Format a difference, with one digit more than a value, since runs are often close.
 
     Example:
-        >>> change(0.00021)
+        >>> format_difference(0.00021)
         '+0.0002'
     """
-    return number(value, '+', 4)
+    return format_number(value, '+', 4)
 
 
-def limits(cell: Cell) -> str:
-    """Write the interval of a difference."""
-    return f'[{", ".join(map(change, cell.difference[1:]))}]'
+def format_interval(difference: Estimate) -> str:
+    """Format the interval of a difference."""
+    return f'[{format_difference(difference.low)}, {format_difference(difference.high)}]'
 
 
-def others(items: Sequence[Any], comparison: Comparison) -> list[Any]:
-    """Leave out what belongs to the baseline."""
+def others(items: Sequence[Any], comparison: RunComparison) -> list[Any]:
+    """All items but that of the baseline."""
     return [item for run, item in enumerate(items) if run != comparison.baseline]
 
 
 def escape_markdown(text: str) -> str:
-    r"""Keep a name from being read as Markdown.
+    r"""Escape text for Markdown.
 
     Example:
         >>> escape_markdown('a_b|*c*')
@@ -116,7 +119,7 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    r"""Keep a name from being read as LaTeX.
+    r"""Escape text for LaTeX.
 
     Example:
         >>> escape_latex('a_b 50%')
@@ -125,14 +128,8 @@ def escape_latex(text: str) -> str:
     return ''.join(_LATEX_SPECIAL.get(character, character) for character in ' '.join(text.split()))
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out cells that are Markdown already."""
-    lines = [f'| {" | ".join(cells)} |' for cells in (head, *rows)]
-    return '\n'.join([lines[0], '|---' * len(head) + '|', *lines[1:]])
-
-
 def latex_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out cells that are LaTeX already, with the rules of ``booktabs``."""
+    """Lay out a table whose cells are LaTeX already, with the rules of ``booktabs``."""
     first, *lines = [f'{" & ".join(cells)} \\\\' for cells in (head, *rows)]
     columns = 'l' + 'r' * (len(head) - 1)
     body = [first, r'\midrule', *lines]

@@ -1,9 +1,11 @@
 """Files that are never half there: written beside their place, flushed, then renamed."""
 
+import csv
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -67,6 +69,15 @@ def write_text_atomically(text: str, path: Path) -> None:
 def write_json(content: Any, path: Path) -> None:
     """Write readable JSON, as `write_text_atomically`."""
     write_text_atomically(json.dumps(content, indent=2, ensure_ascii=False) + '\n', path)
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write rows by column as CSV, as `write_text_atomically`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text_atomically(text.getvalue(), path)
 
 
 def copy_atomically(source: Path, path: Path) -> None:

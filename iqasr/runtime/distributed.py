@@ -6,7 +6,8 @@ their gradients.
 
 import logging
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -137,3 +138,17 @@ def leave_processes() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
         control_group.cache_clear()
+
+
+@contextmanager
+def joined_processes(*, cpu: bool = False) -> Iterator[Process]:
+    """Join the processes of ``torchrun``, where it started this one, and leave them at the end.
+
+    Args:
+        cpu: Do not use the GPU.
+    """
+    launcher = 'pytorch' if 'RANK' in os.environ else 'none'
+    try:
+        yield join_processes(launcher, 0 if cpu else 'auto')
+    finally:
+        leave_processes()

@@ -1,33 +1,32 @@
-"""Do raters agree with each other?
+"""Agreement between raters.
 
 Source:
-    Krippendorff (2011), Computing Krippendorff's alpha-reliability; nominal values.
+    Krippendorff (2011), Computing Krippendorff's alpha-reliability (for nominal values).
 """
 
 import numpy as np
 
 
-def alpha(first: np.ndarray, second: np.ndarray) -> float | None:
+def krippendorff_alpha(first: np.ndarray, second: np.ndarray) -> float | None:
     r"""Compute Krippendorff's alpha of votes between two images.
 
-    Alpha and not Fleiss' kappa, since questions may have different numbers of votes. Which image of
-    a question is called the first has no meaning, so every question is entered both ways round;
-    chance is then an even choice, and a method that everybody prefers does not count as chance.
-    With :math:`a` and :math:`b` votes on a question,
+    Unlike Fleiss' kappa, alpha allows different numbers of votes per question. Which image of a
+    question is the first has no meaning, so every question is entered in both orders. Chance is
+    then an even choice, and agreement that one method is better does not count as chance. With
+    :math:`a` and :math:`b` votes on a question,
 
     .. math:: \alpha = 1 - D_o / D_e, \quad D_o = \frac{1}{n} \sum \frac{2 a b}{a + b - 1},
         \quad D_e = \frac{n}{2 n - 1}, \quad n = \sum (a + b).
 
     Args:
-        first: Votes for the one image of each question, :math:`(Q,)`.
-        second: Votes for the other, :math:`(Q,)`. Questions with a single vote are left out.
+        first: Votes for one image of each question, :math:`(Q,)`.
+        second: Votes for the other, :math:`(Q,)`. Questions with fewer than two votes do not count.
 
     Returns:
-        1 if all agree, 0 for chance, less if they disagree more than by chance; None if no
-        question has two votes.
+        1 if all agree, 0 at chance level, negative below it; None if no question has two votes.
 
     Example:
-        >>> alpha(np.array([3, 2, 1]), np.array([0, 1, 1]))  # 1 - (4 / 8) / (8 / 15)
+        >>> krippendorff_alpha(np.array([3, 2, 1]), np.array([0, 1, 1]))  # 1 - (4 / 8) / (8 / 15)
         0.0625
     """
     total = first + second

@@ -1,4 +1,4 @@
-"""Analysing a study: who counts, which method is preferred, how certain that is."""
+"""Analysis of a study: included raters, preferences, strengths and agreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,21 @@ import numpy as np
 from scipy.stats import binomtest
 
 from iqasr.runtime.errors import DataError
-from iqasr.user_study.agreement import alpha
+from iqasr.user_study.agreement import krippendorff_alpha
 from iqasr.user_study.manifest import Manifest
 from iqasr.user_study.strengths import Votes, strengths_with_errors
-from iqasr.user_study.votes import LEAST_CAUGHT, Ballot, Reliability, counted, reliability
+from iqasr.user_study.votes import (
+    LEAST_CAUGHT,
+    Ballot,
+    RaterReliability,
+    counted_votes,
+    rater_reliability,
+)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often something happened, with its 95 % interval (Wilson, for independent votes)."""
+    """A share of votes, with its 95 % interval (Wilson, for independent votes)."""
 
     successes: int
     votes: int
@@ -27,7 +33,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Preference:
-    """How often one method was preferred to another."""
+    """The share of votes that preferred one method to another."""
 
     method: str
     other: str
@@ -46,118 +52,117 @@ class Strength:
 
 @dataclass(frozen=True)
 class Rater:
-    """What became of a rater's votes."""
+    """A rater, and whether the votes are included."""
 
     name: str
     votes: int
     """Votes between methods, without repeats."""
-    reliability: Reliability
+    reliability: RaterReliability
     included: bool
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What a study has shown."""
+class StudyAnalysis:
+    """The results of a study."""
 
     study: str
     raters: list[Rater]
     sources: int
-    """Images with votes."""
+    """Number of images with votes."""
     preferences: list[Preference]
     strengths: list[Strength]
     """The strongest first."""
     agreement: float | None
-    """Krippendorff's alpha, see `agreement.alpha`; None if no question has two votes."""
+    """See `krippendorff_alpha`."""
     left: Rate
-    """How often the left (or upper) image was chosen; sides were drawn at random."""
+    """Share of votes for the left (or upper) image; sides are drawn at random."""
 
 
-def analyse(
+def analyse_votes(
     manifest: Manifest, ballots: Sequence[Ballot], least_caught: float = LEAST_CAUGHT
-) -> Analysis:
+) -> StudyAnalysis:
     """Analyse the votes of a study.
 
     Args:
         manifest: The study.
         ballots: Votes, one ballot per rater.
-        least_caught: Raters who answer a smaller share of their catch trials rightly are left out.
-
-    Returns:
-        The analysis.
+        least_caught: Least share of catch trials that a rater must answer correctly to be included.
 
     Raises:
         DataError: If no vote is left.
     """
-    raters = [rater_of(ballot, manifest, least_caught) for ballot in ballots]
+    raters = [check_rater(ballot, manifest, least_caught) for ballot in ballots]
     included = [b for b, rater in zip(ballots, raters, strict=True) if rater.included]
-    votes = votes_of(included, manifest)
+    votes = index_votes(included, manifest)
     if not len(votes.winner):
         raise DataError(
             f'No vote is left: {len(ballots)} raters, {len(included)} of them answered '
-            f'{least_caught:.0%} of their catch trials rightly. Collect more votes.'
+            f'{least_caught:.0%} of their catch trials correctly. Collect more votes.'
         )
-    sides = [vote.side == 'left' for ballot in included for vote, _ in counted(ballot, manifest)]
-    return Analysis(
+    sides = [
+        vote.side == 'left' for ballot in included for vote, _ in counted_votes(ballot, manifest)
+    ]
+    return StudyAnalysis(
         study=manifest.study,
         raters=raters,
         sources=len(np.unique(votes.source)),
-        preferences=preferences_of(votes.wins(len(manifest.methods)), manifest.methods),
-        strengths=strengths_of(votes, manifest.methods),
-        agreement=alpha(*votes_by_question(included, manifest)),
-        left=rate_of(sum(sides), len(sides)),
+        preferences=estimate_preferences(votes.wins(len(manifest.methods)), manifest.methods),
+        strengths=estimate_strengths(votes, manifest.methods),
+        agreement=krippendorff_alpha(*count_by_question(included, manifest)),
+        left=estimate_rate(sum(sides), len(sides)),
     )
 
 
-def rater_of(ballot: Ballot, manifest: Manifest, least_caught: float) -> Rater:
-    """Judge a rater by the catch trials."""
-    found = reliability(ballot, manifest)
-    votes = len(counted(ballot, manifest))
+def check_rater(ballot: Ballot, manifest: Manifest, least_caught: float) -> Rater:
+    """Include or exclude a rater by the catch trials."""
+    found = rater_reliability(ballot, manifest)
+    votes = len(counted_votes(ballot, manifest))
     return Rater(ballot.rater, votes, found, found.passes(least_caught))
 
 
-def votes_of(ballots: Sequence[Ballot], manifest: Manifest) -> Votes:
-    """Turn ballots into indices of methods, raters and sources."""
+def index_votes(ballots: Sequence[Ballot], manifest: Manifest) -> Votes:
+    """Turn included ballots into indices of methods, raters and sources."""
     index = {name: i for i, name in enumerate(manifest.methods)}
     sources = {item.source: i for i, item in enumerate(manifest.items.values())}
     rows = [
         (*[index[m] for m in ((item.a, item.b) if vote.choice == 'a' else (item.b, item.a))],
          rater, sources[item.source])
         for rater, ballot in enumerate(ballots)
-        for vote, item in counted(ballot, manifest)
+        for vote, item in counted_votes(ballot, manifest)
     ]  # fmt: skip
     return Votes(*np.array(rows, dtype=int).reshape(-1, 4).T)
 
 
-def votes_by_question(
+def count_by_question(
     ballots: Sequence[Ballot], manifest: Manifest
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count the votes for either image of every question."""
+    """Count the votes for image a and for image b of every question."""
     votes = {key: {'a': 0, 'b': 0} for key in manifest.items}
     for ballot in ballots:
-        for vote, _ in counted(ballot, manifest):
+        for vote, _ in counted_votes(ballot, manifest):
             votes[vote.trial][vote.choice] += 1
     return tuple(np.array([count[side] for count in votes.values()]) for side in 'ab')
 
 
-def rate_of(successes: int, votes: int) -> Rate:
+def estimate_rate(successes: int, votes: int) -> Rate:
     """Estimate a rate and its interval."""
     interval = binomtest(successes, votes).proportion_ci(method='wilson')
     return Rate(successes, votes, successes / votes, float(interval.low), float(interval.high))
 
 
-def preferences_of(wins: np.ndarray, methods: Sequence[str]) -> list[Preference]:
-    """Estimate how often each method is preferred to each other, the preferred one first."""
+def estimate_preferences(wins: np.ndarray, methods: Sequence[str]) -> list[Preference]:
+    """Estimate the preference in each pair of methods, the preferred method first."""
     found = []
     for i, j in combinations(range(len(methods)), 2):
         first, second = (i, j) if wins[i, j] >= wins[j, i] else (j, i)
         votes = int(wins[i, j] + wins[j, i])
         if votes:
-            rate = rate_of(int(wins[first, second]), votes)
+            rate = estimate_rate(int(wins[first, second]), votes)
             found.append(Preference(methods[first], methods[second], rate))
     return found
 
 
-def strengths_of(votes: Votes, methods: Sequence[str]) -> list[Strength]:
+def estimate_strengths(votes: Votes, methods: Sequence[str]) -> list[Strength]:
     """Estimate strengths with intervals, the strongest first."""
     strengths, errors, factor = strengths_with_errors(votes, len(methods))
     return [

@@ -1,4 +1,4 @@
-"""What the organiser of a study keeps: which method is behind each key of the page."""
+"""The manifest of a study: which method is behind each key of the page. The organiser keeps it."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from iqasr.runtime.randomness import seed_of
 Choice = Literal['a', 'b']
 
 
-class Record(BaseModel):
-    """A part of a file of a study; unknown or missing entries are refused."""
+class StrictModel(BaseModel):
+    """Part of a file of a study; unknown and missing entries are refused."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
 
-class Trial(Record):
+class Trial(StrictModel):
     """One question: two images of the same source, side by side."""
 
     source: str
@@ -32,26 +32,26 @@ class Trial(Record):
 
 
 class Item(Trial):
-    """A question without a right answer: two methods."""
+    """A question without a known answer: the images of two methods."""
 
     a: str
     b: str
 
 
 class Catch(Trial):
-    """A question with a known answer: an image, and the same heavily blurred."""
+    """A question with a known answer: an image and a heavily blurred version of it."""
 
     answer: Choice
 
 
-class Manifest(Record):
-    """A study: what the keys of its page mean."""
+class Manifest(StrictModel):
+    """A study: the meaning of the keys of its page."""
 
     study: str
-    """Identifies the study; made from everything that a rater sees."""
+    """Identifier of the study, derived from everything that a rater sees."""
     methods: list[str]
     items: dict[str, Item]
-    """By key of the page, in the order in which raters are served."""
+    """By key of the page, in serving order."""
     catch: dict[str, Catch]
 
 
@@ -59,17 +59,17 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest.
 
     Raises:
-        DataError: If there is none, or it is not what scripts/make_study.py writes.
+        DataError: If there is none, or scripts/make_study.py did not write it.
     """
     problems: list[str] = []
-    manifest = read_record(path, Manifest, problems)
+    manifest = read_model(path, Manifest, problems)
     if manifest is None:
         raise DataError(problems)
     return manifest
 
 
-def read_record(path: Path, kind: type[Record], problems: list[str]) -> Record | None:
-    """Read a JSON file; None, and further problems, if it is not what it should be."""
+def read_model(path: Path, kind: type[StrictModel], problems: list[str]) -> StrictModel | None:
+    """Read a JSON file; None, with its problems added to `problems`, if it does not fit `kind`."""
     try:
         return kind.model_validate(json.loads(path.read_text(encoding='utf-8')))
     except FileNotFoundError:
@@ -85,18 +85,18 @@ def read_record(path: Path, kind: type[Record], problems: list[str]) -> Record |
 
 
 def key_of(*place: int | str) -> str:
-    """Make a key that tells nothing to who reads it."""
+    """Derive a key that does not reveal its meaning."""
     return f'{seed_of("user study", *place):016x}'
 
 
 def serving_order(
     methods: Sequence[str], sources: Sequence[str]
 ) -> list[tuple[str, tuple[str, str]]]:
-    """Order all questions so that any stretch of them is balanced.
+    """Order all questions so that any run of consecutive ones is balanced.
 
-    A rater is asked a stretch, the next rater the one after it. In this order sources take turns,
-    and so do pairs of methods: a stretch no longer than the number of sources has each at most
-    once, and all questions are asked equally often, up to one.
+    A rater is asked one run, the next rater the run after it. Sources take turns in this order, and
+    so do pairs of methods: a run no longer than the number of sources has each source at most once,
+    and the numbers of times that questions are asked differ by at most one.
 
     Returns:
         Source and pair of methods of each question.

@@ -1,4 +1,4 @@
-"""What a study compares: the images of several methods, from result folders or plain folders."""
+"""The methods that a study compares: their images, from result folders or plain folders."""
 
 import os
 from collections.abc import Sequence
@@ -9,37 +9,37 @@ import numpy as np
 
 from iqasr.data.files.image_files import decode_rgb, image_names
 from iqasr.data.files.inspection import in_px, size_of_file
-from iqasr.report.results import read_results
+from iqasr.evaluation.result_folder import read_result_folder
 from iqasr.runtime.errors import DataError
 
 
 @dataclass(frozen=True)
 class Method:
-    """The images of one method, as paths by source: the name of the image they restore."""
+    """The images of one method: paths by source, the name of the image that is restored."""
 
     name: str
     images: dict[str, str]
     references: dict[str, str]
-    """The same for the ground truths, as far as there are any."""
+    """Paths of the ground truths by source, where there are any."""
 
 
 def read_methods(folders: Sequence[str], references: str | None = None) -> list[Method]:
     """List the images of every method.
 
     Args:
-        folders: Result folders of the test script, or else folders of images with equal names
-            (suffixes may differ); each is a method.
-        references: Folder of ground truths, for what comes without.
+        folders: One folder per method: result folders of iqasr/test.py, or folders of images with
+            equal names (suffixes may differ).
+        references: Folder of ground truths, for methods without them.
 
     Returns:
-        The methods. All have the same sources, and the images of a source one size.
+        The methods. All have the same sources, and all images of a source have the same size.
 
     Raises:
-        DataError: If there are fewer than two, an image is missing or broken, or sizes differ.
+        DataError: If there are fewer than two, an image is missing or damaged, or sizes differ.
     """
     methods = [read_method(folder) for folder in folders]
     if references is not None:
-        paths = images_in(references)
+        paths = list_images(references)
         methods = [Method(m.name, m.images, paths | m.references) for m in methods]
     names = [method.name for method in methods]
     problems = [
@@ -49,10 +49,10 @@ def read_methods(folders: Sequence[str], references: str | None = None) -> list[
     ]
     if len(folders) < 2:
         problems.append(f'{", ".join(folders)}: a study compares two methods at least.')
-    problems += missing_images(methods)
+    problems += find_missing_images(methods)
     if not problems:
         for source in methods[0].images:
-            problems += unequal_sizes(methods, source)
+            problems += find_unequal_sizes(methods, source)
     if problems:
         raise DataError(problems)
     return methods
@@ -61,20 +61,23 @@ def read_methods(folders: Sequence[str], references: str | None = None) -> list[
 def read_method(folder: str) -> Method:
     """List the images of a result folder or of a plain folder."""
     if not (Path(folder) / 'summary.json').is_file():
-        return Method(Path(folder).resolve().name, images_in(folder), {})
-    results = read_results(folder)
-    found: dict[str, dict[str, str]] = {'output': {}, 'gt': {}}
-    for dataset, content in results.sets.items():
-        for name, files in content['files'].items():
-            for kind, paths in found.items():
-                if kind in files:
-                    paths[f'{dataset}/{name}'] = files[kind]
-    if not found['output']:
+        return Method(Path(folder).resolve().name, list_images(folder), {})
+    results = read_result_folder(folder)
+    outputs, references = (
+        {
+            f'{dataset}/{name}': files[kind]
+            for dataset, content in results.sets.items()
+            for name, files in content['files'].items()
+            if kind in files
+        }
+        for kind in ('output', 'gt')
+    )
+    if not outputs:
         raise DataError(f'{folder}: no image was saved. Test again with val.save_img: true.')
-    return Method(results.name, found['output'], found['gt'])
+    return Method(results.name, outputs, references)
 
 
-def images_in(folder: str) -> dict[str, str]:
+def list_images(folder: str) -> dict[str, str]:
     """List the images of a folder, by name without suffix."""
     if not os.path.isdir(folder):
         raise DataError(f'{folder}: there is no such folder.')
@@ -84,8 +87,8 @@ def images_in(folder: str) -> dict[str, str]:
     return paths
 
 
-def missing_images(methods: Sequence[Method]) -> list[str]:
-    """Name the images that one method has and another lacks."""
+def find_missing_images(methods: Sequence[Method]) -> list[str]:
+    """List the images that are missing from a method."""
     everything = list(dict.fromkeys(source for m in methods for source in m.images))
     return [
         f'{method.name}: has no image {source}. Restore it, or remove it from the other methods.'
@@ -95,12 +98,12 @@ def missing_images(methods: Sequence[Method]) -> list[str]:
     ]
 
 
-def unequal_sizes(methods: Sequence[Method], source: str) -> list[str]:
-    """Name what cannot be read of a source, or differs in size from the first method."""
+def find_unequal_sizes(methods: Sequence[Method], source: str) -> list[str]:
+    """List the images of a source that cannot be read or differ in size from the first."""
     problems: list[str] = []
     paths = [method.images[source] for method in methods]
     paths += [m.references[source] for m in methods[:1] if source in m.references]
-    sizes = {path: size_of(path, problems) for path in paths}
+    sizes = {path: read_size(path, problems) for path in paths}
     expected = sizes[paths[0]]
     return problems + [
         f'{path}: {in_px(size)}, but {paths[0]} is {in_px(expected)}. Compare images of one size.'
@@ -109,8 +112,8 @@ def unequal_sizes(methods: Sequence[Method], source: str) -> list[str]:
     ]
 
 
-def size_of(path: str, problems: list[str]) -> tuple[int, int] | None:
-    """Look up the size of an image; None, and one more problem, if it cannot be read."""
+def read_size(path: str, problems: list[str]) -> tuple[int, int] | None:
+    """Read the size of an image; None, with the problem added to `problems`, if that fails."""
     if not os.path.isfile(path):
         problems.append(f'{path}: there is no such file.')
         return None
@@ -121,7 +124,7 @@ def read_image(path: str) -> np.ndarray:
     """Read an image, ``(H, W, 3)`` uint8 RGB.
 
     Raises:
-        DataError: If it is broken.
+        DataError: If it is damaged.
     """
     try:
         return decode_rgb(Path(path).read_bytes(), path)

@@ -1,10 +1,10 @@
-"""Strengths of methods from votes between pairs of them, with intervals.
+"""Bradley-Terry strengths of methods from votes between pairs of them, with intervals.
 
 Source:
     Bradley and Terry (1952), Rank analysis of incomplete block designs. Fitted by `choix`
     (Maystre and Grossglauser (2015), Fast and accurate inference of Plackett-Luce models).
     Intervals: Cameron, Gelbach and Miller (2011), Robust inference with multiway clustering, with
-    bootstrap variances in the place of their sandwich estimate.
+    bootstrap variances in place of their sandwich estimate.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,23 @@ import choix
 import numpy as np
 from scipy.stats import t as student
 
-from iqasr.runtime.randomness import seed_of
+from iqasr.analysis.bootstrap import resample_counts
 
-RESAMPLES = 200
+FITS = 200
+"""Number of resamples, each of which needs a fit."""
+
 PSEUDO_VOTE = 0.5
 
 
 @dataclass(frozen=True)
 class Votes:
-    """Votes between methods, as indices; one entry per vote in each array of shape ``(V,)``.
+    """Votes between methods, as indices: arrays of shape ``(V,)``, one entry per vote.
 
     Args:
         winner: Method that was preferred.
-        loser: The other one.
-        rater: Who voted.
-        source: The image it was about.
+        loser: The other method.
+        rater: The rater.
+        source: The image.
     """
 
     winner: np.ndarray
@@ -47,13 +49,13 @@ def fit_strengths(
     r"""Fit strengths :math:`s` such that i is preferred to j with probability
     :math:`1 / (1 + \exp(s_j - s_i))`.
 
-    Half a vote each way is added to every pair: a method that always wins would have no finite
-    strength, and one that was never compared none at all.
+    Half a vote each way is added to every pair of methods, so that a method that always wins, or
+    was never compared, has a finite strength.
 
     Args:
         wins: How often each method (row) was preferred to each other one (column), ``(M, M)``.
         start: Strengths to start from.
-        tolerance: Change at which the fit ends.
+        tolerance: Change below which the fit ends.
 
     Returns:
         Strengths, ``(M,)``, mean 0.
@@ -68,27 +70,27 @@ def fit_strengths(
 
 
 def strengths_with_errors(votes: Votes, count: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Fit strengths, and estimate how far other raters and other images would move them.
+    """Fit strengths, and estimate how much they would vary with other raters and images.
 
     Votes of one rater resemble each other, and so do votes on one image. The variance is that of
-    resampled raters plus that of resampled images, less that of resampled votes, which both
-    contain; and not below any of the three. (Resampling raters and images at once would count
-    the chance in a single vote three times.)
+    resampled raters plus that of resampled images minus that of resampled votes, which both
+    contain, but at least the largest of the three. (Resampling raters and images at once would
+    count the chance in a single vote three times.)
 
     Args:
         votes: The votes.
         count: Number of methods, M.
 
     Returns:
-        Strengths and their standard errors, ``(M,)`` each, and the quantile of Student's t by which
-        to multiply them for a 95 % interval: its degrees of freedom are the number of raters or
-        images, the smaller one, less 1. A single rater says nothing about others; the interval
-        is then for this rater, and likewise for a single image.
+        Strengths and their standard errors, ``(M,)`` each, and the quantile of Student's t that
+        makes the errors 95 % intervals. Its degrees of freedom are the smaller of the numbers of
+        raters and images, minus 1. With a single rater the interval holds for this rater alone;
+        likewise with a single image.
     """
     strengths = fit_strengths(votes.wins(count))
     units = {'rater': votes.rater, 'source': votes.source, 'vote': np.arange(len(votes.winner))}
     variance = {
-        name: np.var(resampled(votes, count, unit, strengths, name), axis=0, ddof=1)
+        name: np.var(resample_strengths(votes, strengths, unit, name), axis=0, ddof=1)
         for name, unit in units.items()
     }
     combined = variance['rater'] + variance['source'] - variance['vote']
@@ -98,16 +100,18 @@ def strengths_with_errors(votes: Votes, count: int) -> tuple[np.ndarray, np.ndar
     return strengths, errors, float(student.ppf(0.975, freedom))
 
 
-def resampled(
-    votes: Votes, count: int, unit: np.ndarray, start: np.ndarray, name: str
-) -> np.ndarray:
-    """Fit strengths to votes of units drawn with replacement.
+def resample_strengths(votes: Votes, start: np.ndarray, unit: np.ndarray, name: str) -> np.ndarray:
+    """Fit strengths to resamples of the votes.
+
+    Args:
+        votes: The votes.
+        start: Strengths of all votes, ``(M,)``.
+        unit: Unit of each vote, ``(V,)``; units are drawn with replacement.
+        name: Name of the kind of unit.
 
     Returns:
-        Strengths, ``(RESAMPLES, M)``.
+        Strengths, ``(FITS, M)``.
     """
-    draw = np.random.default_rng(seed_of('strengths', name))
     members, indices = np.unique(unit, return_inverse=True)
-    size = len(members)
-    weights = draw.multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    return np.stack([fit_strengths(votes.wins(count, w[indices]), start, 1e-4) for w in weights])
+    counts = resample_counts(len(members), FITS, 'strengths', name)[1:, indices]
+    return np.stack([fit_strengths(votes.wins(len(start), w), start, 1e-4) for w in counts])

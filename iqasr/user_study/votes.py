@@ -1,37 +1,45 @@
-"""The votes of a study: read, checked, and joined with what they were about."""
+"""The votes of a study: read, checked, and joined with the questions they answer."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from pydantic import Field
 
+from iqasr.analysis.pairs import PairSet, PairVote, pairs_from_votes, refuse_single_source
 from iqasr.runtime.errors import DataError
-from iqasr.user_study.manifest import Choice, Item, Manifest, Record, read_record
+from iqasr.user_study.manifest import (
+    Choice,
+    Item,
+    Manifest,
+    StrictModel,
+    read_manifest,
+    read_model,
+)
 
 logger = logging.getLogger('iqasr')
 
 LEAST_CAUGHT = 0.7
-"""Share of catch trials that a rater must answer rightly to count."""
+"""Share of catch trials that a rater must answer correctly to be included."""
 
 
-class Vote(Record):
+class Vote(StrictModel):
     """One answer."""
 
     trial: str
     """Key of the question."""
     choice: Choice
     side: Literal['left', 'right']
-    """Where the chosen image was; on a narrow screen left is above."""
+    """Position of the chosen image; on a narrow screen the left one is above."""
     seconds: float = Field(ge=0)
     repeat: bool = False
     """Whether the question was asked before, with sides exchanged."""
 
 
-class Ballot(Record):
-    """All answers of a rater: a file as the page downloads it."""
+class Ballot(StrictModel):
+    """All answers of a rater, as in the file that the page downloads."""
 
     study: str
     rater: str
@@ -39,47 +47,38 @@ class Ballot(Record):
     votes: list[Vote]
 
 
-class Comparison(NamedTuple):
-    """A vote of people between two images, for the analysis of metrics."""
-
-    path_a: str
-    path_b: str
-    source_id: str
-    choice: Choice
-
-
 @dataclass(frozen=True)
-class Reliability:
-    """How a rater did where the answer is known."""
+class RaterReliability:
+    """Answers of a rater to questions with a known or an earlier answer."""
 
     caught: int
-    """Catch trials answered rightly."""
+    """Catch trials answered correctly."""
     catch: int
+    """Catch trials answered."""
     consistent: int
     """Repeated questions answered as before."""
     repeats: int
+    """Repeated questions answered."""
 
-    def passes(self, threshold: float) -> bool:
-        """Tell whether the share of catch trials answered rightly reaches a threshold."""
-        return self.caught >= threshold * self.catch
+    def passes(self, least_caught: float) -> bool:
+        """Whether the share of catch trials answered correctly is at least `least_caught`."""
+        return self.caught >= least_caught * self.catch
 
 
 def read_ballots(paths: Sequence[Path], manifest: Manifest) -> list[Ballot]:
-    """Read files of votes.
-
-    Of several files of one rater the longest is kept, and a warning names them.
+    """Read files of votes. Of several files of one rater the longest is kept, with a warning.
 
     Raises:
-        DataError: Naming every file that is damaged, of another study, or has answers that
-            cannot be.
+        DataError: If a file is damaged, of another study, or holds impossible answers; the message
+            names all of them.
     """
     problems: list[str] = []
     kept: dict[str, tuple[Path, Ballot]] = {}
     for path in paths:
-        ballot = read_record(path, Ballot, problems)
+        ballot = read_model(path, Ballot, problems)
         if ballot is None:
             continue
-        problems += impossible(ballot, manifest, path)
+        problems += find_impossible_votes(ballot, manifest, path)
         other = kept.setdefault(ballot.rater, (path, ballot))
         if other[0] is not path:
             longest = max(other, (path, ballot), key=lambda held: len(held[1].votes))
@@ -96,26 +95,26 @@ def read_ballots(paths: Sequence[Path], manifest: Manifest) -> list[Ballot]:
     return [ballot for _, ballot in kept.values()]
 
 
-def impossible(ballot: Ballot, manifest: Manifest, path: Path) -> list[str]:
-    """Name what cannot have come from this study's page."""
+def find_impossible_votes(ballot: Ballot, manifest: Manifest, path: Path) -> list[str]:
+    """List what cannot have come from the page of this study."""
     if ballot.study != manifest.study:
         return [
             f'{path}: votes of study {ballot.study}, but this is study {manifest.study}. Give the '
             'study.json that belongs to them.'
         ]
     known = manifest.items | manifest.catch
-    strange = sorted({vote.trial for vote in ballot.votes} - known.keys())
+    unknown = sorted({vote.trial for vote in ballot.votes} - known.keys())
     asked = [(vote.trial, vote.repeat) for vote in ballot.votes]
     twice = sorted({key for key, repeat in asked if asked.count((key, repeat)) > 1})
     return [
-        f'{path}: {", ".join(keys[:3])}: {what}. Ask the rater for the file as it was downloaded.'
-        for keys, what in ((strange, 'no question of this study'), (twice, 'answered twice'))
+        f'{path}: {", ".join(keys[:3])}: {fault}. Ask the rater for the file as it was downloaded.'
+        for keys, fault in ((unknown, 'no question of this study'), (twice, 'answered twice'))
         if keys
     ]
 
 
-def reliability(ballot: Ballot, manifest: Manifest) -> Reliability:
-    """Count right answers to catch trials and consistent answers to repeated questions."""
+def rater_reliability(ballot: Ballot, manifest: Manifest) -> RaterReliability:
+    """Count correct answers to catch trials and consistent answers to repeated questions."""
     caught = [
         vote.choice == manifest.catch[vote.trial].answer
         for vote in ballot.votes
@@ -123,11 +122,11 @@ def reliability(ballot: Ballot, manifest: Manifest) -> Reliability:
     ]
     first = {vote.trial: vote.choice for vote in ballot.votes if not vote.repeat}
     consistent = [vote.choice == first.get(vote.trial) for vote in ballot.votes if vote.repeat]
-    return Reliability(sum(caught), len(caught), sum(consistent), len(consistent))
+    return RaterReliability(sum(caught), len(caught), sum(consistent), len(consistent))
 
 
-def counted(ballot: Ballot, manifest: Manifest) -> list[tuple[Vote, Item]]:
-    """List the votes between methods; repeated questions count once, as first answered."""
+def counted_votes(ballot: Ballot, manifest: Manifest) -> list[tuple[Vote, Item]]:
+    """List the votes between methods. A repeated question counts once, as first answered."""
     return [
         (vote, manifest.items[vote.trial])
         for vote in ballot.votes
@@ -135,16 +134,42 @@ def counted(ballot: Ballot, manifest: Manifest) -> list[tuple[Vote, Item]]:
     ]
 
 
-def comparisons(manifest: Manifest, root: Path, ballots: Sequence[Ballot]) -> list[Comparison]:
-    """List every vote with the images it is about: the crops that the rater saw.
+def pair_votes(manifest: Manifest, root: Path, ballots: Sequence[Ballot]) -> list[PairVote]:
+    """List the votes between methods with the crops that the rater saw.
 
     Args:
         manifest: The study.
         root: Folder of the manifest.
-        ballots: Votes of the raters that count.
+        ballots: Votes of the raters that are included.
     """
     return [
-        Comparison(str(root / item.image_a), str(root / item.image_b), item.source, vote.choice)
+        PairVote(str(root / item.image_a), str(root / item.image_b), item.source, vote.choice)
         for ballot in ballots
-        for vote, item in counted(ballot, manifest)
+        for vote, item in counted_votes(ballot, manifest)
     ]
+
+
+def pairs_from_study(path: str, votes: Sequence[str]) -> PairSet:
+    """Turn the votes of a study into pairs of crops, for the analysis of metrics.
+
+    Args:
+        path: ``study.json`` of scripts/make_study.py.
+        votes: Files of votes. Raters who miss too many catch trials are left out, as in the
+            analysis of the study.
+
+    Raises:
+        DataError: If study or votes cannot be read or do not belong together, no vote is left, or
+            all votes are on one source.
+    """
+    if not path.endswith('.json'):
+        raise DataError(f'{path}: votes belong to the study.json of their study; give that.')
+    manifest = read_manifest(Path(path))
+    ballots = read_ballots([Path(file) for file in votes], manifest)
+    included = [b for b in ballots if rater_reliability(b, manifest).passes(LEAST_CAUGHT)]
+    pairs = pairs_from_votes(pair_votes(manifest, Path(path).parent, included))
+    if not pairs:
+        raise DataError(
+            f'{path}: no vote is left; {len(ballots) - len(included)} of {len(ballots)} raters '
+            'missed too many catch trials. Collect more votes.'
+        )
+    return refuse_single_source(PairSet(pairs), path)

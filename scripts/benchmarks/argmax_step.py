@@ -34,9 +34,7 @@ ONLINE = {
 """Scorers; with random weights MUSIQ is as slow as with its own."""
 
 
-def iteration(
-    stack: ExitStack, folder: Path, name: str, data: dict[str, Any]
-) -> Callable[[], Any]:
+def iteration(stack: ExitStack, folder: Path, name: str, data: dict[str, Any]) -> Callable[[], Any]:
     """Prepare a training like the quickstart's AMO; returns one iteration, data included."""
     options = load_options(OPTIONS, (f'name={name}',))
     options.datasets['train'] |= data

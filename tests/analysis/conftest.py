@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import Pair, write_pairs
+from iqasr.analysis import ImagePair, write_pairs
 from iqasr.quality import QualityScorer
 from iqasr.registry import SCORER_REGISTRY
 
@@ -53,8 +53,8 @@ def pairs_csv(tmp_path):
             image[..., 1] = draw.normal(100, 20 - 5 * step + 8 * draw.uniform(), (8, 8))
             cv2.imwrite(str(file), image)
         pairs += [
-            Pair(str(files[0]), str(files[1]), draw.uniform(0.6, 1), f's{number}'),
-            Pair(str(files[2]), str(files[1]), draw.uniform(0, 0.4), f's{number}'),
+            ImagePair(str(files[0]), str(files[1]), draw.uniform(0.6, 1), f's{number}'),
+            ImagePair(str(files[2]), str(files[1]), draw.uniform(0, 0.4), f's{number}'),
         ]
     write_pairs(tmp_path / 'pairs.csv', pairs)
     return tmp_path / 'pairs.csv'

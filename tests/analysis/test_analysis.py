@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import analyse_from_options, make_ladder_pairs, read_pairs
+from iqasr.analysis import analyse_metrics, make_ladder_pairs, read_pairs
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.paths import project_root
 
@@ -15,7 +15,7 @@ from iqasr.runtime.paths import project_root
 def analysed(pairs_csv, scorers, tmp_path):
     """Folder of results, and the report."""
     words, out = ['brightness', 'flatness'], tmp_path / 'out'
-    report, failures = analyse_from_options(str(pairs_csv), words, str(out), resamples=200)
+    report, failures = analyse_metrics(str(pairs_csv), words, str(out), resamples=200)
     assert failures == {}
     return out, report
 
@@ -57,21 +57,19 @@ def test_pictures_are_drawn(analysed):
 
 
 def test_one_scorer_is_enough(pairs_csv, scorers, tmp_path):
-    report, _ = analyse_from_options(
-        str(pairs_csv), ['flatness'], str(tmp_path / 'o'), resamples=50
-    )
+    report, _ = analyse_metrics(str(pairs_csv), ['flatness'], str(tmp_path / 'o'), resamples=50)
     assert 'combination' not in report
     assert (tmp_path / 'o/accuracy_where_wrong.png').is_file()
 
 
 def test_margin_leaves_pairs_out(pairs_csv, scorers, tmp_path):
     arguments = (str(pairs_csv), ['brightness'], str(tmp_path / 'out'))
-    report, _ = analyse_from_options(*arguments, resamples=50, least_margin=0.3)
+    report, _ = analyse_metrics(*arguments, resamples=50, least_margin=0.3)
     decided = sum(abs(pair.p_b - 0.5) >= 0.3 for pair in read_pairs(str(pairs_csv)).pairs)
     assert report.startswith(f'{decided} pairs')
     assert f'({24 - decided} more' in report
     with pytest.raises(DataError, match='lower margin'):
-        analyse_from_options(*arguments, least_margin=0.5)
+        analyse_metrics(*arguments, least_margin=0.5)
 
 
 @pytest.fixture
@@ -105,7 +103,7 @@ def test_command_tells_by_its_exit_code_what_went_wrong(command, photographs, tm
     assert 'pairs.csv, line 2: p_b is 2' in said.err
     (tmp_path / 'image.csv').write_bytes((tmp_path / '0_a.png').read_bytes())
     with pytest.raises(DataError, match='is no CSV file'):
-        analyse_from_options(str(tmp_path / 'image.csv'), ['ranker'], str(tmp_path / 'o'))
+        analyse_metrics(str(tmp_path / 'image.csv'), ['ranker'], str(tmp_path / 'o'))
     code, said = command(good, 'rankr')
     assert (code, "Did you mean 'ranker'?" in said.err) == (2, True)
 

@@ -1,11 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import yaml
 from analysis.planted import PLANTED, Planted
 
-from iqasr.analysis import Judge, SourceBootstrap
-from iqasr.analysis.combination import combinations, cross_fitted, greedy, logistic, shares_of
+from iqasr.analysis import PanelScorer, SourceBootstrap
+from iqasr.analysis.combination import (
+    cross_fit,
+    evaluate_combinations,
+    fit_logistic,
+    select_greedily,
+    shares_of,
+)
 from iqasr.analysis.fragment import ensemble_section, option_fragment
 from iqasr.checking.check import load_options
 from iqasr.losses.quality_loss import QualityLoss
@@ -25,16 +33,16 @@ def planted(accuracy, overlap):
 
 def test_logistic_finds_the_best_direction(many):
     best = np.linalg.solve(PLANTED.between, PLANTED.with_people) * many.difference.std(0)
-    np.testing.assert_allclose(logistic(many), best / best.sum(), atol=0.02)
+    np.testing.assert_allclose(fit_logistic(many), best / best.sum(), atol=0.02)
 
 
 def test_scorer_that_would_enter_with_the_wrong_sign_does_not():
-    assert logistic(planted((0.8, 0.7), 0.19)).tolist() == [1, 0]
+    assert fit_logistic(planted((0.8, 0.7), 0.19)).tolist() == [1, 0]
 
 
 def test_greedy_takes_what_helps_and_no_more():
-    assert greedy(planted((0.75, 0.74), 0.065)).tolist() == [0.5, 0.5]
-    assert greedy(planted((0.8, 0.7), 0.19)).tolist() == [1, 0]
+    assert select_greedily(planted((0.75, 0.74), 0.065)).tolist() == [0.5, 0.5]
+    assert select_greedily(planted((0.8, 0.7), 0.19)).tolist() == [1, 0]
 
 
 def test_weights_come_from_other_sources(many):
@@ -45,7 +53,7 @@ def test_weights_come_from_other_sources(many):
         seen.append(set(comparisons.sources.tolist()))
         return np.array([1.0, 0, 0])
 
-    assert cross_fitted(few, remember).tolist() == few.difference[:, 0].tolist()
+    assert cross_fit(few, remember).tolist() == few.difference[:, 0].tolist()
     every = set(few.sources.tolist())
     assert [len(every - rest) for rest in seen] == [20] * 5
     assert set().union(*(every - rest for rest in seen)) == every
@@ -54,8 +62,10 @@ def test_weights_come_from_other_sources(many):
 def test_combination_of_noise_gains_nothing():
     few = PLANTED.draw(80, 4, np.random.default_rng(1))
     noise = np.random.default_rng(2).standard_normal(few.quality.shape)
-    few = few.with_quality(np.where([True, False, False], few.quality, noise))
-    found = {c.name: c for c in combinations(few, SourceBootstrap(few.sources, 200), ['B', 'C'])}
+    few = replace(few, quality=np.where([True, False, False], few.quality, noise))
+    found = {
+        c.name: c for c in evaluate_combinations(few, SourceBootstrap(few.sources, 200), ['B', 'C'])
+    }
     assert found['best scorer'].gain == (0, 0, 0)
     assert found['mean of z-scores'].gain.high < 0
     assert found['regression, with gradient'].accuracy.value == pytest.approx(0.5, abs=0.1)
@@ -69,7 +79,7 @@ def test_negligible_weights_are_left_out():
 
 @pytest.fixture
 def fitted(many):
-    """Comparisons of ranker, niqe and piqe as if they had the planted answers, and the judges."""
+    """Comparisons of ranker, niqe and piqe as if they had the planted answers, and the panel."""
     sections = [
         {'type': 'RankerScorer'},
         {'type': 'NIQEScorer'},
@@ -77,12 +87,12 @@ def fitted(many):
     ]
     traits = [(True, False), (False, True), (False, True)]
     names = ('ranker', 'niqe', 'piqe')
-    judges = [
-        Judge(name, section, *trait, {})
+    panel = [
+        PanelScorer(name, section, *trait, {})
         for name, section, trait in zip(names, sections, traits, strict=True)
     ]
     quality = many.quality * [0.1, 2, 20] + [0.5, -6, -50]
-    return type(many)(names, many.sources, many.p_b, many.weight, quality), judges
+    return type(many)(names, many.sources, many.p_b, many.weight, quality), panel
 
 
 def test_fragment_passes_the_option_check_and_builds(fitted, write_options):
@@ -101,8 +111,8 @@ def test_fragment_passes_the_option_check_and_builds(fitted, write_options):
 
 
 def test_ensemble_orders_pairs_as_the_regression_does(fitted):
-    comparisons, judges = fitted
-    section = ensemble_section(comparisons, judges)
+    comparisons, panel = fitted
+    section = ensemble_section(comparisons, panel)
     fused = 0
     for weight, member in zip(section['weights'], section['scorers'], strict=True):
         name = member.get('metric', member['type'])
@@ -110,12 +120,12 @@ def test_ensemble_orders_pairs_as_the_regression_does(fitted):
         published = comparisons.quality[..., column] * (-1 if column else 1)
         worst, best = member['range']
         fused = fused + weight * (published - worst) / (best - worst)
-    direct = comparisons.scaled().difference @ logistic(comparisons.scaled())
+    direct = comparisons.scaled().difference @ fit_logistic(comparisons.scaled())
     assert np.corrcoef(fused[:, 1] - fused[:, 0], direct)[0, 1] == pytest.approx(1, abs=1e-3)
     assert fused.mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_panel_without_gradients_makes_no_term(fitted):
-    comparisons, judges = fitted
-    text = option_fragment(comparisons.only(['niqe', 'piqe']), judges[1:])
+    comparisons, panel = fitted
+    text = option_fragment(comparisons.select_scorers(['niqe', 'piqe']), panel[1:])
     assert list(yaml.safe_load(text)) == ['quality']

@@ -8,9 +8,9 @@ from analysis.planted import PLANTED
 
 from iqasr.analysis import Comparisons, Estimate, SourceBootstrap
 from iqasr.analysis.agreement import accuracy
-from iqasr.analysis.combination import combinations
+from iqasr.analysis.combination import evaluate_combinations
 from iqasr.analysis.complementarity import complementarity
-from iqasr.analysis.correlation import correlations
+from iqasr.analysis.correlation import correlate_pairs
 
 SIMULATIONS, SOURCES, PAIRS, RESAMPLES = 200, 50, 4, 300
 
@@ -27,12 +27,12 @@ def hits(comparisons: Comparisons) -> dict[str, list[bool]]:
     truth, found = PLANTED.truth(), defaultdict(list)
     bootstrap = SourceBootstrap(comparisons.sources, RESAMPLES)
     lists = {'accuracy': accuracy(comparisons, comparisons.difference, bootstrap)}
-    for kind, estimates in (lists | correlations(comparisons, RESAMPLES)).items():
+    for kind, estimates in (lists | correlate_pairs(comparisons, RESAMPLES)).items():
         found[kind] = [contains(*pair) for pair in zip(estimates, truth[kind], strict=True)]
     for kind, table in complementarity(comparisons, bootstrap).items():
         places = [(i, j) for i in range(len(table)) for j in range(len(table)) if i != j]
         found[kind] = [contains(table[i][j], truth[kind][i, j]) for i, j in places]
-    for combination in combinations(comparisons, bootstrap):
+    for combination in evaluate_combinations(comparisons, bootstrap):
         if combination.name in PLANTED.combined():
             target = PLANTED.combined()[combination.name]
             found[combination.name] = [contains(combination.accuracy, target)]

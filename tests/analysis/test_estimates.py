@@ -5,9 +5,9 @@ import pytest
 import scipy.stats
 
 from iqasr.analysis import Comparisons, SourceBootstrap
-from iqasr.analysis.agreement import accuracy, reliability, resampled_accuracy
+from iqasr.analysis.agreement import accuracy, reliability_curves, resampled_accuracy
 from iqasr.analysis.complementarity import complementarity
-from iqasr.analysis.correlation import correlations, kendall, pearson, spearman
+from iqasr.analysis.correlation import correlate_pairs, kendall, pearson, spearman
 from iqasr.runtime.errors import DataError
 
 
@@ -56,7 +56,7 @@ def test_swapping_a_and_b_changes_nothing(random_data):
     back = Comparisons(
         there.names, there.sources, 1 - there.p_b, there.weight, there.quality[:, ::-1]
     )
-    one, other = correlations(there, 50), correlations(back, 50)
+    one, other = correlate_pairs(there, 50), correlate_pairs(back, 50)
     for kind in ('srocc', 'krocc', 'plcc'):
         np.testing.assert_allclose(one[kind], other[kind], atol=1e-12)
     boot = SourceBootstrap(sources, 50)
@@ -110,7 +110,7 @@ def test_correlation_is_that_of_scipy_on_copied_rows(random_data, ours, theirs):
 
 
 def test_shares_without_degrees_are_not_correlated_with():
-    assert correlations(comparisons_of(np.ones((3, 1)), p_b=[0, 0.5, 1]), 10) is None
+    assert correlate_pairs(comparisons_of(np.ones((3, 1)), p_b=[0, 0.5, 1]), 10) is None
 
 
 def test_complementarity_by_hand():
@@ -139,14 +139,14 @@ def test_reliability_sorts_pairs_by_how_clear_they_are():
     difference = np.arange(1.0, 61)[:, None] * np.where(np.arange(60) < 20, -1, 1)[:, None]
     found = comparisons_of(difference)
     boot = SourceBootstrap(found.sources)
-    (curve,) = reliability(found, np.abs(found.difference), boot)
+    (curve,) = reliability_curves(found, np.abs(found.difference), boot)
     assert [round(a.value, 2) for a in curve.accuracy] == [0, 0, 1, 1, 1, 1]
     assert curve.clearness == [5.5, 15.5, 25.5, 35.5, 45.5, 55.5]
 
 
 def test_reliability_has_no_empty_bins():
     found = comparisons_of(np.ones((30, 1)), p_b=[0.6] * 25 + [1.0] * 5)
-    (curve,) = reliability(found, np.abs(found.p_b - 0.5), SourceBootstrap(found.sources))
+    (curve,) = reliability_curves(found, np.abs(found.p_b - 0.5), SourceBootstrap(found.sources))
     assert len(curve.accuracy) == 2
     assert curve.clearness == pytest.approx([0.1, 0.5])
 

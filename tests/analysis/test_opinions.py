@@ -7,8 +7,8 @@ import pytest
 from scipy.special import expit
 from scipy.stats import kendalltau, spearmanr
 
-from iqasr.analysis import Judge, analyse_from_options
-from iqasr.analysis.opinions import Opinion, correlations, read_opinions
+from iqasr.analysis import PanelScorer, analyse_metrics
+from iqasr.analysis.opinions import Opinion, correlate_opinions, read_opinions
 from iqasr.runtime.errors import DataError
 
 
@@ -16,7 +16,7 @@ def judged(quality, mos, sources=None):
     names = [str(number) for number in range(len(mos))]
     sources = names if sources is None else sources
     opinions = [Opinion(*of) for of in zip(names, mos, sources, strict=True)]
-    return opinions, Judge('x', {}, True, False, dict(zip(names, quality, strict=True)))
+    return opinions, PanelScorer('x', {}, True, False, dict(zip(names, quality, strict=True)))
 
 
 def test_coefficients_are_those_of_scipy_and_do_not_see_images_without_a_score():
@@ -24,7 +24,7 @@ def test_coefficients_are_those_of_scipy_and_do_not_see_images_without_a_score()
     mos, noise = draw.integers(1, 6, 40).astype(float), draw.normal(0, 1, 40)
     quality = np.round(mos + noise, 1)
     quality[[3, 7]] = np.nan
-    found = correlations(*judged(quality, mos), resamples=20)
+    found = correlate_opinions(*judged(quality, mos), resamples=20)
     scored = np.isfinite(quality)
     assert found['images'] == 38
     for kind, function in (('srocc', spearmanr), ('krocc', kendalltau)):
@@ -34,7 +34,7 @@ def test_coefficients_are_those_of_scipy_and_do_not_see_images_without_a_score()
 
 def test_plcc_is_1_where_opinions_are_a_logistic_curve_of_the_score():
     quality = np.linspace(-3, 40, 50)
-    found = correlations(*judged(quality, 1 + 4 * expit((quality - 10) / 3)), resamples=20)
+    found = correlate_opinions(*judged(quality, 1 + 4 * expit((quality - 10) / 3)), resamples=20)
     assert found['plcc'].value == pytest.approx(1, abs=1e-6)
     assert np.corrcoef(quality, 1 + 4 * expit((quality - 10) / 3))[0, 1] < 0.95
 
@@ -45,7 +45,7 @@ def test_intervals_hold_the_truth_as_often_as_they_should():
     for _ in range(200):
         mos, other = draw.normal(size=(2, 60))
         quality = rho * mos + np.sqrt(1 - rho**2) * other
-        low, high = correlations(*judged(quality, mos), resamples=200)['srocc'][1:]
+        low, high = correlate_opinions(*judged(quality, mos), resamples=200)['srocc'][1:]
         inside += low <= truth <= high
     assert 0.91 <= inside / 200 <= 0.99
 
@@ -54,16 +54,16 @@ def test_images_of_one_source_count_as_one_in_the_interval():
     draw = np.random.default_rng(2)
     mos = np.repeat(draw.normal(size=15), 6)
     quality = mos + np.repeat(draw.normal(size=15), 6)
-    apart = correlations(*judged(quality, mos), resamples=200)['srocc']
+    apart = correlate_opinions(*judged(quality, mos), resamples=200)['srocc']
     sources = np.repeat(np.arange(15), 6).astype(str)
-    together = correlations(*judged(quality, mos, sources), resamples=200)['srocc']
+    together = correlate_opinions(*judged(quality, mos, sources), resamples=200)['srocc']
     assert apart.value == together.value
     assert together.high - together.low > 1.5 * (apart.high - apart.low)
 
 
 @pytest.mark.parametrize('quality', [[1.0] * 5, [np.nan] * 5])
 def test_scorer_that_tells_nothing_apart_has_no_coefficient(quality):
-    found = correlations(*judged(quality, [1, 2, 3, 4, 5]), resamples=20)
+    found = correlate_opinions(*judged(quality, [1, 2, 3, 4, 5]), resamples=20)
     assert np.isnan(found['srocc'].value)
 
 
@@ -78,7 +78,7 @@ def opinions_csv(pairs_csv, tmp_path):
 
 def test_analysis_of_opinions_shows_who_agrees(opinions_csv, scorers, tmp_path):
     words, out = ['flatness', 'brightness'], tmp_path / 'out'
-    report, failures = analyse_from_options(str(opinions_csv), words, str(out), resamples=50)
+    report, failures = analyse_metrics(str(opinions_csv), words, str(out), resamples=50)
     assert failures == {}
     assert (out / 'report.md').read_text() == report
     assert report.startswith('Mean opinion scores of 36 images from 36 sources.')

@@ -2,7 +2,14 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import Pair, pairs_from_csv, pairs_from_votes, read_pairs, write_pairs
+from iqasr.analysis import (
+    ImagePair,
+    PairVote,
+    pairs_from_csv,
+    pairs_from_votes,
+    read_pairs,
+    write_pairs,
+)
 from iqasr.data.candidates.hggt import write_votes
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.runtime.errors import DataError
@@ -80,8 +87,8 @@ def images(tmp_path):
 
 
 def test_csv_round_trip(images):
-    pairs = [Pair(f'{images}/a.png', f'{images}/b.png', 1 / 3, 'x, y')]
-    pairs.append(Pair(f'{images}/c.png', f'{images}/a.png', 1.0, 'z'))
+    pairs = [ImagePair(f'{images}/a.png', f'{images}/b.png', 1 / 3, 'x, y')]
+    pairs.append(ImagePair(f'{images}/c.png', f'{images}/a.png', 1.0, 'z'))
     (images / 'deep').mkdir()
     write_pairs(images / 'deep/pairs.csv', pairs)
     assert '../a.png,../b.png' in (images / 'deep/pairs.csv').read_text()
@@ -134,6 +141,9 @@ def test_csv_without_what_it_takes_is_refused(images, text, message):
 
 def test_votes_are_counted_whichever_side_an_image_was_on():
     votes = [('x', 'y', 's', 'b'), ('y', 'x', 's', 'a'), ('y', 'x', 's', 'b'), ('y', 'z', 's', 'a')]
-    assert pairs_from_votes(votes) == [Pair('x', 'y', 2 / 3, 's'), Pair('y', 'z', 0.0, 's')]
+    assert pairs_from_votes(PairVote(*vote) for vote in votes) == [
+        ImagePair('x', 'y', 2 / 3, 's'),
+        ImagePair('y', 'z', 0.0, 's'),
+    ]
     with pytest.raises(DataError, match="a vote for 'left'"):
-        pairs_from_votes([('x', 'y', 's', 'left')])
+        pairs_from_votes([PairVote('x', 'y', 's', 'left')])

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import ask_panel, read_pairs, scorer_sections
+from iqasr.analysis import read_pairs, score_by_panel
+from iqasr.checking.command_line import scorer_sections
 from iqasr.quality import NIQEScorer
 from iqasr.runtime.errors import DataError, OptionError
 
@@ -16,9 +17,9 @@ def images(pairs_csv):
 
 @pytest.mark.usefixtures('scorers')
 def test_quality_is_that_of_the_scorer(images, tmp_path):
-    judges, failures = ask_panel(images, scorer_sections(NAMES), tmp_path / 'scores')
+    panel, failures = score_by_panel(images, scorer_sections(NAMES), tmp_path / 'scores')
     assert failures == {}
-    bright, flat = judges
+    bright, flat = panel
     image = cv2.imread(str(tmp_path / 'images/3_1.png'))
     assert bright.quality[f'{tmp_path}/images/3_1.png'] == pytest.approx(65 / 255)
     spread = image[..., 1].std(ddof=1) / 255
@@ -28,31 +29,31 @@ def test_quality_is_that_of_the_scorer(images, tmp_path):
 
 def test_second_run_scores_what_has_changed(images, scorers, tmp_path):
     for _ in range(2):
-        ask_panel(images, scorer_sections(NAMES), tmp_path / 'scores')
+        score_by_panel(images, scorer_sections(NAMES), tmp_path / 'scores')
         assert scorers.scored == 36
     changed = tmp_path / 'images/3_1.png'
     cv2.imwrite(str(changed), np.full((8, 8, 3), 255, np.uint8))
-    (judge,), _ = ask_panel(images, scorer_sections(NAMES[:1]), tmp_path / 'scores')
+    (scorer,), _ = score_by_panel(images, scorer_sections(NAMES[:1]), tmp_path / 'scores')
     assert scorers.scored == 37
-    assert judge.quality[str(changed)] == 1
+    assert scorer.quality[str(changed)] == 1
 
 
 def test_other_version_has_its_own_scores(images, scorers, tmp_path, monkeypatch):
-    ask_panel(images, scorer_sections(NAMES[:1]), tmp_path / 'scores')
+    score_by_panel(images, scorer_sections(NAMES[:1]), tmp_path / 'scores')
     monkeypatch.setattr(scorers, 'version', '2')
-    ask_panel(images, scorer_sections(NAMES[:1]), tmp_path / 'scores')
+    score_by_panel(images, scorer_sections(NAMES[:1]), tmp_path / 'scores')
     assert scorers.scored == 72
     assert len(list((tmp_path / 'scores').iterdir())) == 2
 
 
 def test_killed_run_continues(images, scorers, tmp_path):
     sections = scorer_sections(NAMES)
-    expected, _ = ask_panel(images, sections, tmp_path / 'whole')
+    expected, _ = score_by_panel(images, sections, tmp_path / 'whole')
     scorers.scored, scorers.stop_after = 0, 20
     with pytest.raises(KeyboardInterrupt):
-        ask_panel(images, sections, tmp_path / 'scores')
+        score_by_panel(images, sections, tmp_path / 'scores')
     scorers.scored, scorers.stop_after = 0, 10**6
-    resumed, _ = ask_panel(images, sections, tmp_path / 'scores')
+    resumed, _ = score_by_panel(images, sections, tmp_path / 'scores')
     assert scorers.scored == 36 - 18
     assert resumed == expected
 
@@ -60,8 +61,8 @@ def test_killed_run_continues(images, scorers, tmp_path):
 @pytest.mark.usefixtures('scorers')
 def test_scorers_that_cannot_are_left_out_and_named(images, tmp_path, caplog):
     words = ['niqe', '{type: RankerScorer, weights: gone.safetensors}', 'psnr', *NAMES]
-    judges, failures = ask_panel(images, scorer_sections(words), tmp_path / 'scores')
-    assert [judge.name for judge in judges] == NAMES
+    panel, failures = score_by_panel(images, scorer_sections(words), tmp_path / 'scores')
+    assert [scorer.name for scorer in panel] == NAMES
     assert list(failures) == words[:3]
     assert '0_0.png: niqe: the image has 8x8 pixels' in failures['niqe']
     assert 'no such weights' in failures[words[1]]
@@ -71,7 +72,7 @@ def test_scorers_that_cannot_are_left_out_and_named(images, tmp_path, caplog):
 
 def test_panel_without_a_scorer_is_refused(images, tmp_path):
     with pytest.raises(DataError, match=r'no scorer could be used\.\nniqe: .*8x8'):
-        ask_panel(images, scorer_sections(['niqe']), tmp_path / 'scores')
+        score_by_panel(images, scorer_sections(['niqe']), tmp_path / 'scores')
 
 
 @pytest.mark.usefixtures('scorers')
@@ -94,7 +95,7 @@ def test_sections_build_what_names_say():
 
 @pytest.mark.usefixtures('scorers')
 def test_two_of_one_name_are_told_apart(images, tmp_path):
-    judges, _ = ask_panel(
+    panel, _ = score_by_panel(
         images, scorer_sections(['brightness', '{type: Brightness}']), tmp_path / 'scores'
     )
-    assert [judge.name for judge in judges] == ['brightness', 'brightness (1)']
+    assert [scorer.name for scorer in panel] == ['brightness', 'brightness (1)']

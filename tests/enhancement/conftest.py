@@ -4,7 +4,7 @@ from enhancement.photograph_files import Darken, write_photograph
 from iqasr.enhancement import UnsharpMask
 from iqasr.enhancement.patches import PatchRules
 from iqasr.enhancement.recipe import Recipe
-from iqasr.enhancement.settings import Settings
+from iqasr.enhancement.settings import EnhancementSettings
 
 
 @pytest.fixture
@@ -19,4 +19,4 @@ def source(photographs, tmp_path):
 def settings():
     """Two candidates, in patches of 48 px."""
     patches = PatchRules(48, 32, 4, least_contrast=5, least_detail=5)
-    return Settings([Recipe([Darken()]), Recipe([UnsharpMask()])], patches)
+    return EnhancementSettings([Recipe([Darken()]), Recipe([UnsharpMask()])], patches)

@@ -22,7 +22,7 @@ from iqasr.enhancement import (
     UnsharpMask,
 )
 from iqasr.enhancement.patches import difference
-from iqasr.enhancement.recipe import recipes_of
+from iqasr.enhancement.recipe import build_recipes
 from iqasr.runtime.errors import CheckpointError, OptionError
 from iqasr.runtime.paths import packaged_weights, project_root
 
@@ -106,13 +106,15 @@ def test_operators_keep_size_and_leave_the_photograph_alone(operator):
 
 
 def test_recipe_applies_its_steps_in_turn(tmp_path):
-    chain, plain = recipes_of(['[BilateralFilter, {type: UnsharpMask, amount: 2}]', 'UnsharpMask'])
+    chain, plain = build_recipes(
+        ['[BilateralFilter, {type: UnsharpMask, amount: 2}]', 'UnsharpMask']
+    )
     expected = UnsharpMask(amount=2).enhance(BilateralFilter().enhance(PHOTOGRAPH))
     assert np.array_equal(chain(PHOTOGRAPH), expected)
     assert chain.name == 'BilateralFilter + UnsharpMask'
     assert plain.description == [{'type': 'UnsharpMask', 'version': '1'}]
     weights, _ = write_weights(tmp_path, 1)
-    (network,) = recipes_of([weights])
+    (network,) = build_recipes([weights])
     assert network.description[0]['weights'] == 'x1.safetensors'
     assert len(network.description[0]['version']) == 32
 
@@ -120,7 +122,7 @@ def test_recipe_applies_its_steps_in_turn(tmp_path):
 def test_everything_wrong_with_enhancers_is_reported_at_once():
     words = ['UnsharpMsk', '{type: UnsharpMask, amont: 2}', '{type: LocalContrast, tiles: many}']
     with pytest.raises(OptionError) as caught:
-        recipes_of(words)
+        build_recipes(words)
     for part in ("Did you mean 'UnsharpMask'?", "Did you mean 'amount'?", 'valid integer'):
         assert part in str(caught.value)
 
@@ -130,7 +132,7 @@ def test_everything_wrong_with_enhancers_is_reported_at_once():
 )
 def test_options_out_of_range_are_refused(word):
     with pytest.raises(ValueError, match='use a number above 0'):
-        recipes_of([word])
+        build_recipes([word])
 
 
 def test_command_refuses_with_a_message(tmp_path):

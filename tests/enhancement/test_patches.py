@@ -8,7 +8,7 @@ from iqasr.enhancement.patches import (
     choose_patches,
     contrast_and_detail,
     difference,
-    lattice,
+    draw_places,
 )
 from iqasr.runtime.randomness import generator_at
 
@@ -80,13 +80,15 @@ def test_largest_difference_of_any_candidate_counts_and_most_cuts(monkeypatch):
 
 def test_published_lattice_starts_and_moves_as_far_as_said():
     size, far = (1300, 2500), np.array([64, 128])
-    still = [np.array(lattice(size, PatchRules(jitter_px=0), generator_at(n))) for n in range(60)]
+    still = [
+        np.array(draw_places(size, PatchRules(jitter_px=0), generator_at(n))) for n in range(60)
+    ]
     starts = np.array([places[0] for places in still])
     assert (starts <= far).all()
     assert (starts.max(0) > 0.9 * far).all()
     offsets = still[0] - starts[0]
     assert {tuple(o) for o in offsets} == {(288 * i, 288 * j) for i in range(3) for j in range(7)}
-    moved = np.concatenate([lattice(size, PatchRules(), generator_at(n)) for n in range(60)])
+    moved = np.concatenate([draw_places(size, PatchRules(), generator_at(n)) for n in range(60)])
     assert moved.min() == 0
     assert (moved.max(0) <= np.array(size) - 512).all()
 
@@ -94,13 +96,13 @@ def test_published_lattice_starts_and_moves_as_far_as_said():
 def test_jitter_reaches_both_ends(monkeypatch):
     monkeypatch.setattr('iqasr.enhancement.patches.START_PX', ((0, 0),))
     rules = PatchRules(8, 40, 16)
-    moved = np.array(lattice((4000, 400), rules, generator_at(0)))
+    moved = np.array(draw_places((4000, 400), rules, generator_at(0)))
     offsets = (moved + 16) % 40 - 16
     assert set(offsets.flatten()) == set(range(-16, 17))
 
 
 def test_image_smaller_than_a_patch_has_none():
-    assert lattice((511, 900), PatchRules(), generator_at(0)) == []
+    assert draw_places((511, 900), PatchRules(), generator_at(0)) == []
 
 
 @pytest.mark.parametrize(

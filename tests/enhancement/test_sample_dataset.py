@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import skimage.data
 
-from iqasr.data import sample_dataset
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.checks.pair_checks import PairRules, check_pairs
+from iqasr.enhancement import sample_dataset
 from iqasr.enhancement.sample_dataset import TRAIN, VALIDATION, make_sample_dataset
 from iqasr.sampling.labels import Label
 

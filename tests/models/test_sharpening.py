@@ -3,9 +3,9 @@
 import pytest
 import torch
 from basicsr.utils.img_process_util import USMSharp
-from iqasr.data.build import build_dataset
 
 from iqasr.checking.check import load_options
+from iqasr.data.build import build_dataset
 from iqasr.models.sample_preparation import SamplePreparation
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError

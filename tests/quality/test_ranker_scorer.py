@@ -6,7 +6,7 @@ import torch
 
 from iqasr.degradation import from_uint8
 from iqasr.quality import RankerScorer, check_scorer
-from iqasr.ranking import KINDS, examine
+from iqasr.ranking import DISTORTIONS, examine_scorer
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.paths import packaged_weights
@@ -30,7 +30,7 @@ def test_packaged_file_is_small(ranker):
 
 
 def test_examination_on_unseen_photographs(ranker, crops):
-    found = examine(ranker, crops, KINDS)
+    found = examine_scorer(ranker, crops, DISTORTIONS)
     assert min(found.order.values()) >= 0.9
     assert found.rewarded == 0
     assert found.attacked < 0.5 * found.genuine

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from iqasr.ranking import attack
-from iqasr.ranking.attack import niqe_to_attack
+from iqasr.ranking.attack import differentiable_niqe
 from iqasr.runtime.randomness import generator_at
 
 WEIGHT = torch.randn(1, 3, 8, 8, generator=generator_at('weight'))
@@ -35,8 +35,8 @@ def test_attack_works_where_gradients_are_off():
         assert linear(attack(linear, image)) > linear(image)
 
 
-def test_niqe_to_attack_has_a_gradient():
+def test_differentiable_niqe_has_a_gradient():
     image = torch.rand(1, 3, 192, 192, generator=generator_at(0)).requires_grad_()
-    (gradient,) = torch.autograd.grad(niqe_to_attack()(image).sum(), image)
+    (gradient,) = torch.autograd.grad(differentiable_niqe()(image).sum(), image)
     assert gradient.isfinite().all()
     assert gradient.abs().sum() > 0

@@ -3,8 +3,8 @@ import torch
 
 from iqasr.degradation import from_uint8
 from iqasr.quality import NIQEScorer, QualityScorer
-from iqasr.ranking import KINDS, examination_table, examine
-from iqasr.ranking.examination import crops_of
+from iqasr.ranking import DISTORTIONS, examination_table, examine_scorer
+from iqasr.ranking.examination import detailed_crop
 
 
 class Nearness(QualityScorer):
@@ -26,43 +26,44 @@ def crop(photographs):
 
 
 def test_scorer_that_knows_the_truth_is_perfect(crop):
-    found = examine(Nearness(crop), [crop], KINDS)
-    assert found.order == pytest.approx(dict.fromkeys(KINDS, 1.0))
-    assert found.least == pytest.approx(dict.fromkeys(KINDS, 1.0))
+    found = examine_scorer(Nearness(crop), [crop], DISTORTIONS)
+    assert found.order == pytest.approx(dict.fromkeys(DISTORTIONS, 1.0))
+    assert found.least == pytest.approx(dict.fromkeys(DISTORTIONS, 1.0))
     assert found.rewarded == 0
     assert found.genuine > 0
     assert found.attacked_photograph <= 0
 
 
 def test_scorer_that_turns_the_truth_around_is_found_out(crop):
-    found = examine(Nearness(crop, -1), [crop], KINDS)
-    assert found.order == pytest.approx(dict.fromkeys(KINDS, -1.0))
+    found = examine_scorer(Nearness(crop, -1), [crop], DISTORTIONS)
+    assert found.order == pytest.approx(dict.fromkeys(DISTORTIONS, -1.0))
     assert found.rewarded == 1
     assert found.genuine < 0
 
 
 def test_attack_gain_is_in_standard_deviations(crop):
     # Every pixel of the enlargement moves towards the photograph by at most 2/255.
-    found = examine(Nearness(crop), [crop], {'blur': KINDS['blur']})
-    scaled = examine(Nearness(crop, 10), [crop], {'blur': KINDS['blur']})
+    found = examine_scorer(Nearness(crop), [crop], {'blur': DISTORTIONS['blur']})
+    scaled = examine_scorer(Nearness(crop, 10), [crop], {'blur': DISTORTIONS['blur']})
     assert 0 < found.attacked < found.genuine
     assert scaled.attacked == pytest.approx(found.attacked, rel=1e-3)
 
 
 def test_scorer_without_gradient_needs_a_surrogate(crop):
     with pytest.raises(ValueError, match='niqe has no gradient to attack along'):
-        examine(NIQEScorer(), [crop], KINDS)
+        examine_scorer(NIQEScorer(), [crop], DISTORTIONS)
 
 
 def test_table_has_a_column_per_kind(crop):
-    kinds = {k: KINDS[k] for k in ('blur', 'noise')}
-    header, _, row = examination_table([examine(Nearness(crop), [crop], kinds)]).splitlines()
+    kinds = {k: DISTORTIONS[k] for k in ('blur', 'noise')}
+    header, _, row = examination_table([examine_scorer(Nearness(crop), [crop], kinds)]).splitlines()
     assert header.startswith('| scorer | blur | noise | over-sharpened above |')
     assert row.startswith('| nearness | 1.000 (1.00) | 1.000 (1.00) | 0% |')
 
 
-def test_crops_are_the_most_detailed_of_whole_ones(photographs):
+def test_crop_is_the_most_detailed_square_and_whole(photographs):
     flat = photographs[0] * 0 + 128
     flat[48:, 48:] = photographs[0][48:, 48:]
-    (crop,) = crops_of([flat, flat[:20]], 48, 1)
+    crop = detailed_crop(flat, 48)
     assert torch.equal(crop[0], from_uint8(torch.from_numpy(flat[48:, 48:]).permute(2, 0, 1)))
+    assert detailed_crop(flat[:20], 48) is None

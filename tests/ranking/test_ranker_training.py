@@ -6,9 +6,15 @@ import torch
 
 from iqasr.quality import NIQEScorer, QualityScorer
 from iqasr.quality.ranker import read_ranker
-from iqasr.ranking import KINDS, RankerOptions, RankerTraining, train_from_folder, train_ranker
+from iqasr.ranking import (
+    DISTORTIONS,
+    RankerOptions,
+    RankerTraining,
+    train_from_folder,
+    train_ranker,
+)
 from iqasr.ranking import training as module
-from iqasr.ranking.training import RANGE, order_loss, taught_loss
+from iqasr.ranking.training import LOGIT_RANGE, distillation_loss, ranking_loss
 
 SMALL = RankerOptions(
     iterations=6, photographs_per_batch=2, crop_px=48, rungs=2, order_iterations=2
@@ -24,28 +30,28 @@ class Darkness(QualityScorer):
         return -image.mean((1, 2, 3))
 
 
-def test_order_loss_by_hand():
+def test_ranking_loss_by_hand():
     logits, severity = torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([[0.0, 0.25, 0.5]])
     # Margins 2, 4, 2 and leads 2, 1, -1 of the pairs (0, 1), (0, 2), (1, 2).
-    assert RANGE == 8
-    loss, right = order_loss(logits, severity)
+    assert LOGIT_RANGE == 8
+    loss, right = ranking_loss(logits, severity)
     assert loss.item() == pytest.approx((0 + 3 + 3) / 3)
     assert right.tolist() == pytest.approx([2 / 3])
 
 
-def test_taught_loss_by_hand_leaves_nan_out():
+def test_distillation_loss_by_hand_leaves_nan_out():
     taught = torch.tensor([0.0, math.nan, 2.0])
     gap = 2 / math.sqrt(2)
     # The two known scores differ by 2, their standard deviation is sqrt(2).
-    agreeing = taught_loss(torch.tensor([0.0, 9.0, gap]), taught)
-    opposed = taught_loss(torch.tensor([gap, 9.0, 0.0]), taught)
+    agreeing = distillation_loss(torch.tensor([0.0, 9.0, gap]), taught)
+    opposed = distillation_loss(torch.tensor([gap, 9.0, 0.0]), taught)
     assert agreeing.item() == pytest.approx(0, abs=1e-6)
     assert opposed.item() == pytest.approx((2 * gap + 2 * gap) / 4)
 
 
 def test_training_learns_the_order(photographs):
     options = replace(SMALL, iterations=80, photographs_per_batch=6, order_iterations=80)
-    training = RankerTraining(photographs, {k: KINDS[k] for k in ('blur', 'noise')}, options)
+    training = RankerTraining(photographs, {k: DISTORTIONS[k] for k in ('blur', 'noise')}, options)
     values = [training.step(iteration) for iteration in range(1, 81)]
     early, late = (sum(v['order'] for v in part) for part in (values[:20], values[-20:]))
     assert late < 0.75 * early
@@ -54,7 +60,7 @@ def test_training_learns_the_order(photographs):
 
 def test_robustness_waits_for_the_order_and_rises_to_the_end(photographs):
     options = replace(SMALL, iterations=12, robustness=6.0, order_iterations=4)
-    training = RankerTraining(photographs, KINDS, options)
+    training = RankerTraining(photographs, DISTORTIONS, options)
     assert [training.robustness_at(i) for i in (1, 4, 8, 12)] == [0, 0, 3, 6]
     assert 'robustness' not in training.step(4)
     assert 'robustness' in training.step(5)
@@ -63,11 +69,11 @@ def test_robustness_waits_for_the_order_and_rises_to_the_end(photographs):
 def test_attacked_training_rises_less_under_attack(photographs):
     def rise(robustness):
         options = replace(SMALL, iterations=60, robustness=robustness, order_iterations=0)
-        training = RankerTraining(photographs, {'blur': KINDS['blur']}, options)
+        training = RankerTraining(photographs, {'blur': DISTORTIONS['blur']}, options)
         for iteration in range(1, 61):
             training.step(iteration)
-        images = training.ladders(module.generator_at('held out'))[0].flatten(0, 1)
-        return training.rise(images, training.network(images), module.generator_at(1)).item()
+        images = training.draw_ladders(module.generator_at('held out'))[0].flatten(0, 1)
+        return training.attack_gain(images, training.network(images), module.generator_at(1)).item()
 
     assert rise(5.0) < 0.8 * rise(0.0)
 
@@ -76,7 +82,7 @@ def test_teacher_without_gradient_is_followed(photographs):
     options = replace(
         SMALL, iterations=60, distillation=20.0, photographs_per_batch=6, order_iterations=60
     )
-    training = RankerTraining(photographs, {'blur': KINDS['blur']}, options, Darkness())
+    training = RankerTraining(photographs, {'blur': DISTORTIONS['blur']}, options, Darkness())
     for iteration in range(1, 61):
         training.step(iteration)
     images = torch.stack([torch.full((3, 48, 48), level) for level in (0.2, 0.5, 0.8)])
@@ -88,7 +94,7 @@ def test_killed_training_ends_with_the_same_file(photographs, tmp_path, monkeypa
     monkeypatch.setattr(module, 'SAVE_EVERY', 2)
 
     def training():
-        return RankerTraining(photographs, KINDS, SMALL)
+        return RankerTraining(photographs, DISTORTIONS, SMALL)
 
     undisturbed = train_ranker(training(), tmp_path / 'undisturbed.safetensors')
     killed = training()
@@ -110,24 +116,24 @@ def test_killed_training_ends_with_the_same_file(photographs, tmp_path, monkeypa
 def test_state_of_other_options_is_refused(photographs, tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'SAVE_EVERY', 1)
     target = tmp_path / 'ranker.safetensors'
-    killed = RankerTraining(photographs, KINDS, SMALL)
+    killed = RankerTraining(photographs, DISTORTIONS, SMALL)
     step = killed.step
     monkeypatch.setattr(killed, 'step', lambda i: step(i) if i < 2 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train_ranker(killed, target)
-    other = RankerTraining(photographs, KINDS, replace(SMALL, lr=1e-4))
+    other = RankerTraining(photographs, DISTORTIONS, replace(SMALL, lr=1e-4))
     with pytest.raises(ValueError, match=r'belongs to other options\. Remove it'):
         train_ranker(other, target)
 
 
 def test_teacher_that_needs_larger_crops_is_refused(photographs):
     with pytest.raises(ValueError, match='niqe needs 192 pixels a side, crops have 48'):
-        RankerTraining(photographs, KINDS, SMALL, NIQEScorer())
+        RankerTraining(photographs, DISTORTIONS, SMALL, NIQEScorer())
 
 
 def test_photographs_smaller_than_the_crop_are_refused(photographs):
     with pytest.raises(ValueError, match='No photograph has 128 pixels a side'):
-        RankerTraining(photographs, KINDS, replace(SMALL, crop_px=128))
+        RankerTraining(photographs, DISTORTIONS, replace(SMALL, crop_px=128))
 
 
 def test_folder_without_photographs_is_refused(tmp_path):

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from iqasr.report import compare, read_all
+from iqasr.evaluation.result_folder import read_result_folders
+from iqasr.report import compare_runs
 from iqasr.runtime.errors import DataError
 
 
 def test_known_shift_is_found_in_the_direction_of_the_metric(two_runs):
-    (comparison,) = compare(read_all(two_runs))
+    (comparison,) = compare_runs(read_result_folders(two_runs))
     base, other = comparison.cells
     assert base[0].difference is None
     assert [cell.best for cell in base] == [False, True]
@@ -19,7 +20,7 @@ def test_known_shift_is_found_in_the_direction_of_the_metric(two_runs):
 
 
 def test_other_baseline_turns_the_differences_around(two_runs):
-    (comparison,) = compare(read_all(two_runs), 'other')
+    (comparison,) = compare_runs(read_result_folders(two_runs), 'other')
     assert comparison.cells[0][0].difference[0] == pytest.approx(-5.5)
     assert comparison.cells[1][0].difference is None
     assert comparison.cells[0][0].verdict == 'worse'
@@ -28,7 +29,7 @@ def test_other_baseline_turns_the_differences_around(two_runs):
 def test_noise_alone_proves_nothing(make_results):
     noise = np.random.default_rng(0).normal(0, 1, 30)
     folders = [make_results('a', {'psnr': 20 + noise}), make_results('b', {'psnr': 20 - noise})]
-    (comparison,) = compare(read_all(folders))
+    (comparison,) = compare_runs(read_result_folders(folders))
     assert comparison.cells[1][0].verdict == ''
 
 
@@ -37,7 +38,7 @@ def test_missing_values_and_metrics_are_left_out_of_means(make_results):
         make_results('a', {'psnr': [1.0, np.nan, 3.0]}),
         make_results('b', {'psnr': [2.0, 5.0, 2.0], 'detail': [1.0, 2.0, 3.0]}),
     ]
-    (comparison,) = compare(read_all(folders))
+    (comparison,) = compare_runs(read_result_folders(folders))
     np.testing.assert_array_equal(comparison.means, [[2, np.nan], [3, 2]])
     assert comparison.cells[1][0].difference[0] == 0
     assert [cell.best for cell in comparison.cells[1]] == [True, False]
@@ -56,10 +57,10 @@ def test_runs_that_do_not_belong_together_are_refused(make_results, second, mess
     values = second.pop('values')
     folders = [make_results('a', {'psnr': [1.0, 2.0]}), make_results('other', values, **second)]
     with pytest.raises(DataError, match=message) as refusal:
-        compare(read_all(folders))
+        compare_runs(read_result_folders(folders))
     assert 'other' in str(refusal.value)
 
 
 def test_unknown_baseline_is_refused_with_the_nearest(two_runs):
     with pytest.raises(DataError, match="Did you mean 'other'"):
-        compare(read_all(two_runs), 'othr')
+        compare_runs(read_result_folders(two_runs), 'othr')

@@ -1,8 +1,8 @@
 import pytest
 import yaml
 
-from iqasr.report import read_results
-from iqasr.report.origin import MOST_POINTS, Origin, differing_options, origin_of
+from iqasr.evaluation.result_folder import read_result_folder
+from iqasr.report.origin import MOST_POINTS, Origin, differing_options, find_origin
 from iqasr.training.run_log import Board
 
 
@@ -22,7 +22,7 @@ def trained(make_results, tmp_path):
 
 
 def test_training_is_found_by_the_weights(trained):
-    origin = origin_of(read_results(trained))
+    origin = find_origin(read_result_folder(trained))
     assert origin.training == {'name': 'run', 'train.total_iter': '9'}
     assert list(origin.curves) == ['losses/l_pix', 'lr']
     curve = origin.curves['losses/l_pix']
@@ -32,13 +32,13 @@ def test_training_is_found_by_the_weights(trained):
 
 
 def test_result_without_options_has_no_origin(make_results):
-    assert origin_of(read_results(make_results('a', {'psnr': [1.0]}))) == Origin()
+    assert find_origin(read_result_folder(make_results('a', {'psnr': [1.0]}))) == Origin()
 
 
 def test_packaged_weights_have_no_training(make_results):
     options = {'path': {'pretrain_network_g': 'iqasr/weights/compact_x4.safetensors'}}
     folder = make_results('a', {'psnr': [1.0]}, options=options)
-    assert not origin_of(read_results(folder)).curves
+    assert not find_origin(read_result_folder(folder)).curves
 
 
 def test_only_differing_options_are_listed_and_unknown_ones_are_no_difference():

@@ -11,14 +11,14 @@ from iqasr.checking.check import load_options
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
 from iqasr.data.scores.quality_rows import QualityRow, write_rows
 from iqasr.report.paper import (
-    COLUMNS,
     DOWNLOAD,
     GOLD_STANDARD,
+    PAPER_METRICS,
     PUBLISHED,
-    gold_standard,
+    find_status,
+    measure_gold_standard,
     paper_rows,
     paper_table,
-    status_of,
 )
 from iqasr.runtime.errors import OptionError
 from iqasr.sampling.labels import Label
@@ -50,7 +50,7 @@ def make_weights(disk, name):
 def make_summary(disk, name, dataset='Test-100', **means):
     path = disk / f'results/{name}_test100/summary.json'
     path.parent.mkdir(parents=True)
-    better = {m: COLUMNS[m].better if m in COLUMNS else 'higher' for m in means}
+    better = {m: PAPER_METRICS[m].better if m in PAPER_METRICS else 'higher' for m in means}
     sets = {dataset: {'means': means, 'files': {}}}
     path.write_text(json.dumps({'name': name, 'better': better, 'sets': sets}))
     return path
@@ -78,7 +78,7 @@ def test_the_test_has_the_network_of_the_rows_and_the_columns_of_the_table(backb
     assert all(
         load_options(REPOSITORY / row.option_file).network_g == test.network_g for row in rows[:1]
     )
-    assert COLUMNS.keys() <= {*test.val.metrics, *test.val.panel}
+    assert PAPER_METRICS.keys() <= {*test.val.metrics, *test.val.panel}
     borders = {metric['crop_border'] for metric in test.val.metrics.values()}
     assert borders | {test.val.panel_crop_border} == {4}
 
@@ -107,7 +107,7 @@ def test_status_follows_what_is_on_the_disk(disk):
     row = ROWS['SwinIR-AMO']
 
     def found():
-        s = status_of(row, disk)
+        s = find_status(row, disk)
         return (s.data, s.start, s.trained, bool(s.figures)), s.next_step
 
     assert found() == ((False, False, False, False), DOWNLOAD)
@@ -130,9 +130,9 @@ def test_softmax_wants_its_table_before_it_trains(disk):
     make_data(disk)
     make_weights(disk, 'rrdb_pretrain_x4')
     score = 'python scripts/score_candidates.py -i datasets/HGGT/Train --scorer musiq'
-    assert status_of(ROWS['RESRGAN-SMA'], disk).next_step == score
+    assert find_status(ROWS['RESRGAN-SMA'], disk).next_step == score
     (disk / 'datasets/HGGT/Train/quality_musiq.csv').touch()
-    assert 'rrdb_sma_x4.yml' in status_of(ROWS['RESRGAN-SMA'], disk).next_step
+    assert 'rrdb_sma_x4.yml' in find_status(ROWS['RESRGAN-SMA'], disk).next_step
 
 
 def test_figures_stand_beside_the_published_ones(disk):
@@ -148,7 +148,7 @@ def test_figures_stand_beside_the_published_ones(disk):
 @pytest.mark.parametrize('content', ['{', '[]', '{"name": "x", "better": {}, "sets": {"a": 1}}'])
 def test_foreign_summary_counts_as_not_evaluated(disk, content, caplog):
     make_summary(disk, 'swinir_amo_x4', psnr=1.0).write_text(content)
-    assert not status_of(ROWS['SwinIR-AMO'], disk).figures
+    assert not find_status(ROWS['SwinIR-AMO'], disk).figures
     assert 'swinir_amo_x4_test100: not used' in caplog.text
 
 
@@ -159,7 +159,7 @@ def test_missing_option_file_is_named(disk):
 
 
 def test_gold_standard_is_the_mean_over_positives_then_images(disk):
-    assert gold_standard(disk).next_step == DOWNLOAD
+    assert measure_gold_standard(disk).next_step == DOWNLOAD
     judged = {'a': ('POSITIVE', 'POSITIVE'), 'b': ('NEGATIVE', 'POSITIVE')}
     quality = {'a': (1, 60, 70), 'b': (2, 10, 55)}
     root = disk / TEST_GT
@@ -172,14 +172,14 @@ def test_gold_standard_is_the_mean_over_positives_then_images(disk):
             votes = {v: Label[one] for v, one in zip(('01', '02'), labels, strict=True)}
             write_votes(str(root / f'labels/{who}/{name}.json'), name, votes)
     score = f'python scripts/score_candidates.py -i {TEST_GT} --scorer'
-    assert gold_standard(disk).next_step == f'{score} musiq'
+    assert measure_gold_standard(disk).next_step == f'{score} musiq'
     rows = [
         QualityRow(name, candidate, 'musiq', '1', '', value, 0, 100)
         for name, values in quality.items()
         for candidate, value in zip(('original', '01', '02'), values, strict=True)
     ]
     write_rows(root / 'quality_musiq.csv', rows)
-    status = gold_standard(disk)
+    status = measure_gold_standard(disk)
     assert status.figures == {'musiq': (65 + 55) / 2}
     assert status.next_step == f'{score} nima'
 
@@ -187,5 +187,5 @@ def test_gold_standard_is_the_mean_over_positives_then_images(disk):
 def test_broken_quality_table_is_named(disk, caplog):
     (disk / TEST_GT / 'images/original').mkdir(parents=True)
     (disk / TEST_GT / 'quality_nima.csv').write_text('nothing\n')
-    assert gold_standard(disk).figures == {}
+    assert measure_gold_standard(disk).figures == {}
     assert 'no gold standard' in caplog.text

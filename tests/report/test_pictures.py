@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.report import PictureSize, picture_grid, read_all
-from iqasr.report.pictures import data_uri, most_different_place, versions_of, views
+from iqasr.evaluation.result_folder import read_result_folders
+from iqasr.report import PictureSize, picture_grid
+from iqasr.report.pictures import cut_views, data_uri, most_different_place, read_versions
 from iqasr.runtime.errors import DataError
 
 
@@ -15,7 +16,7 @@ def decoded(uri):
 
 
 def test_versions_are_runs_then_ground_truth_then_input(two_runs, photographs):
-    versions = versions_of(read_all(two_runs), 'pieces', '03')
+    versions = read_versions(read_result_folders(two_runs), 'pieces', '03')
     assert list(versions) == [0, 1, 2, 3]
     assert (versions[1][60:80, 10:30] == 255).all()
     np.testing.assert_array_equal(versions[2], photographs[3][..., ::-1])
@@ -25,9 +26,9 @@ def test_versions_are_runs_then_ground_truth_then_input(two_runs, photographs):
 
 
 def test_crop_lies_where_the_runs_differ(two_runs):
-    versions = versions_of(read_all(two_runs), 'pieces', '00')
+    versions = read_versions(read_result_folders(two_runs), 'pieces', '00')
     assert most_different_place([versions[0], versions[1]], 20) == (60, 10)
-    first, second, whole = views(versions, 2, PictureSize(crop_px=20, whole_px=48, quality=100))
+    first, second, whole = cut_views(versions, 2, PictureSize(crop_px=20, whole_px=48, quality=100))
     assert first.label == 'most different: 20 x 20 px at (10, 60)'
     np.testing.assert_array_equal(decoded(first.pictures[1]), 255)
     assert second.label.startswith('most detailed')
@@ -36,8 +37,8 @@ def test_crop_lies_where_the_runs_differ(two_runs):
 
 
 def test_image_smaller_than_a_crop_is_shown_as_it_is(two_runs):
-    versions = versions_of(read_all(two_runs), 'pieces', '00')
-    (view,) = views(versions, 2, PictureSize(crop_px=500, whole_px=0, quality=100))
+    versions = read_versions(read_result_folders(two_runs), 'pieces', '00')
+    (view,) = cut_views(versions, 2, PictureSize(crop_px=500, whole_px=0, quality=100))
     assert decoded(view.pictures[2]).shape == (96, 96, 3)
 
 
@@ -49,11 +50,11 @@ def test_jpeg_keeps_within_a_few_grey_levels(photographs):
 
 @pytest.mark.parametrize('what', ['output', 'gt'])
 def test_other_sizes_are_refused_by_name(two_runs, what):
-    results = read_all(two_runs)
-    path = results[1].file('pieces', '03', what)
+    results = read_result_folders(two_runs)
+    path = results[1].find_file('pieces', '03', what)
     cv2.imwrite(str(path), cv2.imread(str(path))[:90])
     with pytest.raises(DataError, match='03') as refusal:
-        versions_of(results, 'pieces', '03')
+        read_versions(results, 'pieces', '03')
     assert '96 x 9' in str(refusal.value)
 
 
@@ -64,5 +65,5 @@ def test_sizes_out_of_range_are_refused(size):
 
 
 def test_grid_has_a_column_per_version(two_runs):
-    grid = picture_grid(read_all(two_runs), crop_px=48, zoom=1, per_image=2)
+    grid = picture_grid(read_result_folders(two_runs), crop_px=48, zoom=1, per_image=2)
     assert grid.shape == (22 + 10 * 2 * 48, 3 * 48, 3)

@@ -83,7 +83,7 @@ def test_moved_test_set_is_named_and_the_restored_images_still_come(two_runs, tm
     shutil.rmtree(tmp_path / 'gt')
     report = write_report(two_runs, tmp_path / 'report.html')
     assert report.missing == [
-        f'{tmp_path}/gt/00.png: is not there. Put pieces back where it was tested.'
+        f'{tmp_path}/gt/00.png: is missing. Put pieces back where it was tested.'
     ]
     html = report.page.read_text()
     assert 'alt="00: other"' in html

@@ -1,4 +1,5 @@
-from iqasr.report import LATEX, MARKDOWN, compare, read_all
+from iqasr.evaluation.result_folder import read_result_folders
+from iqasr.report import LATEX, MARKDOWN, compare_runs
 
 
 def tables(make_results, markup, names=('a', 'b')):
@@ -6,7 +7,7 @@ def tables(make_results, markup, names=('a', 'b')):
         make_results(name, {'psnr': [v, v], 'detail': [v, v + 2]}, folder=str(n), dataset='s')
         for n, (name, v) in enumerate(zip(names, (1.0, 2.0), strict=True))
     ]
-    return markup.tables(compare(read_all(folders)))
+    return markup.tables(compare_runs(read_result_folders(folders)))
 
 
 def test_markdown_marks_the_best_but_none_without_direction(make_results):

@@ -162,4 +162,3 @@ def test_a_non_finite_loss_of_another_model_stops_the_run(paired_options, tmp_pa
     code, said = start(options, tmp_path)
     assert code == 1
     assert 'A loss was not finite at or before iteration 1' in said
-

@@ -12,9 +12,10 @@ import torch
 import yaml
 
 from iqasr.checking.check import load_options
+from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.registry import ARCH_REGISTRY, build
-from iqasr.report import read_all, write_report
-from iqasr.report.origin import differing_options, origin_of
+from iqasr.report import write_report
+from iqasr.report.origin import differing_options, find_origin
 from iqasr.runtime.errors import OptionError
 from iqasr.training.commands import test_command as command
 
@@ -148,8 +149,8 @@ def test_report_of_a_run_compares_its_checkpoints(options, run, tmp_path):
     rows = [line.split('|')[1].strip() for line in report.table.splitlines()[2:4]]
     assert rows == ['tiny/net_g_9', 'tiny/net_g_10']
     assert report.missing == []
-    results = read_all([tmp_path / 'results/tiny'])
-    origins = [origin_of(result) for result in results]
+    results = read_result_folders([tmp_path / 'results/tiny'])
+    origins = [find_origin(result) for result in results]
     assert origins[0].training == {'name': 'tiny', 'scale': '4'}
     differing = differing_options(origins)
     assert list(differing) == ['test: path.pretrain_network_g']

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from iqasr.runtime.errors import DataError
-from iqasr.user_study.agreement import alpha
-from iqasr.user_study.analysis import analyse, rate_of
+from iqasr.user_study.agreement import krippendorff_alpha
+from iqasr.user_study.analysis import analyse_votes, estimate_rate
 from iqasr.user_study.manifest import Catch, Item, Manifest
 from iqasr.user_study.strengths import Votes, fit_strengths, strengths_with_errors
-from iqasr.user_study.summary import markdown
+from iqasr.user_study.summary import summary_text
 from iqasr.user_study.votes import Ballot, Vote
 
 PLANTED = np.array([0.9, 0.3, -0.2, -1.0])
@@ -41,7 +41,7 @@ def planted_study(
 
 
 def test_1000_votes_recover_planted_strengths_within_their_intervals():
-    analysis = analyse(*planted_study(PLANTED, raters=20, sources=25, votes=1000, seed=0))
+    analysis = analyse_votes(*planted_study(PLANTED, raters=20, sources=25, votes=1000, seed=0))
     assert [s.method for s in analysis.strengths] == ['m0', 'm1', 'm2', 'm3']
     for found, planted in zip(analysis.strengths, PLANTED, strict=True):
         assert found.low <= planted <= found.high
@@ -52,7 +52,7 @@ def test_1000_votes_recover_planted_strengths_within_their_intervals():
 
 def test_standard_errors_of_independent_votes_are_those_of_the_likelihood():
     manifest, ballots = planted_study(PLANTED[:2], raters=30, sources=30, votes=900, seed=1)
-    found = analyse(manifest, ballots)
+    found = analyse_votes(manifest, ballots)
     rate = found.preferences[0].rate.rate
     # The gap of two methods is the logit of the rate; a strength is half of it.
     expected = 0.5 / np.sqrt(900 * rate * (1 - rate))
@@ -85,7 +85,7 @@ def test_strengths_are_the_logit_of_the_rate_between_two():
 
 
 def test_rate_has_the_interval_of_wilson():
-    rate = rate_of(8, 10)
+    rate = estimate_rate(8, 10)
     # (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.95996
     assert (rate.rate, round(rate.low, 4), round(rate.high, 4)) == (0.8, 0.4902, 0.9433)
 
@@ -104,14 +104,14 @@ def brute_force_alpha(first, second):
 
 def test_alpha_is_that_of_its_definition():
     first, second = np.array([3, 2, 1, 0, 5, 1]), np.array([0, 1, 1, 4, 2, 0])
-    assert alpha(first, second) == pytest.approx(brute_force_alpha(first, second))
+    assert krippendorff_alpha(first, second) == pytest.approx(brute_force_alpha(first, second))
 
 
 def test_alpha_of_agreement_chance_and_single_votes():
-    assert alpha(np.array([4, 0]), np.array([0, 3])) == 1
+    assert krippendorff_alpha(np.array([4, 0]), np.array([0, 3])) == 1
     draw = np.random.default_rng(0).binomial(10, 0.5, 2000)
-    assert alpha(draw, 10 - draw) == pytest.approx(0, abs=0.02)
-    assert alpha(np.array([1, 0]), np.array([0, 1])) is None
+    assert krippendorff_alpha(draw, 10 - draw) == pytest.approx(0, abs=0.02)
+    assert krippendorff_alpha(np.array([1, 0]), np.array([0, 1])) is None
 
 
 @pytest.fixture
@@ -133,17 +133,19 @@ def ballot_of(rater, **choices):
 def test_rater_who_fails_catch_trials_is_left_out_and_listed(two_methods):
     careful = ballot_of('careful', x='a', y='a', c='a', d='a')
     careless = ballot_of('careless', x='b', y='b', c='a', d='b')
-    strict, lenient = (analyse(two_methods, [careful, careless], share) for share in (0.7, 0.5))
+    strict, lenient = (
+        analyse_votes(two_methods, [careful, careless], share) for share in (0.7, 0.5)
+    )
     assert [rater.included for rater in strict.raters] == [True, False]
     assert strict.preferences[0].rate.rate == 1
     assert lenient.preferences[0].rate.rate == 0.5
-    assert '| careless | 2 | 1 of 2 | 0 of 0 | left out |' in markdown(strict)
+    assert '| careless | 2 | 1 of 2 | 0 of 0 | left out |' in summary_text(strict)
 
 
 def test_repeats_measure_consistency_and_count_once(two_methods):
     votes = [*ballot_of('r', x='a', y='b').votes]
     votes += [Vote(trial=k, choice='a', side='left', seconds=1, repeat=True) for k in 'xy']
-    analysis = analyse(two_methods, [Ballot(study='s', rater='r', started='', votes=votes)])
+    analysis = analyse_votes(two_methods, [Ballot(study='s', rater='r', started='', votes=votes)])
     found = analysis.raters[0].reliability
     assert (found.consistent, found.repeats) == (1, 2)
     assert analysis.left.votes == 2
@@ -151,12 +153,12 @@ def test_repeats_measure_consistency_and_count_once(two_methods):
 
 def test_no_vote_left_is_refused(two_methods):
     with pytest.raises(DataError, match='No vote is left: 1 raters, 0 of them'):
-        analyse(two_methods, [ballot_of('careless', x='a', c='b')])
+        analyse_votes(two_methods, [ballot_of('careless', x='a', c='b')])
 
 
 def test_summary_is_readable(two_methods):
     raters = [ballot_of('r1', x='a', y='a', c='a'), ballot_of('r2', x='a', y='b', c='a')]
-    lines = markdown(analyse(two_methods, raters)).splitlines()
+    lines = summary_text(analyse_votes(two_methods, raters)).splitlines()
     assert lines[2] == '4 votes of 2 raters on 2 images.'
     assert '| one | two | 75.0% | [30.1%, 95.4%] | 4 |' in lines
     # One question agreed on, one not: 1 - (2 / 4) / (4 / 7)

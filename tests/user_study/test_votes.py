@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from iqasr.analysis import read_pairs
 from iqasr.runtime.errors import DataError
-from iqasr.user_study import comparisons, read_ballots, read_manifest
+from iqasr.user_study import pair_votes, pairs_from_study, read_ballots, read_manifest
 
 
 @pytest.fixture
@@ -70,9 +69,9 @@ def test_of_two_files_of_a_rater_the_longer_is_kept_and_both_named(study, write_
     assert f'{paths[0]} and {paths[1]} are both of rater r1; keeping {paths[1]}' in caplog.text
 
 
-def test_comparisons_name_the_crops_that_people_saw(study, write_votes, tmp_path):
+def test_pair_votes_name_the_crops_that_people_saw(study, write_votes, tmp_path):
     ballots = read_ballots([write_votes('r1')], study)
-    found = comparisons(study, tmp_path, ballots)
+    found = pair_votes(study, tmp_path, ballots)
     assert [c.choice for c in found] == ['a', 'a', 'a']
     assert all(Path(path).is_file() for c in found for path in (c.path_a, c.path_b))
     item = study.items[ballots[0].votes[0].trial]
@@ -95,7 +94,7 @@ def test_votes_become_pairs_without_raters_who_did_not_look(study, write_votes, 
         + [(key, 'ab'[catch.answer == 'a']) for key, catch in study.catch.items()]
     ]
     paths = [write_votes('r1', count=4), write_votes('blind', 'r2', votes=blind)]
-    pairs = read_pairs(str(tmp_path / 'study.json'), list(map(str, paths))).pairs
+    pairs = pairs_from_study(str(tmp_path / 'study.json'), list(map(str, paths))).pairs
     items = [study.items[key] for key in list(study.items)[:4]]
     expected = {
         (*sorted(str(tmp_path / image) for image in (item.image_a, item.image_b)), item.source)
@@ -105,7 +104,14 @@ def test_votes_become_pairs_without_raters_who_did_not_look(study, write_votes, 
     preferred = {pair.path_b if pair.p_b else pair.path_a for pair in pairs}
     assert preferred == {str(tmp_path / item.image_a) for item in items}
     with pytest.raises(DataError, match='no vote is left; 1 of 1 raters'):
-        read_pairs(str(tmp_path / 'study.json'), [str(paths[1])])
+        pairs_from_study(str(tmp_path / 'study.json'), [str(paths[1])])
     other = write_votes('other', study_id='0123')
     with pytest.raises(DataError, match='votes of study 0123'):
-        read_pairs(str(tmp_path / 'study.json'), [str(other)])
+        pairs_from_study(str(tmp_path / 'study.json'), [str(other)])
+
+
+def test_votes_without_their_study_or_on_one_source_are_refused(study, write_votes, tmp_path):
+    with pytest.raises(DataError, match=r'pairs\.csv: votes belong to the study\.json'):
+        pairs_from_study('pairs.csv', [])
+    with pytest.raises(DataError, match='all pairs come from one source'):
+        pairs_from_study(str(tmp_path / 'study.json'), [str(write_votes('r1', count=1))])

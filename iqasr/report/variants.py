@@ -1,4 +1,4 @@
-"""A study: the same training under several variants and seeds, compared with intervals."""
+"""Variants of a training: run with several seeds, and compared with intervals."""
 
 import csv
 import os
@@ -7,31 +7,34 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
+from iqasr.analysis.bootstrap import mean_estimate
 from iqasr.data.scores.score_map import score_map
 from iqasr.data.scores.score_table import score_candidates
 from iqasr.enhancement.sample_dataset import make_sample_dataset
 from iqasr.evaluation.evaluate import write_image
+from iqasr.evaluation.result_folder import read_result_folder
 from iqasr.quality import RankerScorer
-from iqasr.report.bootstrap import interval
 from iqasr.report.grid import picture_grid
-from iqasr.report.results import read_results
 from iqasr.report.table import ARROWS
 from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.markdown import markdown_table
 from iqasr.runtime.paths import project_root
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train.
+    """A variant of the training.
 
     Args:
-        name: Of ``options/train/quickstart_<name>_x4.yml``.
-        after: Variant whose network, of the same seed, it starts from; None for its own start.
-        checkpoints: Iterations that are tested, too, beside the last.
+        name: The name in ``options/train/quickstart_<name>_x4.yml``.
+        after: Variant from whose network, of the same seed, it starts; None for the start in the
+            option file.
+        checkpoints: Iterations that are tested beside the last.
     """
 
     name: str
@@ -56,31 +59,31 @@ COMPARISONS = (
     ('amo_finetune', 'amo'),
     ('amo_finetune_full', 'amo'),
 )
-"""Pairs of variants whose differences are shown."""
+"""Pairs of variants whose differences are reported."""
 
-CROP_PX, STRIDE_PX = 128, 48
-MAP = f'map_ranker_{CROP_PX}_{STRIDE_PX}.safetensors'
-"""What AMO chooses by: each crop is scored once for all runs. Their side is that of training."""
+MAP_CROP_PX, MAP_STRIDE_PX = 128, 48
+MAP = f'map_ranker_{MAP_CROP_PX}_{MAP_STRIDE_PX}.safetensors'
+"""Quality map for AMO, so that crops are scored once for all runs. Their side is ``gt_size``."""
 
 ARTIFACTS = (
     'val:metrics:high_frequency={type: calculate_high_frequency, crop_border: 4}',
     'val:metrics:worst_tile={type: WorstTile, scorer: {type: RankerScorer}, tile_px: 64, '
     'crop_border: 4}',
 )
-"""Metrics of every test beside those of its option file: they show local and fine artifacts."""
+"""Further metrics of every test, which show local and fine artifacts."""
 
 
 @dataclass(frozen=True)
-class Study:
-    """Where a study finds and leaves things.
+class VariantRuns:
+    """The runs of all variants and seeds.
 
     Args:
         root: Folder for experiments and results.
-        data: Made by scripts/make_sample_dataset.py.
+        data: Data set of scripts/make_sample_dataset.py.
         test_set: Folder with ``gt`` and ``lq_x4``.
-        seeds: One run of every variant each.
+        seeds: Seeds; one run of every variant for each.
         overrides: Further options of every test, as for ``--force_yml``.
-        training: Further options of every training but those that start from another one.
+        training: Further options of every training that does not start from another variant.
     """
 
     root: Path
@@ -91,7 +94,7 @@ class Study:
     training: Sequence[str] = ()
 
     def run(self, processes: int) -> None:
-        """Train and test what is not finished yet; may be killed and started again."""
+        """Do all unfinished training and tests; may be killed and started again."""
         first = [v for v in VARIANTS if v.after is None]
         for variants in (first, [v for v in VARIANTS if v.after is not None]):
             with ThreadPoolExecutor(processes) as pool:
@@ -99,7 +102,7 @@ class Study:
                 list(pool.map(lambda job: self.train_and_test(*job), jobs))
 
     def train_and_test(self, variant: Variant, seed: int) -> None:
-        """Carry out one run."""
+        """Train and test one variant with one seed."""
         name = run_name(variant.name, seed)
         overrides = [
             f'name={name}',
@@ -120,20 +123,19 @@ class Study:
         if variant.after is None:
             overrides += self.training
         else:
-            overrides.append(
-                f'path:pretrain_network_g={self.weights(run_name(variant.after, seed), "latest")}'
-            )
-        command('train', f'train/quickstart_{variant.name}', overrides, '--auto_resume')
-        self.test(name, self.weights(name, 'latest'))
+            start = self.weights_path(run_name(variant.after, seed), 'latest')
+            overrides.append(f'path:pretrain_network_g={start}')
+        run_command('train', f'train/quickstart_{variant.name}', overrides, '--auto_resume')
+        self.test(name, self.weights_path(name, 'latest'))
         for iteration in variant.checkpoints:
-            self.test(f'{name}@{iteration}', self.weights(name, iteration))
+            self.test(f'{name}@{iteration}', self.weights_path(name, iteration))
 
-    def weights(self, run: str, iteration: int | str) -> Path:
-        """Name the weights of a run."""
+    def weights_path(self, run: str, iteration: int | str) -> Path:
+        """Path of the weights of a run."""
         return self.root / 'experiments' / run / 'models' / f'net_g_{iteration}.pth'
 
     def test(self, name: str, weights: Path) -> None:
-        """Test a network on the study's test set, unless that is done."""
+        """Test a network, unless that is done."""
         name = name.replace('@', '-')
         if (self.root / 'results' / name / 'summary.json').is_file():
             return
@@ -146,16 +148,14 @@ class Study:
             f'datasets:test:dataroot_lq={self.test_set / "lq_x4"}',
             *self.overrides,
         ]
-        command('test', 'test/quickstart', overrides)
+        run_command('test', 'test/quickstart', overrides)
 
     def values(self, name: str) -> dict[str, np.ndarray]:
-        """Read a variant's results: by metric, seeds x photographs, higher is better."""
+        """Read the values of a variant by metric, seeds x photographs."""
         runs = []
         for seed in self.seeds:
-            run, _, iteration = name.partition('@')
-            folder = (
-                self.root / 'results' / '-'.join(filter(None, (run_name(run, seed), iteration)))
-            )
+            run, *iteration = name.split('@')
+            folder = self.root / 'results' / '-'.join([run_name(run, seed), *iteration])
             with (folder / 'photographs.csv').open(encoding='utf-8') as file:
                 runs.append(list(csv.DictReader(file)))
         metrics = [key for key in runs[0][0] if key != 'name']
@@ -163,9 +163,8 @@ class Study:
 
     def directions(self) -> dict[str, str]:
         """Direction of each metric, ``higher`` or ``lower``."""
-        return read_results(
-            self.root / 'results' / run_name(VARIANTS[0].name, self.seeds[0])
-        ).better
+        name = run_name(VARIANTS[0].name, self.seeds[0])
+        return read_result_folder(self.root / 'results' / name).better
 
 
 def run_name(variant: str, seed: int) -> str:
@@ -173,11 +172,11 @@ def run_name(variant: str, seed: int) -> str:
     return f'study_{variant}_seed{seed}'
 
 
-def command(script: str, option_file: str, overrides: Sequence[str], *flags: str) -> None:
+def run_command(script: str, option_file: str, overrides: Sequence[str], *flags: str) -> None:
     """Run a command of this project on one core.
 
     Raises:
-        RuntimeError: If it fails; the message holds the end of what it said.
+        RuntimeError: If it fails; the message ends with its last lines.
     """
     root = project_root()
     words = [sys.executable, str(root / 'iqasr' / f'{script}.py')]
@@ -189,50 +188,49 @@ def command(script: str, option_file: str, overrides: Sequence[str], *flags: str
         raise RuntimeError(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
 
 
-def study_tables(
+def variant_tables(
     values: Mapping[str, Mapping[str, np.ndarray]],
     directions: Mapping[str, str],
     comparisons: Iterable[tuple[str, str]],
 ) -> str:
-    """Compare variants: means, and differences to a reference, paired by seed and photograph.
+    """Write the means of variants, and their differences paired by seed and photograph.
 
     Args:
         values: By variant and metric, seeds x photographs.
         directions: By metric, ``higher`` or ``lower``.
-        comparisons: Pairs of a variant and what it is compared with.
+        comparisons: Pairs of a variant and the one with which it is compared.
 
     Returns:
         Two Markdown tables; differences whose interval excludes 0 are bold.
     """
-    head = '| ' + ' | '.join(f'{m}{ARROWS[d]}' for m, d in directions.items()) + ' |'
-    rule = '|---' * (len(directions) + 1) + '|'
-    means = [f'| variant {head}', rule]
-    for name, metrics in values.items():
-        cells = (interval(metrics[m], m) for m in directions)
-        means.append(
-            f'| {name} | ' + ' | '.join(f'{a:.3f} [{b:.3f}, {c:.3f}]' for a, b, c in cells) + ' |'
-        )
-    gains = [f'| difference {head}', rule]
-    for name, reference in comparisons:
-        cells = []
-        for metric in directions:
-            mean, low, high = interval(values[name][metric] - values[reference][metric], metric)
-            mark = '**' if low > 0 or high < 0 else ''
-            cells.append(f'{mark}{mean:+.3f}{mark} [{low:+.3f}, {high:+.3f}]')
-        gains.append(f'| {name} - {reference} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join([*means, '', *gains])
+    metrics = [f'{metric}{ARROWS[better]}' for metric, better in directions.items()]
+    means = [
+        [name, *(str(mean_estimate(own[metric], metric)) for metric in directions)]
+        for name, own in values.items()
+    ]
+    gains = [
+        [
+            f'{name} - {other}',
+            *(
+                mean_estimate(values[name][m] - values[other][m], m).as_difference()
+                for m in directions
+            ),
+        ]
+        for name, other in comparisons
+    ]
+    tables = ((['variant', *metrics], means), (['difference', *metrics], gains))
+    return '\n\n'.join(markdown_table(head, rows) for head, rows in tables)
 
 
-def at_equal_gain(values: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, str]:
-    """Find the checkpoints of full fine-tuning and of adapters whose scores are nearest."""
-    found = {name: value['ranker'].mean() for name, value in values.items()}
-    full = [name for name in found if name.startswith('amo_finetune_full')]
-    adapters = [n for n in found if n.startswith('amo_finetune') and n not in full]
-    pairs = ((name, reference) for name in full for reference in adapters)
-    return min(pairs, key=lambda pair: abs(found[pair[0]] - found[pair[1]]))
+def find_equal_gain(values: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, str]:
+    """Find the checkpoints of full fine-tuning and of adapters with the closest ranker scores."""
+    score = {name: value['ranker'].mean() for name, value in values.items()}
+    full = [name for name in score if name.startswith('amo_finetune_full')]
+    adapters = [n for n in score if n.startswith('amo_finetune') and n not in full]
+    return min(product(full, adapters), key=lambda pair: abs(score[pair[0]] - score[pair[1]]))
 
 
-def study_from_folders(
+def compare_variants(
     train: str,
     test: str,
     target: str,
@@ -243,16 +241,16 @@ def study_from_folders(
     processes: int = 2,
     training: Sequence[str] = (),
 ) -> str:
-    """Make the data, run the study, write ``study.md`` and a grid of pictures.
+    """Make the data, run all variants, write tables (``study.md``) and pictures (``study.png``).
 
     Args:
         train: Folder of photographs to train on.
         test: Folder of photographs to test on.
-        target: Folder for data, runs and results; what is there is not done again.
-        seeds: One run of every variant each.
-        reduce: Photographs are made smaller by this factor first.
-        held_out: Weights of a ranker that no variant optimises, as a judge.
-        processes: Runs at a time.
+        target: Folder for data, runs and results. What exists is not done again.
+        seeds: Seeds; one run of every variant for each.
+        reduce: Factor by which photographs are reduced first.
+        held_out: Weights of a ranker that no variant optimises, as a further metric.
+        processes: Number of runs at a time.
         training: Further options of every training but fine-tuning, as for ``--force_yml``.
 
     Returns:
@@ -268,17 +266,19 @@ def study_from_folders(
         make_sample_dataset(str(root / 'data'), train, test, reduce=reduce)
     source = str(root / 'data/train')
     score_candidates(source, RankerScorer())
-    score_map(source, RankerScorer(), crop=CROP_PX, stride=STRIDE_PX)
-    judge = f"{{type: RankerScorer, weights: '{held_out}'}}" if held_out else ''
-    section = f'{{type: QualityMetric, scorer: {judge}, crop_border: 4}}'
-    overrides = [*ARTIFACTS, *([f'val:metrics:other_ranker={section}'] if held_out else [])]
-    study = Study(root, root / 'data', root / 'data/val', seeds, overrides, training)
-    study.run(processes)
+    score_map(source, RankerScorer(), crop=MAP_CROP_PX, stride=MAP_STRIDE_PX)
+    overrides = list(ARTIFACTS)
+    if held_out:
+        scorer = f"{{type: RankerScorer, weights: '{held_out}'}}"
+        section = f'{{type: QualityMetric, scorer: {scorer}, crop_border: 4}}'
+        overrides.append(f'val:metrics:other_ranker={section}')
+    runs = VariantRuns(root, root / 'data', root / 'data/val', seeds, overrides, training)
+    runs.run(processes)
     names = [name for v in VARIANTS for name in (*(f'{v.name}@{i}' for i in v.checkpoints), v.name)]
-    values = {name: study.values(name) for name in names}
-    comparisons = (*COMPARISONS, at_equal_gain(values))
-    text = study_tables(values, study.directions(), comparisons) + '\n'
+    values = {name: runs.values(name) for name in names}
+    comparisons = (*COMPARISONS, find_equal_gain(values))
+    text = variant_tables(values, runs.directions(), comparisons) + '\n'
     write_text_atomically(text, root / 'study.md')
-    shown = [read_results(root / 'results' / run_name(v.name, seeds[0])) for v in VARIANTS]
+    shown = [read_result_folder(root / 'results' / run_name(v.name, seeds[0])) for v in VARIANTS]
     write_image(root / 'study.png', picture_grid(shown, per_image=1))
     return text

@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from iqasr.report import study as module
-from iqasr.report.study import VARIANTS, Study, at_equal_gain, run_name, study_tables
+from iqasr.report import variants as module
+from iqasr.report.variants import VARIANTS, VariantRuns, find_equal_gain, run_name, variant_tables
 
 
 def test_tables_pair_seeds_and_photographs_and_mark_what_is_certain():
     base = np.array([[1.0, 5.0, 9.0], [2.0, 6.0, 10.0]])
     values = {'uniform': {'psnr': base}, 'amo': {'psnr': base + 0.5}, 'sma': {'psnr': base}}
-    text = study_tables(values, {'psnr': 'higher'}, [('amo', 'uniform'), ('sma', 'uniform')])
+    text = variant_tables(values, {'psnr': 'higher'}, [('amo', 'uniform'), ('sma', 'uniform')])
     lines = text.splitlines()
     assert lines[0] == '| variant | psnr ↑ |'
     assert lines[2].startswith('| uniform | 5.500 [')
@@ -28,19 +28,19 @@ def test_adapters_are_compared_with_the_checkpoint_of_equal_score():
         'amo_finetune_full': 0.8,
     }
     values = {name: {'ranker': np.full((2, 3), score)} for name, score in scores.items()}
-    assert at_equal_gain(values) == ('amo_finetune_full@50', 'amo_finetune')
+    assert find_equal_gain(values) == ('amo_finetune_full@50', 'amo_finetune')
 
 
 @pytest.fixture
 def commands(monkeypatch):
     called = []
-    monkeypatch.setattr(module, 'command', lambda *words: called.append(words))
+    monkeypatch.setattr(module, 'run_command', lambda *words: called.append(words))
     return called
 
 
 def test_finetuning_starts_from_the_network_of_its_seed(commands, tmp_path):
     gan = 'train:gan_opt={type: GANLoss}'
-    Study(tmp_path, tmp_path / 'data', tmp_path / 'val', [7], training=[gan]).run(1)
+    VariantRuns(tmp_path, tmp_path / 'data', tmp_path / 'val', [7], training=[gan]).run(1)
     trained = [words for words in commands if words[0] == 'train']
     assert [words[1] for words in trained] == [f'train/quickstart_{v.name}' for v in VARIANTS]
     start = (
@@ -52,7 +52,7 @@ def test_finetuning_starts_from_the_network_of_its_seed(commands, tmp_path):
 
 
 def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
-    study = Study(tmp_path, tmp_path / 'data', tmp_path / 'val', [0, 1])
+    study = VariantRuns(tmp_path, tmp_path / 'data', tmp_path / 'val', [0, 1])
     for seed in study.seeds:
         folder = tmp_path / 'results' / run_name('original', seed)
         folder.mkdir(parents=True)
@@ -67,4 +67,4 @@ def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
 
 def test_failing_command_says_why(tmp_path):
     with pytest.raises(RuntimeError, match=r'no such option file'):
-        module.command('train', 'train/none', ['name=x'])
+        module.run_command('train', 'train/none', ['name=x'])

@@ -1,4 +1,4 @@
-"""Making a study: crops, a page that holds them, and the manifest that says what they are."""
+"""Design of a study, and the files made from it: crops, the page of the raters, the manifest."""
 
 import base64
 from collections.abc import Collection, Mapping, Sequence
@@ -13,27 +13,28 @@ from tqdm import tqdm
 from iqasr.data.files.image_files import content_hash
 from iqasr.data.files.photographs import detailed_places
 from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
 from iqasr.user_study.manifest import Catch, Item, Manifest, key_of, read_manifest, serving_order
 from iqasr.user_study.methods import Method, read_image, read_methods
 
 CATCH_BLUR_PX = 4.0
-"""Standard deviation of the blur that nobody who looks can prefer."""
+"""Standard deviation of the blur in catch trials, which nobody who looks can prefer."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """How raters are asked.
+    """Design of a study.
 
     Args:
-        crop_px: Side of the crops, in pixels; the most detailed place of each image.
-        images: Images to use, spread over all; None for all of them.
-        per_rater: Pairs that a rater sees; further raters go on where the one before ended.
-        catch: Further pairs with a known answer, an image against itself blurred.
-        repeats: Pairs that are asked again with sides exchanged.
-        min_seconds: Time before an answer is taken.
+        crop_px: Side of the crops, in pixels, >= 16; the most detailed square of each image.
+        images: Number of images, spread over all, >= 1; None uses all.
+        per_rater: Pairs shown to a rater, >= 1; the next rater continues where this one ends.
+        catch: Additional pairs with a known answer (an image and its blurred version), >= 0.
+        repeats: Pairs asked again with the sides exchanged, >= 0.
+        min_seconds: Time before an answer is accepted, >= 0.
         show_reference: Let raters look at the ground truth.
-        question: What they are asked.
+        question: The question.
 
     Raises:
         ValueError: If a number is too small.
@@ -64,35 +65,37 @@ def make_study(
 ) -> Manifest:
     """Write a study: ``study.html`` for the raters, ``study.json`` and ``crops`` for the organiser.
 
-    The same input makes the same study, so that votes stay valid.
+    The same input gives the same study, so that votes stay valid.
 
     Args:
         folders: See `read_methods`.
         target: Folder of the study.
-        design: How raters are asked.
-        references: Folder of ground truths, for what comes without.
+        design: Design of the study.
+        references: Folder of ground truths, for methods without them.
 
     Returns:
-        What was written as ``study.json``.
+        The content of ``study.json``.
 
     Raises:
-        DataError: If the images do not belong together, ground truths are missing though they are
-            to be shown, or `target` holds another study.
+        DataError: If the images do not belong together, ground truths are to be shown and missing,
+            or `target` holds another study.
     """
     methods = read_methods(folders, references)
     sources = list(methods[0].images)
     count = min(design.images or len(sources), len(sources))
     sources = [sources[i * len(sources) // count] for i in range(count)]
     if design.show_reference:
-        check_references(methods[0], sources)
-    caught = [
+        refuse_missing_references(methods[0], sources)
+    blurred = [
         (sources[number % len(sources)], methods[number % len(methods)].name)
         for number in range(design.catch)
     ]
     files: dict[str, bytes] = {}
     for source in tqdm(sources, 'cutting', disable=None):
-        files |= cut(methods, source, design, {name for where, name in caught if where == source})
-    manifest = assemble([method.name for method in methods], sources, caught, files, design)
+        files |= cut_crops(
+            methods, source, design, {name for where, name in blurred if where == source}
+        )
+    manifest = build_manifest([method.name for method in methods], sources, blurred, files, design)
     root = Path(target)
     if (root / 'study.json').exists():
         held = read_manifest(root / 'study.json').study
@@ -101,13 +104,13 @@ def make_study(
     for name, data in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(data)
-    write_text_atomically(page_of(manifest, files, design), root / 'study.html')
+    write_text_atomically(render_page(manifest, files, design), root / 'study.html')
     write_text_atomically(manifest.model_dump_json(indent=2) + '\n', root / 'study.json')
     return manifest
 
 
-def check_references(method: Method, sources: Sequence[str]) -> None:
-    """Make sure that there is a ground truth for every source."""
+def refuse_missing_references(method: Method, sources: Sequence[str]) -> None:
+    """Raise DataError if a source has no ground truth."""
     missing = [source for source in sources if source not in method.references]
     if missing:
         raise DataError(
@@ -116,40 +119,41 @@ def check_references(method: Method, sources: Sequence[str]) -> None:
         )
 
 
-def cut(
-    methods: Sequence[Method], source: str, design: Design, caught: Collection[str]
+def cut_crops(
+    methods: Sequence[Method], source: str, design: Design, blurred: Collection[str]
 ) -> dict[str, bytes]:
-    """Cut the same square out of a source's images.
+    """Cut the same square out of all images of a source.
+
+    Args:
+        methods: The methods.
+        source: The source.
+        design: Design of the study.
+        blurred: Methods that need a blurred crop as well.
 
     Returns:
-        PNG by name of the file: crops of all methods, blurred those of `caught`, the ground truth.
+        PNG by file name: of all methods, blurred, and of the ground truth.
     """
     images = {method.name: read_image(method.images[source]) for method in methods}
     path = methods[0].references.get(source)
     reference = None if path is None else read_image(path)
-    # Without a ground truth, the mean: no method may choose the place that suits it.
+    # Without a ground truth the mean decides, so that no method determines the place.
     guide = np.mean(list(images.values()), 0).astype(np.uint8) if reference is None else reference
-    [(top, left)] = detailed_places(guide, design.crop_px, 1)
-    square = np.s_[top : top + design.crop_px, left : left + design.crop_px]
+    [place] = detailed_places(guide, design.crop_px, 1)
     files = {}
     for name, image in images.items():
-        crop = image[square]
-        files[crop_name(name, source)] = png(crop)
-        if name in caught:
-            files[blurred_name(name, source)] = png(cv2.GaussianBlur(crop, (0, 0), CATCH_BLUR_PX))
+        crop = cut_square(image, place, design.crop_px)
+        files[crop_name(name, source)] = encode_png(crop)
+        if name in blurred:
+            crop = cv2.GaussianBlur(crop, (0, 0), CATCH_BLUR_PX)
+            files[crop_name(name, source, 'blurred')] = encode_png(crop)
     if reference is not None and design.show_reference:
-        files[reference_name(source)] = png(reference[square])
+        files[reference_name(source)] = encode_png(cut_square(reference, place, design.crop_px))
     return files
 
 
-def crop_name(method: str, source: str) -> str:
+def crop_name(method: str, source: str, folder: str = 'crops') -> str:
     """Name the file of a crop."""
-    return f'crops/{method}/{source}.png'
-
-
-def blurred_name(method: str, source: str) -> str:
-    """Name the file of a blurred crop."""
-    return f'blurred/{method}/{source}.png'
+    return f'{folder}/{method}/{source}.png'
 
 
 def reference_name(source: str) -> str:
@@ -157,19 +161,19 @@ def reference_name(source: str) -> str:
     return f'references/{source}.png'
 
 
-def png(image: np.ndarray) -> bytes:
-    """Encode an image (uint8 RGB), without loss."""
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode an image, ``(H, W, 3)`` uint8 RGB, as PNG."""
     return cv2.imencode('.png', image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
 
 
-def assemble(
+def build_manifest(
     methods: Sequence[str],
     sources: Sequence[str],
-    caught: Sequence[tuple[str, str]],
+    blurred: Sequence[tuple[str, str]],
     files: Mapping[str, bytes],
     design: Design,
 ) -> Manifest:
-    """Give every question a key that does not tell what it is."""
+    """Give every question a key that does not reveal its content."""
     hashes = (f'{name} {content_hash(data)}' for name, data in files.items())
     study = key_of(repr(design), *methods, *hashes)
     items = {
@@ -184,9 +188,9 @@ def assemble(
         for source, (a, b) in serving_order(methods, sources)
     }
     catch = {}
-    for number, (source, method) in enumerate(caught):
+    for number, (source, method) in enumerate(blurred):
         key = key_of(study, 'catch', number)
-        images = [crop_name(method, source), blurred_name(method, source)]
+        images = [crop_name(method, source), crop_name(method, source, 'blurred')]
         is_first = int(key, 16) % 2 == 0
         catch[key] = Catch(
             source=source,
@@ -198,8 +202,8 @@ def assemble(
     return Manifest(study=study, methods=list(methods), items=items, catch=catch)
 
 
-def page_of(manifest: Manifest, files: Mapping[str, bytes], design: Design) -> str:
-    """Make the page: one file that asks for nothing else."""
+def render_page(manifest: Manifest, files: Mapping[str, bytes], design: Design) -> str:
+    """Render the page, a single file that loads nothing else."""
     keys: dict[str, str] = {}
 
     def key_of_image(name: str | None) -> str | None:

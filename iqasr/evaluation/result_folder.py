@@ -1,9 +1,9 @@
-"""Result folders, as the test script leaves them."""
+"""Result folders, read as iqasr/test.py wrote them."""
 
-import collections
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,45 +15,45 @@ from iqasr.runtime.errors import DataError
 from iqasr.runtime.paths import natural_order, resolve
 
 RELATIVE_TOLERANCE = 1e-6
-"""Between a mean in the summary and that of the CSV file, which are the same numbers."""
+"""Largest difference between a mean in ``summary.json`` and the mean of the CSV file."""
 
 
 @dataclass(frozen=True)
-class Results:
-    """What one network made of its test sets."""
+class ResultFolder:
+    """The results of one network on its test sets."""
 
     name: str
     better: dict[str, str | None]
-    """Direction of each metric: ``higher``, ``lower`` or, if neither is better, None."""
+    """Direction of each metric: ``higher``, ``lower``, or None if neither is better."""
 
     sets: dict[str, dict[str, Any]]
     """By test set: ``means`` by metric, and ``files`` by image (``lq``, ``gt``, ``output``)."""
 
     folder: Path = Path()
 
-    def file(self, dataset: str, image: str, what: str) -> Path | None:
-        """Find a file of an image, also if the result folder has been moved.
+    def find_file(self, dataset: str, image: str, kind: str) -> Path | None:
+        """Find a file of an image, even if the result folder was moved.
 
         Args:
             dataset: Test set.
             image: Name of the image.
-            what: ``lq``, ``gt`` or ``output``.
+            kind: ``lq``, ``gt`` or ``output``.
 
         Returns:
-            A file that is there; None if there is none.
+            An existing file, or None.
         """
-        named = self.sets[dataset]['files'][image].get(what)
-        if named is None:
+        recorded = self.sets[dataset]['files'][image].get(kind)
+        if recorded is None:
             return None
-        moved = self.folder / 'visualization' / dataset / Path(named).name
-        places = (resolve(named), moved) if what == 'output' else (resolve(named),)
+        moved = self.folder / 'visualization' / dataset / Path(recorded).name
+        places = (resolve(recorded), moved) if kind == 'output' else (resolve(recorded),)
         return next((place for place in places if place.is_file()), None)
 
     def values(self, dataset: str) -> dict[str, dict[str, float]]:
-        """Read the values of a test set: by image and metric.
+        """Read the values of a test set, by image and metric.
 
         Raises:
-            DataError: If the CSV file is missing, broken, or contradicts the summary.
+            DataError: If the CSV file is missing, damaged, or contradicts the summary.
         """
         path = self.folder / f'{dataset}.csv'
         try:
@@ -64,7 +64,7 @@ class Results:
             raise DataError(f'{path}: there is no such file. Test again.') from error
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f'{path}: is no table of iqasr/test.py ({error}).') from error
-        problems = contradictions(values, self.sets[dataset])
+        problems = find_contradictions(values, self.sets[dataset])
         if problems:
             raise DataError(
                 [f'{path} contradicts summary.json: {p}. Test again.' for p in problems]
@@ -72,8 +72,8 @@ class Results:
         return values
 
 
-def contradictions(values: dict[str, dict[str, float]], summary: dict[str, Any]) -> list[str]:
-    """List what a CSV file says and the summary beside it does not."""
+def find_contradictions(values: dict[str, dict[str, float]], summary: dict[str, Any]) -> list[str]:
+    """List where a CSV file and the summary beside it disagree."""
     differing = sorted(values.keys() ^ summary['files'].keys())
     if differing:
         return [f'image {n} is {"not " * (n in values)}in the summary' for n in differing]
@@ -87,11 +87,11 @@ def contradictions(values: dict[str, dict[str, float]], summary: dict[str, Any])
     return problems
 
 
-def read_results(folder: str | Path) -> Results:
+def read_result_folder(folder: str | Path) -> ResultFolder:
     """Read the summary in a result folder.
 
     Raises:
-        DataError: If there is none, or it is not what the test script writes.
+        DataError: If there is no summary, or it was not written by iqasr/test.py.
     """
     path = Path(folder) / 'summary.json'
     if not path.is_file():
@@ -99,37 +99,36 @@ def read_results(folder: str | Path) -> Results:
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         name, better, sets = (content[key] for key in ('name', 'better', 'sets'))
-        return Results(str(name), dict(better), dict(sets), Path(folder))
+        return ResultFolder(str(name), dict(better), dict(sets), Path(folder))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f'{path}: is no summary of iqasr/test.py ({error}).') from error
 
 
-def read_all(folders: Sequence[str | Path]) -> list[Results]:
-    """Read several result folders; those of the same name are told apart by their folders.
+def read_result_folders(folders: Sequence[str | Path]) -> list[ResultFolder]:
+    """Read several result folders. Those of the same name get their path added to it.
 
     Args:
-        folders: One that only holds result folders, as several checkpoints leave it, stands for
-            these.
+        folders: Result folders. A folder that only holds result folders (as a test of several
+            checkpoints leaves it) stands for these.
 
     Raises:
-        DataError: If one cannot be read.
+        DataError: If a folder cannot be read.
     """
-    results = [read_results(own) for folder in folders for own in result_folders(Path(folder))]
-    count = collections.Counter(r.name for r in results)
+    results = [read_result_folder(own) for folder in folders for own in _expand(Path(folder))]
+    count = Counter(r.name for r in results)
     return [replace(r, name=f'{r.name} ({r.folder})') if count[r.name] > 1 else r for r in results]
 
 
-def result_folders(folder: Path) -> list[Path]:
-    """List the result folders in a folder, numbers in their order; else itself."""
+def _expand(folder: Path) -> list[Path]:
     inside = [] if (folder / 'summary.json').is_file() else folder.glob('*/summary.json')
     return sorted((path.parent for path in inside), key=natural_order) or [folder]
 
 
-def common_sets(results: Sequence[Results]) -> list[str]:
-    """List the test sets that all results have, in the order of the first.
+def common_test_sets(results: Sequence[ResultFolder]) -> list[str]:
+    """List the test sets of all results, in the order of the first.
 
     Raises:
-        DataError: If there is none.
+        DataError: If they have none in common.
     """
     common = [name for name in results[0].sets if all(name in r.sets for r in results)]
     if not common:

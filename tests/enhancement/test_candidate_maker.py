@@ -15,9 +15,9 @@ from enhancement.photograph_files import Darken, darkened, read_photograph, writ
 from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.enhancement.command import enhance_from_words
-from iqasr.enhancement.making import make_candidates
+from iqasr.enhancement.candidate_maker import make_candidates
 from iqasr.enhancement.recipe import Recipe
+from iqasr.enhancement.run import enhance_from_words
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError
 from iqasr.sampling import UniformSampler
@@ -189,7 +189,7 @@ def test_folders_that_cannot_be_used_are_refused(source, settings, tmp_path):
     with pytest.raises(DataError, match='empty: holds no image'):
         make_candidates(str(tmp_path / 'empty'), str(tmp_path / 'set'), settings)
     (tmp_path / 'foreign' / 'original').mkdir(parents=True)
-    with pytest.raises(DataError, match='candidates that were not made here'):
+    with pytest.raises(DataError, match='candidates that this command did not make'):
         make_candidates(str(source), str(tmp_path / 'foreign'), settings)
     write_photograph(source / 'a.jpg', read_photograph(source / 'a.png'))
     with pytest.raises(DataError, match='has the same name'):

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from iqasr.degradation import from_uint8
-from iqasr.ranking import KINDS, Restored, climb_down
+from iqasr.ranking import DISTORTIONS, RestorationDistortion, make_ladder
 from iqasr.runtime.randomness import generator_at
 
 SEVERITIES = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -25,40 +25,42 @@ def network():
     return Nearest()
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_every_rung_is_further_from_the_photograph(images, kind):
-    ladder = climb_down(images, KINDS[kind], SEVERITIES, generator_at('ladder'))
+@pytest.mark.parametrize('kind', DISTORTIONS)
+def test_every_version_is_further_from_the_photograph(images, kind):
+    ladder = make_ladder(images, DISTORTIONS[kind], SEVERITIES, generator_at('ladder'))
     distance = (ladder - images[:, None]).square().mean((2, 3, 4))
     assert ladder.shape == (2, 5, 3, 96, 96)
     assert torch.equal(ladder[:, 0], images)
     assert (distance.diff() > 0).all()
 
 
-@pytest.mark.parametrize('kind', KINDS)
-def test_rungs_hold_eight_bits_in_range(images, kind):
-    ladder = climb_down(images, KINDS[kind], [0.3], generator_at(0))
+@pytest.mark.parametrize('kind', DISTORTIONS)
+def test_versions_hold_eight_bits_in_range(images, kind):
+    ladder = make_ladder(images, DISTORTIONS[kind], [0.3], generator_at(0))
     levels = ladder * 255
     assert torch.allclose(levels, levels.round(), atol=1e-4)
     assert ladder.min() >= 0
     assert ladder.max() <= 1
 
 
-def test_rungs_share_their_draws(images):
+def test_versions_share_their_draws(images):
     grey = torch.full_like(images[:1], 0.5)
-    weak, strong = climb_down(grey, KINDS['noise'], [0.2, 0.3], generator_at(1))[0] - 0.5
+    weak, strong = make_ladder(grey, DISTORTIONS['noise'], [0.2, 0.3], generator_at(1))[0] - 0.5
     cosine = F.cosine_similarity(weak.flatten(), strong.flatten(), 0)
     assert cosine > 0.98
 
 
 def test_another_place_gives_another_pattern(images):
     one, other = (
-        climb_down(images, KINDS['pattern'], [0.5], generator_at(place)) for place in (1, 2)
+        make_ladder(images, DISTORTIONS['pattern'], [0.5], generator_at(place)) for place in (1, 2)
     )
     assert not torch.equal(one, other)
 
 
-def test_restored_goes_from_photograph_by_output_to_bicubic(images, network):
-    start, middle, end = climb_down(images, Restored(network), [0, 0.5, 1], generator_at(0))[0]
+def test_restoration_goes_from_photograph_by_output_to_bicubic(images, network):
+    start, middle, end = make_ladder(
+        images, RestorationDistortion(network), [0, 0.5, 1], generator_at(0)
+    )[0]
     lq = F.interpolate(images[:1], scale_factor=0.25, mode='bicubic', antialias=True)
     lq = lq.clamp(0, 1).mul(255).round().div(255)
     bicubic = F.interpolate(lq, scale_factor=4, mode='bicubic', antialias=True).clamp(0, 1)

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 import skimage.data
 
-from iqasr.enhancement.settings import Settings
-from iqasr.enhancement.sources import (
-    Examination,
-    SourceRules,
+from iqasr.enhancement.selection import (
+    PhotographMeasures,
+    SelectionRules,
     differing_bits,
-    examine,
     fingerprint,
-    left_out,
+    measure_photograph,
+    select_left_out,
 )
+from iqasr.enhancement.settings import EnhancementSettings
 from iqasr.quality import QualityScorer
 
 ASTRONAUT, COFFEE = skimage.data.astronaut(), skimage.data.coffee()
@@ -55,8 +55,8 @@ def test_each_fault_is_found_with_its_figure():
         'flat': (COFFEE // 16 + 100).astype(np.uint8),
         'small': np.ascontiguousarray(COFFEE[:100, :200]),
     }
-    examined = {name: examine(image, name) for name, image in faults.items()}
-    found = left_out(examined, SourceRules(least_side_px=128))
+    examined = {name: measure_photograph(image, name) for name, image in faults.items()}
+    found = select_left_out(examined, SelectionRules(least_side_px=128))
     assert {name: kind for name, (kind, _) in found.items()} == {
         'thumbnail': 'near-duplicate',
         'blurred': 'blurred',
@@ -69,15 +69,15 @@ def test_each_fault_is_found_with_its_figure():
 
 def test_largest_of_near_duplicates_stays_whatever_its_name():
     def seen(height, bits):
-        return Examination(height, 100, 50.0, 50.0, f'{bits:016x}')
+        return PhotographMeasures(height, 100, 50.0, 50.0, f'{bits:016x}')
 
     examined = {'a': seen(10, 0), 'b': seen(30, 0b111), 'c': seen(20, 0b111111111)}
-    assert left_out(examined, SourceRules(most_alike_bits=6)) == {
+    assert select_left_out(examined, SelectionRules(most_alike_bits=6)) == {
         'a': ('near-duplicate', '3 of 64 bits from b'),
         'c': ('near-duplicate', '6 of 64 bits from b'),
     }
-    assert set(left_out(examined, SourceRules(most_alike_bits=5))) == {'a'}
-    assert left_out(examined, SourceRules(most_alike_bits=-1)) == {}
+    assert set(select_left_out(examined, SelectionRules(most_alike_bits=5))) == {'a'}
+    assert select_left_out(examined, SelectionRules(most_alike_bits=-1)) == {}
 
 
 class Brightness(QualityScorer):
@@ -89,14 +89,14 @@ class Brightness(QualityScorer):
 
 def test_scorer_refuses_by_its_threshold():
     level = COFFEE[:512, :512].mean() / 255
-    examined = {'coffee': examine(COFFEE, 'coffee', Brightness())}
+    examined = {'coffee': measure_photograph(COFFEE, 'coffee', Brightness())}
     assert examined['coffee'].quality == pytest.approx(level, abs=0.15)
     quality = examined['coffee'].quality
-    assert left_out(examined, SourceRules(least_quality=quality - 0.01)) == {}
-    (fault,) = left_out(examined, SourceRules(least_quality=quality + 0.01)).values()
+    assert select_left_out(examined, SelectionRules(least_quality=quality - 0.01)) == {}
+    (fault,) = select_left_out(examined, SelectionRules(least_quality=quality + 0.01)).values()
     assert fault[0] == 'low quality'
 
 
 def test_scorer_and_threshold_belong_together():
     with pytest.raises(ValueError, match='belong together'):
-        Settings([], rules=SourceRules(least_quality=0.5))
+        EnhancementSettings([], selection=SelectionRules(least_quality=0.5))

@@ -1,0 +1,80 @@
+"""The making of candidates from the words of a command line."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+from iqasr.checking.command_line import scorer_sections
+from iqasr.enhancement.candidate_maker import make_candidates
+from iqasr.enhancement.patches import PatchRules
+from iqasr.enhancement.recipe import build_recipes
+from iqasr.enhancement.selection import SelectionRules
+from iqasr.enhancement.settings import EnhancementSettings
+from iqasr.registry import SCORER_REGISTRY, build
+from iqasr.runtime.distributed import joined_processes
+
+logger = logging.getLogger('iqasr')
+
+FLAG_PREFIX = {PatchRules: 'patch_', SelectionRules: ''}
+
+NUMBER_FLAGS = {
+    prefix + field.name: (float if 'float' in str(field.type) else int, field.default)
+    for rules, prefix in FLAG_PREFIX.items()
+    for field in fields(rules)
+}
+"""Type and default of each number of the rules, by flag."""
+
+
+def enhance_from_words(
+    source: str,
+    target: str,
+    words: Sequence[str],
+    *,
+    whole: bool = False,
+    scorer: str | None = None,
+    seed: int = 0,
+    cpu: bool = False,
+    numbers: Mapping[str, float | None] = MappingProxyType({}),
+) -> int:
+    """Make candidates; under ``torchrun``, the processes share the work.
+
+    Args:
+        source: Folder of photographs.
+        target: Folder to make or to complete.
+        words: The enhancers of each candidate, as in `build_recipes`.
+        whole: Keep photographs whole instead of cutting patches.
+        scorer: Scorer of photographs: a name or a section, as in `scorer_sections`.
+        seed: Seed of the places of patches.
+        cpu: Do not use the GPU.
+        numbers: Numbers of the rules, by the flags in `NUMBER_FLAGS`.
+
+    Returns:
+        The number of photographs that could not be read; the log names them.
+
+    Raises:
+        ValueError: If an argument is wrong, or as `make_candidates`.
+        CheckpointError: If weights cannot be read, or a file cannot be written.
+    """
+    settings = EnhancementSettings(
+        build_recipes(words),
+        None if whole else build_rules(PatchRules, numbers),
+        build_rules(SelectionRules, numbers),
+        scorer and build(SCORER_REGISTRY, scorer_sections([scorer])[scorer]),
+        seed,
+    )
+    with joined_processes(cpu=cpu) as process:
+        logger.setLevel(logging.INFO if process.is_main else logging.WARNING)
+        outcome = make_candidates(source, target, settings, process)
+    logger.info('%s', outcome.summary())
+    if process.is_main:
+        for problem in outcome.unreadable.values():
+            logger.error('left out: %s', problem)
+    return len(outcome.unreadable)
+
+
+def build_rules(rules: type, numbers: Mapping[str, Any]) -> Any:
+    """Build rules of one class from the numbers that belong to it."""
+    flags = {field.name: FLAG_PREFIX[rules] + field.name for field in fields(rules)}
+    return rules(**{name: numbers[flag] for name, flag in flags.items() if flag in numbers})
