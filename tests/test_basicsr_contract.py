@@ -196,7 +196,7 @@ def test_a_stock_resume_continues_from_the_base_that_the_run_started_from(shrink
     model = build_model(opt)
     model.resume_training(state)
     saved = torch.load(root / 'models/net_g_6.pth', weights_only=True)
-    for key, weights in model.network_files()['net_g'].items():
+    for key, weights in model.step.network_files()['net_g'].items():
         for name, value in weights.items():
             assert torch.equal(value, saved[key][name]), (key, name)
 

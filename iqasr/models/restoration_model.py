@@ -11,14 +11,13 @@ from basicsr.models.base_model import BaseModel
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from iqasr.archs.lora import add_lora, merged_state
+from iqasr.archs.lora import add_lora
 from iqasr.archs.lora_files import save_lora
 from iqasr.checking.check import options_from
 from iqasr.evaluation.evaluate import Result, evaluate, name_of, side_by_side
 from iqasr.evaluation.history import ValidationHistory
 from iqasr.losses import term_inputs
 from iqasr.metrics import build_metrics, needs_base
-from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.base_network import BaseNetwork
 from iqasr.models.networks import Restorer, build_discriminator, build_generator
 from iqasr.models.running_means import RunningMeans
@@ -278,29 +277,7 @@ class RestorationModel(BaseModel):
         ending = self.options.val.suffix or self.options.name
         return lambda image: folder / dataset / f'{image}_{ending}.png'
 
-    # What is saved
-
-    def network_files(self) -> dict[str, dict[str, dict[str, Tensor]]]:
-        """Return weights in BasicSR's form, adapters merged, by the name of their files."""
-        networks = self.step.networks().items()
-        files = {name: {'params': on_cpu(merged_state(net))} for name, net in networks}
-        if self.net_g_ema is not None:
-            files['net_g']['params_ema'] = on_cpu(merged_state(self.net_g_ema))
-        return files
-
-    def training_state(self) -> dict[str, Any]:
-        """Return what beside the weights an exact continuation needs; all processes call it."""
-        path = self.options.path
-        return {
-            'position': self.position,
-            'seed': self.seed,
-            'options': self.options.as_yaml(),
-            'networks': list(self.step.networks()),
-            'pretrained': {'path': path.pretrain_network_g, 'key': path.param_key_g},
-            'lora': adapter_state(self.net_g, self.net_g_ema) if self.options.lora else None,
-            'base': self.base.state() if self.base is not None else None,
-            **self.step.state_dict(),
-        }
+    # Checkpoints
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Save networks and training state; all processes call it.
@@ -314,11 +291,20 @@ class RestorationModel(BaseModel):
         """
         if current_iter == -1:
             if self.process.is_main:
-                self.checkpoints.save_networks('latest', self.network_files())
+                self.checkpoints.save_networks('latest', self.step.network_files())
             return
-        state = {'epoch': epoch, 'iter': current_iter, **self.training_state()}
+        path = self.options.path
+        state = {
+            'epoch': epoch,
+            'iter': current_iter,
+            'position': self.position,
+            'seed': self.seed,
+            'options': self.options.as_yaml(),
+            'pretrained': {'path': path.pretrain_network_g, 'key': path.param_key_g},
+            **self.step.state_dict(),
+        }
         if self.process.is_main:
-            self.checkpoints.save(current_iter, self.network_files(), state)
+            self.checkpoints.save(current_iter, self.step.network_files(), state)
             self.save_adapters(current_iter)
         self.process.barrier()
 
@@ -332,12 +318,10 @@ class RestorationModel(BaseModel):
     def keep_best(self, iteration: int | str) -> None:
         """Save the generator as ``net_g_best.pth`` if this validation has found it the best."""
         if self.process.is_main and self.history.best_iteration == iteration:
-            files = self.network_files()
-            self.checkpoints.save_networks(iteration, {'net_g': files['net_g']})
+            generator = {'net_g': self.step.network_files()['net_g']}
+            self.checkpoints.save_networks(iteration, generator)
             self.save_adapters(iteration)
             self.checkpoints.publish_best(iteration)
-
-    # Continuing
 
     def read_resume_state(self) -> dict[str, Any]:
         """Read the state that ``path.resume_state`` names; empty if none is named.
@@ -368,21 +352,13 @@ class RestorationModel(BaseModel):
         self.load(folder.load_networks(resume_state), resume_state)
 
     def load(self, networks: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        """Continue from `network_files` and `training_state`.
+        """Continue from the networks and the training state of a checkpoint.
 
         Raises:
-            RuntimeError: If they belong to other networks or optimisers.
+            RuntimeError: If they belong to other networks.
+            ValueError: If they belong to another base or other optimisers.
         """
-        for name, network in self.step.networks().items():
-            if name != 'net_g' or self.options.lora is None:
-                network.load_state_dict(networks[name]['params'])
-        if self.options.lora is not None:
-            load_adapters(self.net_g, self.net_g_ema, state['lora'])
-        elif self.net_g_ema is not None:
-            self.net_g_ema.load_state_dict(networks['net_g']['params_ema'])
-        if self.base is not None:
-            self.base.check(state.get('base'))
-        self.step.load_state_dict(state)
+        self.step.load(networks, state)
         self.position = state['position']
         self.means.take(self.process)
         self.history.read(until=state['iter'])

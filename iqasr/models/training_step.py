@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.archs.lora import merged_state
 from iqasr.losses import Adversary, Batch, Objective, build_term
+from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
 from iqasr.models.base_network import BaseNetwork
 from iqasr.models.optimisation import Optimisation
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
@@ -51,6 +53,7 @@ class TrainingStep:
         train, data = options.train, options.train_set
         self.train, self.process, self.seed = train, process, seed
         self.net_g, self.net_d, self.base = net_g, net_d, base
+        self.adapted = options.lora is not None
         terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
         for term in terms.values():
             term.to(process.device).check_size(data.get('gt_size') or 0)
@@ -224,21 +227,44 @@ class TrainingStep:
         norms = torch.stack(torch._foreach_norm(weights))
         return bool(self.finite & norms.isfinite().all())
 
+    # What is saved
+
+    def network_files(self) -> dict[str, dict[str, dict[str, Tensor]]]:
+        """Return weights in BasicSR's form, adapters merged, by the name of their files."""
+        networks = self.networks().items()
+        files = {name: {'params': on_cpu(merged_state(net))} for name, net in networks}
+        if self.net_g_ema is not None:
+            files['net_g']['params_ema'] = on_cpu(merged_state(self.net_g_ema))
+        return files
+
     def state_dict(self) -> dict[str, Any]:
-        """Return what beside the weights an exact continuation needs."""
+        """Return what beside the weights an exact continuation needs; all processes call it."""
         return {
+            'networks': list(self.networks()),
+            'lora': adapter_state(self.net_g, self.net_g_ema) if self.adapted else None,
+            'base': self.base.state() if self.base is not None else None,
             'optimisation': {k: o.state_dict() for k, o in self.optimisation.items()},
             'feeder': self.preparation.state_dict(),
             'calibration': self.objective.calibration_state(),
             'forms': self.layouts,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`.
+    def load(self, files: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        """Continue from `network_files` and `state_dict`.
 
         Raises:
-            ValueError: If it is of other optimisers.
+            RuntimeError: If they are of other networks.
+            ValueError: If they are of another base or other optimisers.
         """
+        for name, network in self.networks().items():
+            if name != 'net_g' or not self.adapted:
+                network.load_state_dict(files[name]['params'])
+        if self.adapted:
+            load_adapters(self.net_g, self.net_g_ema, state['lora'])
+        elif self.net_g_ema is not None:
+            self.net_g_ema.load_state_dict(files['net_g']['params_ema'])
+        if self.base is not None:
+            self.base.check(state.get('base'))
         for key, optimisation in self.optimisation.items():
             optimisation.load_state_dict(state['optimisation'][key])
         self.preparation.load_state_dict(state['feeder'])

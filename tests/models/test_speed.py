@@ -61,7 +61,7 @@ def test_the_layout_is_measured_once_and_kept(
         weight = next(p for p in network.parameters() if p.dim() == 4 and p.shape[1] > 3)
         assert weight.is_contiguous(memory_format=torch.channels_last)
     iterate(model, batch_of(1), 1)
-    files = copy.deepcopy(model.network_files())
+    files = copy.deepcopy(model.step.network_files())
     model.save(0, 1)
     state_file = model.checkpoints.state_file(1)
     resumed = model_of(gan_options, resume_state=state_file)
@@ -88,7 +88,7 @@ def test_compiled_networks_train_alike_and_keep_their_names(
     for iteration in (1, 2):
         logs = [iterate(m, batch_of(iteration), iteration) for m in (plain, compiled)]
         assert logs[1]['l_pixel'].item() == pytest.approx(logs[0]['l_pixel'].item(), rel=1e-4)
-    files = [m.network_files() for m in (plain, compiled)]
+    files = [m.step.network_files() for m in (plain, compiled)]
     for name, sections in files[0].items():
         for key, weights in sections.items():
             assert weights.keys() == files[1][name][key].keys()
