@@ -22,7 +22,7 @@ from iqasr.models.base_network import BaseNetwork
 from iqasr.models.networks import Restorer, build_discriminator, build_generator
 from iqasr.models.running_means import RunningMeans
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
-from iqasr.models.training_step import TrainingStep
+from iqasr.models.training_step import TrainingStep, add_to
 from iqasr.registry import MODEL_REGISTRY
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import this_process
@@ -37,7 +37,7 @@ BOARD_IMAGES = 4
 """Validation images shown in TensorBoard."""
 
 
-class FedBatch(NamedTuple):
+class PreparedBatch(NamedTuple):
     """A batch that waits for `RestorationModel.optimize_parameters`."""
 
     pairs: Pairs
@@ -78,7 +78,7 @@ class RestorationModel(BaseModel):
         """Samples of the training stream that have been used, over all processes."""
         self.interrupted: Callable[[], bool] = lambda: False
         """Asked between validation images whether to give up."""
-        self.fed: list[FedBatch] = []
+        self.waiting: list[PreparedBatch] = []
         self.lq: Tensor | None = None
         self.gt: Tensor | list[Tensor] | None = None
         self.output: Tensor | None = None
@@ -148,12 +148,14 @@ class RestorationModel(BaseModel):
                 `MultiGTDataset`. With ``position``, :math:`(N,)`, what is random is a function of
                 it; without, of the number of samples before.
         """
-        position = self.position + sum(batch.size for batch in self.fed)
+        position = self.position + sum(batch.size for batch in self.waiting)
         if 'position' in data:
             position = int(data['position'][0]) - self.process.rank
         pairs, log = self.preparation(data, position)
         self.lq, self.gt = pairs.lq, pairs.gt
-        self.fed.append(FedBatch(pairs, log, position, len(pairs.lq) * self.process.world_size))
+        self.waiting.append(
+            PreparedBatch(pairs, log, position, len(pairs.lq) * self.process.world_size)
+        )
 
     def optimize_parameters(self, current_iter: int) -> None:
         """Carry out an iteration with the batches that were fed.
@@ -164,18 +166,17 @@ class RestorationModel(BaseModel):
         Raises:
             OptionError: If fewer batches were fed than are to be accumulated.
         """
-        fed, self.fed = self.fed, []
-        if len(fed) < self.options.train.accumulate:
+        prepared, self.waiting = self.waiting, []
+        if len(prepared) < self.options.train.accumulate:
             raise OptionError(
                 f'train.accumulate: {self.options.train.accumulate} batches are needed for an '
-                f'iteration, but {len(fed)} came. Train by iqasr-train, or remove the option.'
+                f'iteration, but {len(prepared)} came. Train by iqasr-train, or remove the option.'
             )
-        batches = [batch.pairs for batch in fed]
-        log = self.step(batches, current_iter, fed[0].position)
-        for batch in fed:
-            for name, value in batch.log.items():
-                log[name] = log.get(name, 0) + value / len(fed)
-        self.position = fed[-1].position + fed[-1].size
+        pairs = [batch.pairs for batch in prepared]
+        log = self.step(pairs, current_iter, prepared[0].position)
+        for batch in prepared:
+            add_to(log, batch.log, len(prepared))
+        self.position = prepared[-1].position + prepared[-1].size
         self.log_dict = log
         self.means.add(log)
 
@@ -215,7 +216,7 @@ class RestorationModel(BaseModel):
 
     def test(self) -> None:
         """Restore the images that were fed last; see `get_current_visuals`."""
-        self.fed.clear()
+        self.waiting.clear()
         self.output = self.restore(self.lq)
 
     def get_current_visuals(self) -> dict[str, Tensor]:

@@ -43,7 +43,7 @@ def restore_tiled(
         for top in range(0, height, tile_px)
         for left in range(0, width, tile_px)
     ]
-    for run in alike(tiles, batch):
+    for run in group_by_size(tiles, batch):
         seen = torch.cat([lq[..., rows[0], columns[0]] for _, rows, columns in run])
         restored = restore(seen).split(len(lq))
         for ((top, left), rows, columns), whole in zip(run, restored, strict=True):
@@ -52,7 +52,7 @@ def restore_tiled(
     return output
 
 
-def alike(tiles: Sequence[tuple], batch: int) -> Iterator[Sequence[tuple]]:
+def group_by_size(tiles: Sequence[tuple], batch: int) -> Iterator[Sequence[tuple]]:
     """Put neighbouring tiles of which the network sees equally much together, up to `batch`."""
 
     def size(tile: tuple) -> tuple[int, int]:
