@@ -288,6 +288,7 @@ def prepare_test(
     if not isinstance(model, RestorationModel):
         logger.info('%s logs its results itself; no table is written.', options.model_type)
         return validate, [], []
+    options.network_g = model.options.network_g  # recognised from its weights
     return validate, model.metrics, model.missing_metrics
 
 

@@ -90,6 +90,7 @@ class TrainingRun:
         if self.is_ours:
             self.model.interrupted = self.stop.is_set
             self.history = self.model.history
+            options.network_g = self.model.options.network_g  # recognised from its weights
         if state:
             with self.refuse_misfit():
                 self.model.resume_training(state)

@@ -264,9 +264,10 @@ def test_option_file_names_a_map(candidate_options, write_options, made):
     data = build_dataset(section, scale=4, phase='train')
     assert data.map.kind.stride == STRIDE
     assert not data.online
-    candidate_options['sampling'] = {'type': 'ArgmaxSampler'}
+    train = candidate_options['datasets']['train']
+    train['sampling'] = {'type': 'ArgmaxSampler'}
     for section in ({'map': 'x', 'table': 'y'}, {'map': 'x', 'scorer': {'type': 'RankerScorer'}}):
-        candidate_options['quality'] = section
+        train['quality'] = section
         with pytest.raises(
             ValueError, match=r'quality(\.scorer)?: (give|with) a table or( a)? map'
         ):

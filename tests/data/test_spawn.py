@@ -28,8 +28,7 @@ def stored(pairs, candidates, tmp_path):
 
 
 def training_set(options):
-    section = options['datasets']['train'] | {'sampling': options.get('sampling')}
-    return build_dataset(section, scale=4, phase='train')
+    return build_dataset(options['datasets']['train'], scale=4, phase='train')
 
 
 def assert_same_when_sent(dataset):
