@@ -54,15 +54,11 @@ def shrink(candidates, pairs, tmp_path):
         }
         data['val'] |= {'dataroot_gt': str(pairs / 'gt'), 'dataroot_lq': str(pairs / 'lq')}
         options |= {'name': 'small', 'manual_seed': 0, 'network_g': dict(SMALL), 'num_gpu': 0}
-        options['path'] = {}
+        options['path'].pop('pretrain_network_g', None)
         options['train']['total_iter'] = ITERATIONS
         options['val']['val_freq'] = ITERATIONS // 2
         options['val']['metrics'].pop('niqe', None)  # the images are too small for it
-        options['logger'] = {
-            'print_freq': 1,
-            'save_checkpoint_freq': ITERATIONS // 2,
-            'use_tb_logger': True,
-        }
+        options['logger'] |= {'print_freq': 1, 'save_checkpoint_freq': ITERATIONS // 2}
         return options
 
     return change

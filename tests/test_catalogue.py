@@ -89,6 +89,23 @@ def test_option_file_passes_the_check(path):
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 110
 
 
+@pytest.mark.parametrize('path', OPTION_FILES, ids=lambda path: path.name)
+def test_option_file_has_what_basicsr_does_not_do_without(path):
+    content = yaml.safe_load(path.read_text(encoding='utf-8'))
+    assert content['model_type'] == 'RestorationModel'
+    assert content.keys() >= {'name', 'scale', 'num_gpu', 'path', 'network_g'} or 'restored' in str(
+        path
+    )
+    for section in content['datasets'].values():
+        assert {'name', 'type'} <= section.keys()
+        assert 'io_backend' in section or section['type'] in ('MultiGTDataset', 'EvaluationDataset')
+    if 'train' in content['datasets']:
+        train = content['datasets']['train']
+        assert {'batch_size_per_gpu', 'num_worker_per_gpu'} <= train.keys()
+        assert {'print_freq', 'save_checkpoint_freq', 'use_tb_logger'} <= content['logger'].keys()
+    assert 'val' not in content or 'save_img' in content['val']
+
+
 @pytest.mark.parametrize('network', ['rrdb', 'swinir'])
 def test_fine_tuning_files_have_the_terms_of_the_paper(network):
     terms = {
