@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from basicsr.utils.registry import Registry
@@ -73,9 +73,12 @@ def _arguments(cls: Callable[..., Any], opt: Mapping[str, Any]) -> dict[str, Any
 
 
 def checked_options(
-    path: str, section: Mapping[str, Any], target: Callable[..., Any]
+    path: str,
+    section: Mapping[str, Any],
+    target: Callable[..., Any],
+    provided: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Check a section against the signature of what it builds; see `check_section`.
+    """Check a section against the signature of what it builds; arguments as in `check_section`.
 
     Returns:
         Its values, converted.
@@ -84,26 +87,27 @@ def checked_options(
         OptionError: With every problem, each with its path.
     """
     problems = Problems()
-    checked = check_section(problems, path, section, target)
+    checked = check_section(problems, path, section, target, provided)
     if problems.entries:
         raise OptionError('\n'.join(problems.entries))
     return checked
 
 
-def build_checked(registry: Registry, path: str, section: Mapping[str, Any]) -> Any:
+def build_checked(registry: Registry, path: str, section: Mapping[str, Any], **extra: Any) -> Any:
     """Build what a section inside another one asks for by its ``type``, values converted.
 
     Args:
         registry: Where the type is looked up.
         path: Dotted path of the section, for messages.
         section: ``type`` and constructor arguments.
+        extra: Further constructor arguments that do not come from the section.
 
     Raises:
         OptionError: If the type or an option is unknown, or the constructor refuses a value.
     """
     try:
         cls = lookup(registry, section.get('type'))
-        return build(registry, checked_options(path, section, cls))
+        return build(registry, checked_options(path, section, cls, extra.keys()), **extra)
     except OptionError:
         raise
     except ValueError as error:

@@ -5,8 +5,8 @@ import pickle
 
 import pytest
 
-from iqasr.options.opt import accepts_opt
-from iqasr.registry import takes_options
+from iqasr.options.opt import accepts_opt, build_checked
+from iqasr.registry import DEGRADATION_REGISTRY, GT_SAMPLER_REGISTRY, takes_options
 from iqasr.runtime.errors import OptionError
 
 
@@ -90,6 +90,16 @@ def test_derived_classes_add_arguments():
     made = Wider(OPT | {'type': 'Wider', 'width': 3, 'strength': '2'})
     assert (made.width, made.strength, made.opt['type']) == (3, 2.0, 'Wider')
     assert Wider(width=3, dataroot_gt='/data').opt['width'] == 3
+
+
+def test_sections_inside_are_built_with_their_values_converted():
+    section = {'type': 'SecondOrderDegradation', 'queue': 1}
+    with pytest.raises(OptionError, match=r'^d\.degradation\.queue: unknown option'):
+        build_checked(DEGRADATION_REGISTRY, 'd.degradation', section, scale=4)
+    built = build_checked(DEGRADATION_REGISTRY, 'd', {'type': 'BicubicDegradation'}, scale=2)
+    assert built.scale == 2
+    sampler = {'type': 'SoftmaxSampler', 'temperature': '1e-2'}
+    assert build_checked(GT_SAMPLER_REGISTRY, 'd.sampling', sampler).temperature == 0.01
 
 
 def test_objects_can_be_sent():
