@@ -1,4 +1,4 @@
-"""Did the training help?  Tables, pictures, and a page with both."""
+"""Reports on the results of trainings: tables, pictures, and a page with both."""
 
 from iqasr.report.comparison import RunComparison, compare_runs
 from iqasr.report.pictures import PictureSize, picture_grid
