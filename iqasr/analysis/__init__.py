@@ -1,4 +1,4 @@
-"""Which scorers agree with people, and which are right where others are wrong?"""
+"""Agreement of scorers with people, and which scorers are right where others are wrong."""
 
 from iqasr.analysis.agreement import Comparisons
 from iqasr.analysis.analysis import PanelAnalysis, analyse_panel

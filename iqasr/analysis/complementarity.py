@@ -21,14 +21,6 @@ from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap, ratio
 Table: TypeAlias = list[list[Estimate]]
 """By scorer and other scorer; NaN for a scorer with itself."""
 
-MEANING = {
-    'accuracy_where_wrong': 'accuracy of the other where this scorer is wrong',
-    'oracle': 'accuracy if one always knew which of the two to believe',
-    'jaccard': 'pairs that both get wrong, of those that at least one gets wrong',
-    'phi': 'correlation of the errors',
-    'kappa': 'agreement of the errors beyond chance',
-}
-
 
 def complementarity(comparisons: Comparisons, bootstrap: SourceBootstrap) -> Mapping[str, Table]:
     """Compare the errors of every two scorers.
@@ -38,7 +30,10 @@ def complementarity(comparisons: Comparisons, bootstrap: SourceBootstrap) -> Map
         bootstrap: Resamples of the sources of these pairs.
 
     Returns:
-        One table for each entry of `MEANING`.
+        ``accuracy_where_wrong``: accuracy of the other where this scorer is wrong; ``oracle``:
+        accuracy if one always knew which of the two to believe; ``jaccard``: pairs that both get
+        wrong, of those that at least one gets wrong; ``phi``: correlation of the errors;
+        ``kappa``: agreement of the errors beyond chance.
     """
     weight = comparisons.weight[:, None]
     error = 1 - comparisons.correct(comparisons.difference)

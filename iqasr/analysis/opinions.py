@@ -15,11 +15,9 @@ from scipy.special import expit
 
 from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap
 from iqasr.analysis.correlation import correlate
-from iqasr.analysis.pairs import image_set, read_csv_lines
+from iqasr.analysis.pairs import read_csv_lines
 from iqasr.analysis.panel import PanelScorer
 from iqasr.analysis.report import as_columns
-from iqasr.data.candidates.candidate_set import CandidateSet
-from iqasr.data.files.readers import FileReader
 from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.markdown import markdown_table
@@ -75,11 +73,6 @@ def read_opinions(path: str) -> list[Opinion]:
     if problems:
         raise DataError(problems)
     return opinions
-
-
-def opinion_images(opinions: Sequence[Opinion]) -> CandidateSet:
-    """Put the images into groups by source."""
-    return image_set([(o.source_id, o.path) for o in opinions], FileReader())
 
 
 def correlate_opinions(

@@ -63,12 +63,12 @@ class PairSet:
         return image_set(files, self.reader)
 
 
-def image_set(files: Iterable[tuple[str, str]], reader: Reader) -> CandidateSet:
+def image_set(files: Iterable[tuple[str, str]], reader: Reader | None = None) -> CandidateSet:
     """Put images into groups by source.
 
     Args:
-        files: Source and path of each; a path may come again.
-        reader: Reads them.
+        files: Source and path of each; paths may be repeated.
+        reader: Reader of the images; default from files.
     """
     by_source: dict[str, dict[str, None]] = defaultdict(dict)
     for source, path in files:
@@ -77,7 +77,7 @@ def image_set(files: Iterable[tuple[str, str]], reader: Reader) -> CandidateSet:
         Group(source, tuple(paths), tuple(paths), (None,) * len(paths))
         for source, paths in sorted(by_source.items())
     ]
-    return CandidateSet('', groups, reader)
+    return CandidateSet('', groups, reader or FileReader())
 
 
 def read_pairs(source: str) -> PairSet:
@@ -111,7 +111,7 @@ def refuse_single_source(pairs: PairSet, path: str) -> PairSet:
     return pairs
 
 
-def pairs_from_labels(root: str, labels: str | None = None) -> PairSet:
+def pairs_from_labels(root: str) -> PairSet:
     """Turn labels in the layout of HGGT into pairs.
 
     (original, positive) and (negative, original) have a winner, (original, similar) is a tie. The
@@ -121,12 +121,11 @@ def pairs_from_labels(root: str, labels: str | None = None) -> PairSet:
 
     Args:
         root: As in `open_candidates`.
-        labels: As in `open_candidates`.
 
     Raises:
         DataError: If the data set cannot be read, or holds no labels.
     """
-    candidates = open_candidates(root, labels, allow_missing=True)
+    candidates = open_candidates(root, allow_missing=True)
     pairs = [pair for group in candidates.groups for pair in pairs_of_group(group)]
     if not pairs:
         raise DataError(

@@ -60,15 +60,8 @@ def write_reliability(path: Path, panels: Mapping[str, Sequence[ReliabilityCurve
         for curve in curves:
             value, low, high = np.array(curve.accuracy).T
             bars = np.maximum([value - low, high - value], 0)
-            axes.errorbar(
-                curve.clearness,
-                value,
-                bars,
-                marker='o',
-                markersize=4,
-                capsize=2,
-                label=curve.scorer,
-            )
+            style = {'marker': 'o', 'markersize': 4, 'capsize': 2, 'label': curve.scorer}
+            axes.errorbar(curve.clearness, value, bars, **style)
         if max(max(curve.clearness) for curve in curves) > 1:  # not a margin among people
             axes.set_xscale('symlog', linthresh=0.1)
         axes.axhline(0.5, color='grey', linestyle=':', label='chance')

@@ -9,7 +9,6 @@ import numpy as np
 
 from iqasr.analysis.analysis import PanelAnalysis
 from iqasr.analysis.bootstrap import Estimate
-from iqasr.analysis.complementarity import MEANING
 from iqasr.analysis.plots import write_heat_map, write_reliability
 from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
 from iqasr.runtime.markdown import markdown_table
@@ -75,7 +74,7 @@ def complementarity_rows(analysis: PanelAnalysis) -> Iterator[dict[str, Any]]:
     for i, name in enumerate(names):
         for j, other in enumerate(names):
             if i != j:
-                cells = {kind: analysis.complementarity[kind][i][j] for kind in MEANING}
+                cells = {kind: table[i][j] for kind, table in analysis.complementarity.items()}
                 yield {'scorer': name, 'other': other, **as_columns(cells)}
 
 

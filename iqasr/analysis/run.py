@@ -5,8 +5,8 @@ from pathlib import Path
 
 from iqasr.analysis.analysis import analyse_panel
 from iqasr.analysis.bootstrap import RESAMPLES
-from iqasr.analysis.opinions import has_opinions, opinion_images, read_opinions, write_correlations
-from iqasr.analysis.pairs import PairSet, read_pairs
+from iqasr.analysis.opinions import has_opinions, read_opinions, write_correlations
+from iqasr.analysis.pairs import PairSet, image_set, read_pairs
 from iqasr.analysis.panel import score_by_panel
 from iqasr.analysis.report import write_analysis
 from iqasr.checking.command_line import scorer_sections
@@ -43,14 +43,12 @@ def analyse_metrics(
         OptionError: As `scorer_sections`.
     """
     sections = scorer_sections(scorers)
-    opinions = pairs = None
-    if isinstance(source, PairSet):
-        pairs = source
-    elif has_opinions(source):
-        opinions = read_opinions(source)
+    if isinstance(source, PairSet) or not has_opinions(source):
+        pairs = source if isinstance(source, PairSet) else read_pairs(source)
+        opinions, images = None, pairs.images()
     else:
-        pairs = read_pairs(source)
-    images = opinion_images(opinions) if pairs is None else pairs.images()
+        opinions = read_opinions(source)
+        images = image_set((opinion.source_id, opinion.path) for opinion in opinions)
     folder = Path(output)
     with joined_processes(cpu=cpu) as process:
         panel, failures = score_by_panel(
@@ -58,7 +56,7 @@ def analyse_metrics(
         )
         if not process.is_main:
             return '', {}  # torchrun ends all processes when one ends with an error
-        if pairs is None:
+        if opinions is not None:
             return write_correlations(opinions, panel, folder, resamples), failures
         analysis = analyse_panel(pairs.pairs, panel, least_margin=least_margin, resamples=resamples)
         return write_analysis(analysis, folder), failures

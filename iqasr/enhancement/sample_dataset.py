@@ -11,6 +11,7 @@ Source:
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
 from iqasr.data.files.photographs import detailed_places, read_photographs
 from iqasr.enhancement.operators import equalise, unsharp_mask
+from iqasr.evaluation.evaluate import write_image
 from iqasr.runtime.crops import Place, cut_square
 from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
@@ -36,7 +38,6 @@ _LEAST_CONTRAST = 30.0
 _SIMILAR_BELOW, _NEGATIVE_ABOVE = 1.3, 2.4
 _STRICTNESS = dict(zip(ANNOTATORS, (0.9, 1.0, 1.15), strict=True))
 """Factors of the limits by annotator, so that they sometimes disagree."""
-
 
 ENHANCERS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     # noise removed, mildly sharpened
@@ -79,9 +80,9 @@ def make_sample_dataset(
         raise FileExistsError(f'{target} exists. Remove it to make it again.')
     partial = f'{target}.partial'
     shutil.rmtree(partial, ignore_errors=True)
-    folder = os.path.join(partial, 'train')
-    for name in ('original', *ENHANCERS, *(f'labels/{who}' for who in ANNOTATORS)):
-        os.makedirs(os.path.join(folder, name))
+    folder = Path(partial, 'train')
+    for who in ANNOTATORS:
+        (folder / 'labels' / who).mkdir(parents=True)
     photographs = _load_all(TRAIN) if train is None else read_photographs(train, reduce)
     for name, image in tqdm(photographs, 'photographs', unit='image'):
         places = _choose_places(image, STRIDE_PX if train is None else PATCH_PX)
@@ -89,19 +90,17 @@ def make_sample_dataset(
             by_detail = sorted(places, key=lambda p: -_sharpness(cut_square(image, p, PATCH_PX)))
             places = by_detail[:most]
         _write_groups(folder, name, image, places)
-    if not os.listdir(os.path.join(folder, 'original')):
+    if not (folder / 'original').exists():
         raise DataError(
             f'{train}: no photograph has a patch of {PATCH_PX} px with enough detail after '
             f'reduction by {reduce:g}. Use other photographs, or reduce less.'
         )
-    for name in ('gt', f'lq_x{VALIDATION_SCALE}'):
-        os.makedirs(os.path.join(partial, 'val', name))
     photographs = _load_all(VALIDATION) if val is None else read_photographs(val, reduce)
     for name, image in photographs:
         if val is not None:
             (place,) = detailed_places(image, VALIDATION_PX, 1)
             image = cut_square(image, place, VALIDATION_PX)
-        _write_pair(os.path.join(partial, 'val'), name, image)
+        _write_pair(Path(partial, 'val'), name, image)
     os.replace(partial, target)
 
 
@@ -110,30 +109,30 @@ def _load_all(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _write_groups(
-    train: str, photograph: str, original: np.ndarray, places: Iterable[Place]
+    train: Path, photograph: str, original: np.ndarray, places: Iterable[Place]
 ) -> None:
     candidates = {folder: enhance(original) for folder, enhance in ENHANCERS.items()}
     for place in places:
         name = f'{photograph}-{place[0]}-{place[1]}'
         patch = cut_square(original, place, PATCH_PX)
-        _write_png(os.path.join(train, 'original', f'{name}.png'), patch)
+        write_image(train / 'original' / f'{name}.png', patch[..., ::-1])
         gain = {}
         for folder, image in candidates.items():
             enhanced = cut_square(image, place, PATCH_PX)
-            _write_png(os.path.join(train, folder, f'{name}_{folder}.png'), enhanced)
+            write_image(train / folder / f'{name}_{folder}.png', enhanced[..., ::-1])
             gain[folder] = _sharpness(enhanced) / _sharpness(patch)
         for who in ANNOTATORS:
             votes = {folder: _vote(gain[folder], _STRICTNESS[who]) for folder in ENHANCERS}
-            write_votes(os.path.join(train, 'labels', who, f'{name}.json'), name, votes)
+            write_votes(str(train / 'labels' / who / f'{name}.json'), name, votes)
 
 
-def _write_pair(val: str, photograph: str, gt: np.ndarray) -> None:
+def _write_pair(val: Path, photograph: str, gt: np.ndarray) -> None:
     height, width = (side // VALIDATION_SCALE * VALIDATION_SCALE for side in gt.shape[:2])
     gt = gt[:height, :width]
     lq = imresize(gt / 255.0, 1 / VALIDATION_SCALE, antialiasing=True)
-    _write_png(os.path.join(val, 'gt', f'{photograph}.png'), gt)
     lq = np.round(lq.clip(0, 1) * 255).astype(np.uint8)
-    _write_png(os.path.join(val, f'lq_x{VALIDATION_SCALE}', f'{photograph}.png'), lq)
+    for folder, image in (('gt', gt), (f'lq_x{VALIDATION_SCALE}', lq)):
+        write_image(val / folder / f'{photograph}.png', image[..., ::-1])
 
 
 def _load_photograph(photograph: str) -> np.ndarray:
@@ -170,8 +169,3 @@ def _vote(gain: float, strictness: float) -> Label:
     if gain > _NEGATIVE_ABOVE * strictness:
         return Label.NEGATIVE
     return Label.POSITIVE if gain > _SIMILAR_BELOW * strictness else Label.SIMILAR
-
-
-def _write_png(path: str, image: np.ndarray) -> None:
-    if not cv2.imwrite(path, cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f'{path}: cannot be written. Is the disk full?')

@@ -276,7 +276,7 @@ def train_ranker(training: RankerTraining, target: Path) -> Path:
     if state_file.is_file():
         state = load_file(state_file)
         if state['options'] != asdict(options):
-            raise ValueError(f'{state_file}: belongs to other options. Remove it to start anew.')
+            raise ValueError(f'{state_file}: belongs to other options. Remove it to start again.')
         training.load_state_dict(state)
         done = state['iteration']
         logger.info('%s: resumed from iteration %d.', target.name, done)

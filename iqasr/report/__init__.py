@@ -1,7 +1,6 @@
-"""Did the training help?  Tables, pictures, and a page with both."""
+"""Reports on the results of trainings: tables, pictures, and a page with both."""
 
 from iqasr.report.comparison import RunComparison, compare_runs
-from iqasr.report.grid import picture_grid
-from iqasr.report.pictures import PictureSize
+from iqasr.report.pictures import PictureSize, picture_grid
 from iqasr.report.report import write_report
 from iqasr.report.table import LATEX, MARKDOWN

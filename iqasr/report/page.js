@@ -7,14 +7,14 @@ const value = (row, index) => parseFloat(cell(row, index));
 const named = (root, name) => root.querySelector(`[name="${name}"]`);
 const fill = (select, texts) => select.replaceChildren(...texts.map((text, i) => new Option(text, i)));
 
-function furnish(made, attributes, ...children) {
-  for (const [key, text] of Object.entries(attributes)) made.setAttribute(key, text);
-  made.append(...children);
-  return made;
+function assemble(node, attributes, ...children) {
+  for (const [key, text] of Object.entries(attributes)) node.setAttribute(key, text);
+  node.append(...children);
+  return node;
 }
-const element = (tag, attributes = {}, ...children) => furnish(document.createElement(tag), attributes, ...children);
+const element = (tag, attributes = {}, ...children) => assemble(document.createElement(tag), attributes, ...children);
 const drawing = (tag, attributes, ...children) =>
-  furnish(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, ...children);
+  assemble(document.createElementNS('http://www.w3.org/2000/svg', tag), attributes, ...children);
 
 function sortBy(heading) {
   const table = heading.closest('table');

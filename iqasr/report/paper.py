@@ -248,11 +248,8 @@ def figure_cells(ours: Mapping[str, float], published: tuple[float, ...] | None)
         ['22.31 (22.30)', '- (0.129)']
     """
     written = []
-    for (name, metric), theirs in zip(
-        PAPER_METRICS.items(), published or (math.nan,) * len(PAPER_METRICS), strict=True
-    ):
-        own, other = (
-            format_number(value, '', metric.digits) for value in (ours.get(name, math.nan), theirs)
-        )
+    for number, (name, metric) in enumerate(PAPER_METRICS.items()):
+        figures = ours.get(name, math.nan), published[number] if published else math.nan
+        own, other = (format_number(figure, '', metric.digits) for figure in figures)
         written.append(own if other == '-' else f'{own} ({other})')
     return written

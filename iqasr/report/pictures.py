@@ -1,4 +1,4 @@
-"""Pictures of a test set for a page: of each image two crops, and the whole, reduced."""
+"""Pictures of a test set: views of each image for a page, and a grid of crops."""
 
 import base64
 import io
@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from iqasr.data.files.photographs import detailed_places
-from iqasr.evaluation.result_folder import ResultFolder
-from iqasr.runtime.crops import Place, cut_square
+from iqasr.evaluation.result_folder import ResultFolder, common_test_sets
+from iqasr.runtime.crops import Place, crop_grid, cut_square
 from iqasr.runtime.errors import DataError
 
 LOSSLESS = 100
@@ -189,3 +189,27 @@ def data_uri(image: np.ndarray, quality: int) -> str:
         target, kind, optimize=True, **settings
     )
     return f'data:image/{kind};base64,{base64.b64encode(target.getvalue()).decode()}'
+
+
+def picture_grid(
+    results: Sequence[ResultFolder], crop_px: int = 128, zoom: int = 2, per_image: int = 2
+) -> np.ndarray:
+    """Show the most detailed crops of every test image, one column per network.
+
+    Args:
+        results: Result folders with saved images (``val.save_img: true``).
+        crop_px: Side of a crop, in pixels of the ground truth.
+        zoom: Enlargement of the crops, without smoothing.
+        per_image: Crops of each image.
+
+    Returns:
+        The grid, ``(H, W, 3)`` uint8 BGR, with a label above each column.
+    """
+    rows = []
+    for dataset in common_test_sets(results):
+        for name in results[0].sets[dataset]['files']:
+            versions = read_versions(results, dataset, name)
+            columns = [versions[v] for v in range(len(results) + 1) if v in versions]
+            for place in detailed_places(columns[-1], crop_px, per_image):
+                rows.append([cut_square(image, place, crop_px) for image in columns])
+    return crop_grid(rows, [*(r.name for r in results), 'ground truth'], crop_px, zoom)

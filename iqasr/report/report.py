@@ -7,10 +7,9 @@ from typing import NamedTuple
 from iqasr.evaluation.evaluate import write_image
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.report.comparison import compare_runs
-from iqasr.report.grid import picture_grid
 from iqasr.report.origin import find_origin
 from iqasr.report.page import render_report
-from iqasr.report.pictures import PictureSize, find_missing_pictures
+from iqasr.report.pictures import PictureSize, find_missing_pictures, picture_grid
 from iqasr.report.table import LATEX, MARKDOWN
 from iqasr.runtime.atomic_files import write_text_atomically
 

@@ -1,6 +1,5 @@
 """Variants of a training: run with several seeds, and compared with intervals."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -17,9 +16,9 @@ from iqasr.data.scores.score_map import score_map
 from iqasr.data.scores.score_table import score_candidates
 from iqasr.enhancement.sample_dataset import make_sample_dataset
 from iqasr.evaluation.evaluate import write_image
-from iqasr.evaluation.result_folder import read_result_folder
+from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
 from iqasr.quality import RankerScorer
-from iqasr.report.grid import picture_grid
+from iqasr.report.pictures import picture_grid
 from iqasr.report.table import ARROWS
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.markdown import markdown_table
@@ -60,6 +59,8 @@ COMPARISONS = (
     ('amo_finetune_full', 'amo'),
 )
 """Pairs of variants whose differences are reported."""
+
+TEST_NAME = 'photographs'
 
 MAP_CROP_PX, MAP_STRIDE_PX = 128, 48
 MAP = f'map_ranker_{MAP_CROP_PX}_{MAP_STRIDE_PX}.safetensors'
@@ -143,28 +144,27 @@ class VariantRuns:
             f'name={name}',
             f'path:root={self.root}',
             f'path:pretrain_network_g={weights}',
-            'datasets:test:name=photographs',
+            f'datasets:test:name={TEST_NAME}',
             f'datasets:test:dataroot_gt={self.test_set / "gt"}',
             f'datasets:test:dataroot_lq={self.test_set / "lq_x4"}',
             *self.overrides,
         ]
         run_command('test', 'test/quickstart', overrides)
 
+    def results(self, name: str, seed: int) -> ResultFolder:
+        """Read the results of a variant, or of a checkpoint of it (``<variant>@<iteration>``)."""
+        variant, *iteration = name.split('@')
+        folder = '-'.join([run_name(variant, seed), *iteration])
+        return read_result_folder(self.root / 'results' / folder)
+
     def values(self, name: str) -> dict[str, np.ndarray]:
         """Read the values of a variant by metric, seeds x photographs."""
-        runs = []
-        for seed in self.seeds:
-            run, *iteration = name.split('@')
-            folder = self.root / 'results' / '-'.join([run_name(run, seed), *iteration])
-            with (folder / 'photographs.csv').open(encoding='utf-8') as file:
-                runs.append(list(csv.DictReader(file)))
-        metrics = [key for key in runs[0][0] if key != 'name']
-        return {m: np.array([[float(row[m]) for row in rows] for rows in runs]) for m in metrics}
+        runs = [list(self.results(name, s).values(TEST_NAME).values()) for s in self.seeds]
+        return {m: np.array([[row[m] for row in rows] for rows in runs]) for m in runs[0][0]}
 
     def directions(self) -> dict[str, str]:
         """Direction of each metric, ``higher`` or ``lower``."""
-        name = run_name(VARIANTS[0].name, self.seeds[0])
-        return read_result_folder(self.root / 'results' / name).better
+        return self.results(VARIANTS[0].name, self.seeds[0]).better
 
 
 def run_name(variant: str, seed: int) -> str:
@@ -279,6 +279,6 @@ def compare_variants(
     comparisons = (*COMPARISONS, find_equal_gain(values))
     text = variant_tables(values, runs.directions(), comparisons) + '\n'
     write_text_atomically(text, root / 'study.md')
-    shown = [read_result_folder(root / 'results' / run_name(v.name, seeds[0])) for v in VARIANTS]
+    shown = [runs.results(variant.name, seeds[0]) for variant in VARIANTS]
     write_image(root / 'study.png', picture_grid(shown, per_image=1))
     return text

@@ -1,4 +1,4 @@
-"""Which method do people prefer?  A page of pairs for raters, and the analysis of their votes."""
+"""User studies of methods: a page of pairs for raters, and the analysis of their votes."""
 
 from iqasr.user_study.analysis import StudyAnalysis, analyse_votes
 from iqasr.user_study.design import Design, make_study

@@ -1,5 +1,6 @@
 """Analysis of a study: included raters, preferences, strengths and agreement."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,12 +10,13 @@ from scipy.stats import binomtest
 
 from iqasr.runtime.errors import DataError
 from iqasr.user_study.agreement import krippendorff_alpha
-from iqasr.user_study.manifest import Manifest
+from iqasr.user_study.manifest import Item, Manifest
 from iqasr.user_study.strengths import Votes, strengths_with_errors
 from iqasr.user_study.votes import (
     LEAST_CAUGHT,
     Ballot,
     RaterReliability,
+    Vote,
     counted_votes,
     rater_reliability,
 )
@@ -93,23 +95,28 @@ def analyse_votes(
     """
     raters = [check_rater(ballot, manifest, least_caught) for ballot in ballots]
     included = [b for b, rater in zip(ballots, raters, strict=True) if rater.included]
-    votes = index_votes(included, manifest)
-    if not len(votes.winner):
+    cast = [
+        (rater, vote, item)
+        for rater, ballot in enumerate(included)
+        for vote, item in counted_votes(ballot, manifest)
+    ]
+    if not cast:
         raise DataError(
             f'No vote is left: {len(ballots)} raters, {len(included)} of them answered '
             f'{least_caught:.0%} of their catch trials correctly. Collect more votes.'
         )
-    sides = [
-        vote.side == 'left' for ballot in included for vote, _ in counted_votes(ballot, manifest)
-    ]
+    votes = index_votes(cast, manifest)
+    left = sum(vote.side == 'left' for _, vote, _ in cast)
+    count = Counter((vote.trial, vote.choice) for _, vote, _ in cast)
+    first, second = (np.array([count[key, ab] for key in manifest.items]) for ab in 'ab')
     return StudyAnalysis(
         study=manifest.study,
         raters=raters,
         sources=len(np.unique(votes.source)),
         preferences=estimate_preferences(votes.wins(len(manifest.methods)), manifest.methods),
         strengths=estimate_strengths(votes, manifest.methods),
-        agreement=krippendorff_alpha(*count_by_question(included, manifest)),
-        left=estimate_rate(sum(sides), len(sides)),
+        agreement=krippendorff_alpha(first, second),
+        left=estimate_rate(left, len(cast)),
     )
 
 
@@ -120,28 +127,15 @@ def check_rater(ballot: Ballot, manifest: Manifest, least_caught: float) -> Rate
     return Rater(ballot.rater, votes, found, found.passes(least_caught))
 
 
-def index_votes(ballots: Sequence[Ballot], manifest: Manifest) -> Votes:
-    """Turn included ballots into indices of methods, raters and sources."""
-    index = {name: i for i, name in enumerate(manifest.methods)}
+def index_votes(cast: Sequence[tuple[int, Vote, Item]], manifest: Manifest) -> Votes:
+    """Turn votes (with the number of the rater) into indices of methods, raters and sources."""
+    methods = {name: i for i, name in enumerate(manifest.methods)}
     sources = {item.source: i for i, item in enumerate(manifest.items.values())}
-    rows = [
-        (*[index[m] for m in ((item.a, item.b) if vote.choice == 'a' else (item.b, item.a))],
-         rater, sources[item.source])
-        for rater, ballot in enumerate(ballots)
-        for vote, item in counted_votes(ballot, manifest)
-    ]  # fmt: skip
-    return Votes(*np.array(rows, dtype=int).reshape(-1, 4).T)
-
-
-def count_by_question(
-    ballots: Sequence[Ballot], manifest: Manifest
-) -> tuple[np.ndarray, np.ndarray]:
-    """Count the votes for image a and for image b of every question."""
-    votes = {key: {'a': 0, 'b': 0} for key in manifest.items}
-    for ballot in ballots:
-        for vote, _ in counted_votes(ballot, manifest):
-            votes[vote.trial][vote.choice] += 1
-    return tuple(np.array([count[side] for count in votes.values()]) for side in 'ab')
+    rows = []
+    for rater, vote, item in cast:
+        winner, loser = (item.a, item.b) if vote.choice == 'a' else (item.b, item.a)
+        rows.append((methods[winner], methods[loser], rater, sources[item.source]))
+    return Votes(*np.array(rows).T)
 
 
 def estimate_rate(successes: int, votes: int) -> Rate:

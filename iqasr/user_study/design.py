@@ -142,23 +142,19 @@ def cut_crops(
     files = {}
     for name, image in images.items():
         crop = cut_square(image, place, design.crop_px)
-        files[crop_name(name, source)] = encode_png(crop)
+        files[file_name('crops', name, source)] = encode_png(crop)
         if name in blurred:
             crop = cv2.GaussianBlur(crop, (0, 0), CATCH_BLUR_PX)
-            files[crop_name(name, source, 'blurred')] = encode_png(crop)
+            files[file_name('blurred', name, source)] = encode_png(crop)
     if reference is not None and design.show_reference:
-        files[reference_name(source)] = encode_png(cut_square(reference, place, design.crop_px))
+        crop = cut_square(reference, place, design.crop_px)
+        files[file_name('references', source)] = encode_png(crop)
     return files
 
 
-def crop_name(method: str, source: str, folder: str = 'crops') -> str:
-    """Name the file of a crop."""
-    return f'{folder}/{method}/{source}.png'
-
-
-def reference_name(source: str) -> str:
-    """Name the file of a crop of a ground truth."""
-    return f'references/{source}.png'
+def file_name(*parts: str) -> str:
+    """Name the file of a crop, relative to the study."""
+    return f'{"/".join(parts)}.png'
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -176,27 +172,29 @@ def build_manifest(
     """Give every question a key that does not reveal its content."""
     hashes = (f'{name} {content_hash(data)}' for name, data in files.items())
     study = key_of(repr(design), *methods, *hashes)
+    shown = sources if design.show_reference else ()
+    references = {source: file_name('references', source) for source in shown}
     items = {
         key_of(study, source, a, b): Item(
             source=source,
             a=a,
             b=b,
-            image_a=crop_name(a, source),
-            image_b=crop_name(b, source),
-            reference=reference_name(source) if design.show_reference else None,
+            image_a=file_name('crops', a, source),
+            image_b=file_name('crops', b, source),
+            reference=references.get(source),
         )
         for source, (a, b) in serving_order(methods, sources)
     }
     catch = {}
     for number, (source, method) in enumerate(blurred):
         key = key_of(study, 'catch', number)
-        images = [crop_name(method, source), crop_name(method, source, 'blurred')]
+        images = [file_name(folder, method, source) for folder in ('crops', 'blurred')]
         is_first = int(key, 16) % 2 == 0
         catch[key] = Catch(
             source=source,
             image_a=images[not is_first],
             image_b=images[is_first],
-            reference=reference_name(source) if design.show_reference else None,
+            reference=references.get(source),
             answer='a' if is_first else 'b',
         )
     return Manifest(study=study, methods=list(methods), items=items, catch=catch)

@@ -56,7 +56,8 @@ def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
     for seed in study.seeds:
         folder = tmp_path / 'results' / run_name('original', seed)
         folder.mkdir(parents=True)
-        summary = {'name': 'x', 'better': {'psnr': 'higher'}, 'sets': {}}
+        content = {'means': {'psnr': 1 + seed / 2}, 'files': {'a': {}, 'b': {}}}
+        summary = {'name': 'x', 'better': {'psnr': 'higher'}, 'sets': {'photographs': content}}
         (folder / 'summary.json').write_text(json.dumps(summary))
         (folder / 'photographs.csv').write_text(f'name,psnr\na,{seed}\nb,2\n')
     study.train_and_test(VARIANTS[0], 0)

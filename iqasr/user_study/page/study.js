@@ -40,15 +40,15 @@ function scheduleOf(rater) {
 
 // What the browser keeps: by rater, when they started and what they chose.
 
-const shelf = `iqasr-study-${content.study}`;
+const storageKey = `iqasr-study-${content.study}`;
 let kept = { current: null, raters: {} };
 try {
-  kept = JSON.parse(localStorage.getItem(shelf)) || kept;
+  kept = JSON.parse(localStorage.getItem(storageKey)) || kept;
 } catch { /* a browser that keeps nothing; the welcome says so */ }
 
 function keep() {
   try {
-    localStorage.setItem(shelf, JSON.stringify(kept));
+    localStorage.setItem(storageKey, JSON.stringify(kept));
     return true;
   } catch {
     return false;
@@ -180,8 +180,8 @@ on('undo', { click: undo });
 on('back', { click: undo });
 on('next', { click: welcome });
 on('zoom', { click: () => (view.pixels < view.fitting * 4 ? zoomBy(1) : fit()) });
-const away = () => look(false);
-on('look', { pointerdown: () => look(true), pointerup: away, pointerleave: away, pointercancel: away });
+const hideReference = () => look(false);
+on('look', { pointerdown: () => look(true), pointerup: hideReference, pointerleave: hideReference, pointercancel: hideReference });
 on('look', { contextmenu: (event) => event.preventDefault() });
 on('start', {
   submit: (event) => {
