@@ -1,4 +1,4 @@
-"""Everything wrong with an option file, found at once, before anything is built."""
+"""Find everything wrong with an option file, before anything is built."""
 
 import importlib
 import logging
@@ -21,7 +21,7 @@ from iqasr.runtime.errors import OptionError
 logger = logging.getLogger('iqasr')
 
 ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
-"""What BasicSR adds to the options of a file."""
+"""Options that BasicSR adds to those of a file."""
 
 ADDED_TO_PATH = (
     'experiments_root',
@@ -31,10 +31,10 @@ ADDED_TO_PATH = (
     'log',
     'visualization',
 )
-"""What it adds to their section ``path``."""
+"""Options that it adds to the section ``path``."""
 
 ADDED_TO_DATASETS = ('phase', 'scale')
-"""What it adds to the section of every data set."""
+"""Options that it adds to the section of every data set."""
 
 
 def load_options(

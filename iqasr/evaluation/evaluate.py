@@ -30,7 +30,7 @@ THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass
 class Result:
-    """What came out for one test set."""
+    """The values of all metrics on one test set."""
 
     dataset: str
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -97,7 +97,7 @@ def evaluate(
         restore: From ``lq`` :math:`(1, 3, H, W)` to output, both RGB in [0, 1]; None if the items
             have an ``output``.
         dataset: Items as `EvaluationDataset` or BasicSR's data sets return them.
-        metrics: What is measured.
+        metrics: The metrics.
         name: Name of the test set.
         process: Images are shared out over the processes.
         threads: Images measured at a time; the result does not depend on it.
@@ -145,7 +145,7 @@ def evaluate(
 
 @dataclass
 class Sample:
-    """What is measured of one image."""
+    """One image, restored, and its ground truths."""
 
     name: str
     images: dict[str, Any]

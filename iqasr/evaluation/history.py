@@ -63,11 +63,11 @@ class Best:
 
 
 class ValidationHistory:
-    """Keeps what the validations of a run have found, in files of its folder.
+    """The validations of a run so far, kept in files of its folder.
 
     Args:
         options: Section ``val``.
-        metrics: What is measured.
+        metrics: The metrics.
         datasets: Names of the validation sets; a validation is complete when all were measured.
         root: Folder of the run, for ``best.json`` and ``guard.json``.
         process: This process; the main one writes.

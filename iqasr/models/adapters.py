@@ -1,4 +1,4 @@
-"""What a run that trains low-rank adapters needs to continue exactly."""
+"""The state from which a run that trains low-rank adapters continues exactly."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -115,7 +115,7 @@ class SamplePreparation:
         return Pairs(batch['lq'], batch['gt'], negative), log
 
     def pool_key(self) -> list[Any]:
-        """List what a pool must agree on to be continued: size, batch, crop, processes."""
+        """List the sizes that must stay the same for a pool to be continued."""
         data = self.section
         sizes = [data.get('queue_size', 0), data.get('batch_size_per_gpu', 1), data['gt_size']]
         return [*sizes, self.process.world_size, *(['negative'] if data.get('negatives') else [])]

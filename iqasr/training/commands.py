@@ -27,7 +27,7 @@ from iqasr.runtime.errors import DataError, InputError, OptionError
 from iqasr.runtime.paths import project_root, resolve, time_stamp
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
-from iqasr.training.run_log import environment, log_to_file, set_up_logging
+from iqasr.training.run_log import describe_environment, log_to_file, set_up_logging
 from iqasr.training.test_sets import find_checkpoints, folder_names, write_results
 
 logger = logging.getLogger('iqasr')
@@ -122,7 +122,7 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
     board = base / 'tb_logger' / options.name if options.logger.use_tb_logger else None
     with lock_run(root, process):
         with as_option_errors():
-            logger.info('%s\n%s', environment(), options.as_yaml())
+            logger.info('%s\n%s', describe_environment(), options.as_yaml())
             if arguments.auto_resume:
                 state = CheckpointFolder(root).find_newest()
             else:
@@ -238,7 +238,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     names = folder_names(paths) if len(paths) > 1 else [None]
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
-    logger.info('%s\n%s', environment(), options.as_yaml())
+    logger.info('%s\n%s', describe_environment(), options.as_yaml())
     missing: list[str] = []
     for path, name in zip(paths or [None], names, strict=True):
         own = options.model_copy(deep=True)
@@ -293,7 +293,7 @@ def prepare_test(
 
 
 def warn_of_random_weights(model: Any, options: Options) -> None:
-    """Say so if a network is tested that nobody has trained."""
+    """Warn of a test with random weights."""
     untrained = options.path.pretrain_network_g is None
     if untrained and any(True for _ in model.net_g.parameters()):
         logger.warning('path.pretrain_network_g: missing, so random weights are tested.')

@@ -1,4 +1,4 @@
-"""What a run says: log file, terminal, TensorBoard, and the averages between two reports."""
+"""The log of a run: file, terminal, TensorBoard."""
 
 import difflib
 import logging
@@ -134,7 +134,7 @@ def start_wandb(options: WandbOptions, name: str) -> None:
     )
 
 
-def environment() -> str:
+def describe_environment() -> str:
     """Name the versions a result depends on."""
     import platform
     from importlib.metadata import PackageNotFoundError, version

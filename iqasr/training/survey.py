@@ -1,4 +1,4 @@
-"""Which option files run here, and what would be left out of them."""
+"""Tell which option files run here, and which of their options would be left out."""
 
 import argparse
 import logging
@@ -30,10 +30,10 @@ def check_command(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     code = 0
     try:
-        for path, said in survey(parsed.paths):
-            sys.stdout.write(f'{path.as_posix()}: {said}\n')
+        for path, verdict in survey(parsed.paths):
+            sys.stdout.write(f'{path.as_posix()}: {verdict}\n')
             sys.stdout.flush()
-            code = code if said.startswith('runs') else CANNOT_RUN
+            code = code if verdict.startswith('runs') else CANNOT_RUN
     except OptionError as error:
         sys.stderr.write(f'{parser.prog}: {error}\n')
         return CANNOT_RUN
@@ -53,9 +53,9 @@ def survey(paths: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
         OptionError: Before the first, if there is no such file, or a folder holds none.
     """
     files = [file for path in paths for file in option_files(Path(path))]
-    with quiet():
+    with hide_warnings():
         for file in files:
-            yield file, verdict(file)
+            yield file, check_file(file)
 
 
 def option_files(path: Path) -> list[Path]:
@@ -70,7 +70,7 @@ def option_files(path: Path) -> list[Path]:
     return found
 
 
-def verdict(path: Path) -> str:
+def check_file(path: Path) -> str:
     """Say whether an option file runs; if not, all that the check finds, and what it left out."""
     warnings: list[str] = []
     try:
@@ -87,7 +87,7 @@ def verdict(path: Path) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def hide_warnings() -> Iterator[None]:
     """Keep warnings to their number."""
     logger = logging.getLogger('iqasr')
     level = logger.level

@@ -68,11 +68,11 @@ def folder_names(checkpoints: Sequence[Path]) -> list[str]:
 def write_results(
     results: Sequence[Result], metrics: Sequence[Metric], options: Options, *, name: str, root: Path
 ) -> None:
-    """Write what was found on the test sets.
+    """Write the results of all test sets.
 
     Args:
         results: One per set.
-        metrics: What was measured.
+        metrics: The metrics.
         options: The checked option file, as it is written to the folder.
         name: What reports call these results.
         root: The result folder: ``summary.json``, ``<set>.csv``, ``options.yml``.
