@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from iqasr.checking.dialects import FAMILIES, OURS, adopt
+from iqasr.checking.dialects import FAMILIES, OURS, translate
 from iqasr.checking.metrics import MetricCheck
 from iqasr.checking.terms import check_terms
 from iqasr.options.file import apply_overrides, read_yaml
@@ -46,20 +46,20 @@ def load_options(
     content = read_yaml(path)
     apply_overrides(content, overrides)
     try:
-        content, account = adopt(content)
+        translation = translate(content)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from None
-    for warning in account.warnings:
+    for warning in translation.warnings:
         logger.warning('%s', warning)
     problems = Problems()
-    options = parse(content, problems)
+    options = parse(translation.options, problems)
     if options is not None:
         OptionCheck(options, phase, problems).run()
     if problems.entries:
         count = len(problems.entries)
         listing = '\n'.join(f'  {entry}' for entry in problems.entries)
         raise OptionError(f'{path}: {count} problem{"s" * (count > 1)}\n{listing}')
-    options.record(account.became, account.warnings)
+    options.record(translation.notes, translation.warnings)
     return options
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iqasr.checking.check import load_options
-from iqasr.checking.dialects import adopt
+from iqasr.checking.dialects import translate
 from iqasr.models.networks import build_network
 from iqasr.options.file import read_yaml
 from iqasr.options.sections import RECOGNISED
@@ -75,7 +75,7 @@ def verdict(path: Path) -> str:
     warnings: list[str] = []
     try:
         content = read_yaml(path)
-        warnings = adopt(content)[1].warnings
+        warnings = translate(content).warnings
         options = load_options(path, phase='train' if 'train' in content else 'test')
         if options.network_g != RECOGNISED:
             options.path.pretrain_network_g = None
