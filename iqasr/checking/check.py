@@ -64,7 +64,7 @@ def load_options(
         translation = translate(content)
         for warning in translation.warnings:
             logger.warning('%s', warning)
-        options = check(translation.content, phase)
+        options = check(translation.options, phase)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from error.__cause__
     options.add_notes([*translation.notes, *(f'warning: {text}' for text in translation.warnings)])

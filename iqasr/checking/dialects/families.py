@@ -1,4 +1,4 @@
-"""Which option files of other tools are understood, and what their names stand for.
+"""The option files of other tools that are understood, and the meaning of their names.
 
 Source:
     The option files, data sets and models of BasicSR 1.4.2 and master
@@ -7,80 +7,63 @@ Source:
     is copied; the names and what they mean are those of these projects.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 OURS = 'RestorationModel'
 
-TERM_OF = {'l1_gt_usm': 'pixel', 'percep_gt_usm': 'perceptual', 'gan_gt_usm': 'gan'}
-"""Real-ESRGAN's switches, and the terms whose ground truth they sharpen. Its model degrades the
-sharpened image whatever they say."""
+SWITCHES = {
+    'gt_usm': 'original',
+    'l1_gt_usm': 'pixel',
+    'percep_gt_usm': 'perceptual',
+    'gan_gt_usm': 'gan',
+}
+"""Switches, and what they sharpen: Real-ESRNet's the original, before anything else is done;
+Real-ESRGAN's the ground truth of terms. Its model degrades a sharpened image whatever they say."""
 
-ORIGINAL_OF = {'gt_usm': 'original'}
-"""Real-ESRNet's switch, which sharpens before anything else is done."""
 
-
-@dataclass(frozen=True)
-class Family:
-    """What a ``model_type`` of another tool asks for."""
+class Family(NamedTuple):
+    """A ``model_type`` of a tool, with the kind of its ``GANLoss`` and of its switches."""
 
     tool: str
-    """Where it comes from."""
     relativistic: bool = False
-    """Whether its ``GANLoss`` is relativistic."""
-    sharpens: Mapping[str, str] = field(default_factory=dict)
-    """What is sharpened, by the switch it reads."""
+    sharpens: str = 'nothing'  # or: original, terms
 
 
 FAMILIES = {
-    'SRModel': Family('BasicSR'),
-    'SwinIRModel': Family('BasicSR'),
-    'SRGANModel': Family('BasicSR'),
+    **dict.fromkeys(['SRModel', 'SwinIRModel', 'SRGANModel'], Family('BasicSR')),
     'ESRGANModel': Family('BasicSR', relativistic=True),
-    'RealESRNetModel': Family('Real-ESRGAN', sharpens=ORIGINAL_OF),
-    'RealESRGANModel': Family('Real-ESRGAN', sharpens=TERM_OF),
+    'RealESRNetModel': Family('Real-ESRGAN', sharpens='original'),
+    'RealESRGANModel': Family('Real-ESRGAN', sharpens='terms'),
     'SRGANArtifactsDisModel': Family('LDL'),
     'ESRGANArtifactsDisModel': Family('LDL', relativistic=True),
-    'RealESRGANArtifactsDisModel': Family('LDL', sharpens=TERM_OF),
-    'Ours_Model': Family('HGGT'),
-    'Ours_PosGT_Model': Family('HGGT'),
-    'Ours_PosNegGT_Model': Family('HGGT'),
-    'LDL_noGAN_Model': Family('HGGT', sharpens=ORIGINAL_OF),
-    'LDL_Model': Family('HGGT', sharpens=TERM_OF),
-    'LDL_PosGT_Model': Family('HGGT'),
-    'RealESRNet_Model': Family('HGGT', sharpens=ORIGINAL_OF),
-    'RealESRGAN_Model': Family('HGGT', sharpens=TERM_OF),
-    'RealESRGAN_PosGT_Model': Family('HGGT'),
+    'RealESRGANArtifactsDisModel': Family('LDL', sharpens='terms'),
+    **dict.fromkeys(['Ours_Model', 'Ours_PosGT_Model', 'Ours_PosNegGT_Model'], Family('HGGT')),
+    **dict.fromkeys(['LDL_PosGT_Model', 'RealESRGAN_PosGT_Model'], Family('HGGT')),
+    **dict.fromkeys(['LDL_noGAN_Model', 'RealESRNet_Model'], Family('HGGT', False, 'original')),
+    **dict.fromkeys(['LDL_Model', 'RealESRGAN_Model'], Family('HGGT', False, 'terms')),
     'EnhancementModel': Family('HGGT'),
 }
 """Families by their ``model_type``."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """What a data set that degrades its images stands for."""
+class DegradingDataset(NamedTuple):
+    """A data set that degrades its images."""
 
     stages: int
-    """1: `FirstOrderDegradation`, 2: `SecondOrderDegradation`."""
     candidates: str
-    """``sampling.candidates``."""
     originals: bool = False
-    """Whether it holds photographs without candidates."""
-    labels: bool = False
-    """Whether the choice, or a term, needs human judgements."""
-    largest_kernel: bool = True
-    """Whether kernels may be as large as ``blur_kernel_size_max`` says, or only smaller."""
+    largest_kernel: bool = True  # whether kernels may be as large as blur_kernel_size_max says
 
 
-SOURCES = {
-    'RealESRGANDataset': Source(2, 'original', originals=True),
-    'OneStageDegradation_DF2K_Dataset': Source(1, 'original', originals=True),
-    'TwoStageDegradation_DF2K_Dataset': Source(2, 'original', originals=True),
-    'PosNegGTOriDataset': Source(1, 'original'),
-    'PosNegGTPosDataset': Source(1, 'positives', labels=True),
-    'PosNegGTPosNeg_Dataset': Source(1, 'positives-else-original', labels=True),
-    'TwoStageDegradation_PosNegGTPos_Dataset': Source(2, 'positives', labels=True),
-    'EnhancementDataset': Source(1, 'original', originals=True, largest_kernel=False),
+DEGRADING_DATASETS = {
+    'RealESRGANDataset': DegradingDataset(2, 'original', originals=True),
+    'OneStageDegradation_DF2K_Dataset': DegradingDataset(1, 'original', originals=True),
+    'TwoStageDegradation_DF2K_Dataset': DegradingDataset(2, 'original', originals=True),
+    'PosNegGTOriDataset': DegradingDataset(1, 'original'),
+    'PosNegGTPosDataset': DegradingDataset(1, 'positives'),
+    'PosNegGTPosNeg_Dataset': DegradingDataset(1, 'positives-else-original'),
+    'TwoStageDegradation_PosNegGTPos_Dataset': DegradingDataset(2, 'positives'),
+    'EnhancementDataset': DegradingDataset(1, 'original', originals=True, largest_kernel=False),
 }
 """Data sets that become a `MultiGTDataset` with sampling and degradation."""
 
@@ -92,83 +75,56 @@ NETWORKS = {
 }
 """Networks under an earlier or another name; their weights have the same names."""
 
-RENAMED = {
-    'path': {
-        'pretrain_model_g': 'pretrain_network_g',
-        'pretrain_model_d': 'pretrain_network_d',
-        'strict_load': 'strict_load_g',
-    },
-    'train': {'pixel_opt_o': 'pixel_opt', 'artifacts_opt': 'ldl_opt'},
-    'datasets': {
-        'use_flip': 'use_hflip',
-        'dataroot_all_gt': 'dataroot_gt',
-        'dataroot_all_json': 'dataroot_labels',
-    },
+TERMS = {
+    'ldl_opt': ('L1Loss', 'LDLLoss', {'reduction': 'mean'}),
+    'neg_opt': ('L1Loss', 'NegativeLoss', {'reduction': 'mean'}),
+    'gan_opt': ('GANLoss', 'RelativisticGANLoss', {'real_label_val': 1, 'fake_label_val': 0}),
 }
-"""Options under an earlier or another name, by section."""
+"""Terms that are defined by a model there, and by a loss here: its ``type`` there and here, and the
+options that are constants here."""
 
-TERMS = {'ldl_opt': 'LDLLoss', 'neg_opt': 'NegativeLoss'}
-"""Terms whose ``L1Loss`` is part of a definition that is a loss of ours."""
-
-IGNORED = {
-    'pre_pad': 'images are extended as far as the network asks for it.',
-    'datasets.num_prefetch_queue': 'batches are loaded ahead by num_worker_per_gpu processes.',
+MOVED = {
+    'path.pretrain_model_g': 'path.pretrain_network_g',
+    'path.pretrain_model_d': 'path.pretrain_network_d',
+    'path.strict_load': 'path.strict_load_g',
+    'train.pixel_opt_o': 'train.pixel_opt',
+    'train.artifacts_opt': 'train.ldl_opt',
+    'tile_size': 'val.tile_px',
+    'tile_pad': 'val.tile_overlap_px',
 }
-"""Options that change nothing here, and why."""
+"""Options under an earlier or another name."""
 
-_VIDEO = (
-    'is for video super-resolution, which iqasr does not do; run it with BasicSR '
-    '(basicsr/train.py, basicsr/test.py)'
-)
-_FACE = 'is for face {}, which iqasr does not do; run it with {}'
-_BLUR = 'is for deblurring or denoising, which iqasr does not do; run it with {}'
-_OTHER = 'needs {}, which iqasr does not have; run it with {}'
+MOVED_IN_DATASETS = {
+    'use_flip': 'use_hflip',
+    'dataroot_all_gt': 'dataroot_gt',
+    'dataroot_all_json': 'dataroot_labels',
+}
+"""Likewise, in each section of ``datasets``."""
+
+_VIDEO = ('video super-resolution', 'BasicSR (basicsr/train.py, basicsr/test.py)')
+_OTHER_TASKS = {
+    'VideoBaseModel VideoGANModel VideoRecurrentModel VideoRecurrentGANModel EDVRModel': _VIDEO,
+    'EDVR DUF TOFlow SpyNet BasicVSR BasicVSRPlusPlus IconVSR REDSDataset Vimeo90KDataset': _VIDEO,
+    'REDSRecurrentDataset Vimeo90KRecurrentDataset VideoTestDataset VideoTestDUFDataset': _VIDEO,
+    'VideoTestVimeo90KDataset VideoRecurrentTestDataset': _VIDEO,
+    'StyleGAN2Model StyleGAN2Generator FFHQDataset': ('face synthesis', 'BasicSR'),
+    'HiFaceGANModel HiFaceGAN': ('face restoration', 'BasicSR'),
+    'DFDNetModel DFDNet': ('face restoration', 'DFDNet'),
+    'GFPGANModel GFPGANv1 FFHQDegradationDataset': ('face restoration', 'GFPGAN (gfpgan/train.py)'),
+    'AdaTarget_Model AdaTargetGAN_Model AdaTarget_PosGT_Model RRDBAdaNet': (
+        'training against a moving target',
+        'HGGT (basicsr/train_adatarget.py)',
+    ),
+    'ImageRestorationModel': ('deblurring or denoising', 'NAFNet'),
+    'ImageCleanModel': ('deblurring or denoising', 'Restormer'),
+}
 
 REFUSED = {
-    **dict.fromkeys(
-        [
-            'VideoBaseModel',
-            'VideoGANModel',
-            'VideoRecurrentModel',
-            'VideoRecurrentGANModel',
-            'EDVRModel',
-            'EDVR',
-            'DUF',
-            'TOFlow',
-            'SpyNet',
-            'BasicVSR',
-            'BasicVSRPlusPlus',
-            'IconVSR',
-            'REDSDataset',
-            'REDSRecurrentDataset',
-            'Vimeo90KDataset',
-            'Vimeo90KRecurrentDataset',
-            'VideoTestDataset',
-            'VideoTestVimeo90KDataset',
-            'VideoTestDUFDataset',
-            'VideoRecurrentTestDataset',
-        ],
-        _VIDEO,
-    ),
-    **dict.fromkeys(
-        ['StyleGAN2Model', 'StyleGAN2Generator', 'FFHQDataset'],
-        _FACE.format('synthesis', 'BasicSR'),
-    ),
-    **dict.fromkeys(['HiFaceGANModel', 'HiFaceGAN'], _FACE.format('restoration', 'BasicSR')),
-    **dict.fromkeys(['DFDNetModel', 'DFDNet'], _FACE.format('restoration', 'DFDNet')),
-    **dict.fromkeys(
-        ['GFPGANModel', 'GFPGANv1', 'FFHQDegradationDataset'],
-        _FACE.format('restoration', 'GFPGAN (gfpgan/train.py)'),
-    ),
-    **dict.fromkeys(
-        ['AdaTarget_Model', 'AdaTargetGAN_Model', 'AdaTarget_PosGT_Model', 'RRDBAdaNet'],
-        _OTHER.format('a network that moves the target', 'HGGT (basicsr/train_adatarget.py)'),
-    ),
-    'ELAN': (
-        'is a network that iqasr does not have; run it with HGGT (ImageEnhancement/basicsr/'
-        'train.py), or train an enhancer of another network by options/train/enhance_x1.yml'
-    ),
-    'ImageRestorationModel': _BLUR.format('NAFNet'),
-    'ImageCleanModel': _BLUR.format('Restormer'),
+    name: f'is for {task}, which iqasr does not do; run it with {tool}'
+    for names, (task, tool) in _OTHER_TASKS.items()
+    for name in names.split()
+} | {
+    'ELAN': 'is a network that iqasr does not have; run it with HGGT (ImageEnhancement/basicsr/'
+    'train.py), or train an enhancer of another network by options/train/enhance_x1.yml'
 }
-"""Types of models, networks and data sets that are not run, and what runs them."""
+"""Types of models, networks and data sets that are not run, with what runs them."""

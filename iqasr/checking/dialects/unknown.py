@@ -1,122 +1,71 @@
-"""Leave out, with a warning, what an option file of another tool says to nobody here."""
+"""Leave out, with a warning, the options of another tool's file that mean nothing here."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from functools import partial
 
-from iqasr.checking.dialects.account import Account
-from iqasr.metrics import IMAGES
-from iqasr.options.optimizers import INJECTED, find_optimizer, find_scheduler
+from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
+from iqasr.checking.dialects.training_set import DEGRADATION_OPTIONS, SAMPLE_OPTIONS
+from iqasr.checking.dialects.translation import Translation
+from iqasr.options.optimizers import find_optimizer, find_scheduler
 from iqasr.options.schema import names_in, schema_names
-from iqasr.options.sections import (
-    LoaderOptions,
-    LoggerOptions,
-    Options,
-    PathOptions,
-    TrainOptions,
-    ValOptions,
-    WandbOptions,
-)
+from iqasr.options.sections import LoaderOptions, Options
 from iqasr.registry import (
-    ARCH_REGISTRY,
     DATASET_REGISTRY,
     LOSS_REGISTRY,
     METRIC_REGISTRY,
-    Registry,
     lookup,
     nearest,
     takes_options,
 )
 
-FIXED = {
-    '': Options,
-    'path': PathOptions,
-    'train': TrainOptions,
-    'val': ValOptions,
-    'logger': LoggerOptions,
-    'logger.wandb': WandbOptions,
-}
+FIXED = ('', 'path', 'train', 'val', 'logger', 'logger.wandb')
 """Sections of fixed options."""
 
+TYPED = {
+    'datasets': (DATASET_REGISTRY, [*LoaderOptions.model_fields, *SAMPLE_OPTIONS]),
+    'train': (LOSS_REGISTRY, []),
+    'val.metrics': (METRIC_REGISTRY, ['better']),
+}
+"""Where sections with a ``type`` are, and the options that are none of its arguments. Networks are
+not among them: without one of its options, a network would be another."""
 
-def drop_unknown(content: dict[str, Any], account: Account) -> None:
-    """Remove unknown options in place; what is of the wrong kind stays, for the check to refuse."""
-    for path, schema in FIXED.items():
-        section: Any = content
-        for part in filter(None, path.split('.')):
-            section = section.get(part) if isinstance(section, dict) else None
-        known = [name for name in names_in(schema, ()) if name != '*_opt']
-        _drop(section, path, known, account, ending='_opt' if path == 'train' else None)
-    for key in ('network_g', 'network_d'):
-        _drop_of_type(content.get(key), key, ARCH_REGISTRY, account)
-    for key, section in _sections(content, 'datasets').items():
-        _drop_of_type(section, f'datasets.{key}', DATASET_REGISTRY, account)
-    train = _sections(content, 'train')
-    for key, section in train.items():
-        if key.endswith('_opt'):
-            _drop_of_type(section, f'train.{key}', LOSS_REGISTRY, account)
-    for key, find in (
-        ('optim_g', find_optimizer),
-        ('optim_d', find_optimizer),
-        ('scheduler', find_scheduler),
-    ):
-        section = train.get(key, {})
-        try:
-            known = schema_names(find(section.get('type', '')), ())
-        except ValueError:
-            continue
-        _drop(section, f'train.{key}', ['type', *known], account)
-    _drop_metrics(content, account)
+FINDERS = {
+    'train.optim_g': find_optimizer,
+    'train.optim_d': find_optimizer,
+    'train.scheduler': find_scheduler,
+}
+"""Sections whose ``type`` is in no registry."""
 
 
-def _sections(content: Mapping[str, Any], *keys: str) -> dict[str, dict[str, Any]]:
-    for key in keys:
-        content = content.get(key) or {}
-        if not isinstance(content, dict):
-            return {}
-    return {key: value for key, value in content.items() if isinstance(value, dict)}
+def drop_unknown(file: Translation) -> None:
+    """Leave out unknown options; what is of the wrong kind stays, for the check to refuse."""
+    for path in FIXED:
+        drop_others(file, path, names_in(Options, path.split('.') if path else ()))
+    for parent, (registry, own) in TYPED.items():
+        for path in file.sections(parent):
+            name = file.get(f'{path}.type')
+            try:
+                target = FINDERS.get(path, partial(lookup, registry))(name)
+            except ValueError:
+                if parent == 'val.metrics':
+                    reason = 'left out. QualityMetric measures LPIPS and others by a scorer.'
+                    file.drop(path, f'no metric here is called {name}; {reason}')
+                continue
+            if name in BASICSR_DATASETS:
+                drop_others(file, path, ['type', *own, *BASICSR_DATASETS[name].model_fields])
+            elif not takes_options(target):
+                drop_others(file, path, ['type', *own, *schema_names(target)])
 
 
-def _drop(
-    section: Any, path: str, known: Iterable[str], account: Account, ending: str | None = None
-) -> None:
-    if not isinstance(section, dict):
-        return
-    known = list(known)
-    for key in [key for key in section if key not in known]:
-        if ending is not None and str(key).endswith(ending):
+def drop_others(file: Translation, path: str, known: Iterable[str]) -> None:
+    """Leave out all options of a section but those known; its terms have names of their own."""
+    section = file.get(path) if path else file.options
+    known = [name for name in known if name != '*_opt']
+    for key in [*section] if isinstance(section, dict) else ():
+        if key in known or (path == 'train' and str(key).endswith('_opt')):
             continue
         del section[key]
-        where = f'{path}.{key}'.strip('.')
-        account.warn(where, f'unknown option, left out.{nearest(str(key), known)}')
-
-
-def _drop_of_type(section: Any, path: str, registry: Registry, account: Account) -> None:
-    """Drop what the constructor of a section's type does not take; unknown types stay."""
-    if not isinstance(section, dict):
-        return
-    try:
-        cls = lookup(registry, section.get('type'))
-    except ValueError:
-        return
-    own = ['type']
-    provided: tuple[str, ...] = ()
-    if registry is DATASET_REGISTRY:
-        own += LoaderOptions.model_fields
-        provided = ('phase', 'scale') if takes_options(cls) else INJECTED
-    elif registry is METRIC_REGISTRY:
-        own, provided = [*own, 'better'], IMAGES
-    _drop(section, path, [*own, *schema_names(cls, provided)], account)
-
-
-def _drop_metrics(content: dict[str, Any], account: Account) -> None:
-    metrics = _sections(content, 'val', 'metrics')
-    for key, section in metrics.items():
-        path = f'val.metrics.{key}'
-        try:
-            lookup(METRIC_REGISTRY, section.get('type'))
-        except ValueError:
-            account.warn(path, f'no metric here is called {section.get("type")}; left out. '
-                         'QualityMetric measures LPIPS and others by a scorer.')  # fmt: skip
-            del content['val']['metrics'][key]
-        else:
-            _drop_of_type(section, path, METRIC_REGISTRY, account)
+        reason = f'unknown option, left out.{nearest(str(key), known)}'
+        if str(key).removesuffix('2') in DEGRADATION_OPTIONS:
+            reason = 'left out, since nothing here is degraded by it.'
+        file.warn(f'{path}.{key}'.strip('.'), reason)

@@ -43,7 +43,7 @@ def test_family_trains_and_resumes_to_the_same_weights(family, run, weights, sam
     assert any('params_ema' in name for name in straight)
 
 
-def test_sharpening_changes_what_is_learnt(realesrgan, run, weights):
+def test_sharpening_changes_the_weights(realesrgan, run, weights):
     assert run(realesrgan, 2) == 0
     sharpened = weights(2)
     assert run(realesrgan | {'l1_gt_usm': False}, 2) == 0

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import yaml
 
-from iqasr.checking.dialects.families import FAMILIES, SOURCES
+from iqasr.checking.dialects.families import DEGRADING_DATASETS, FAMILIES
 from iqasr.training.survey import check_command, survey
 
 
@@ -42,5 +42,5 @@ def test_command_tells_by_its_exit_code_whether_all_files_run(basicsr, tmp_path,
 
 def test_every_name_that_is_understood_is_listed_in_the_guide():
     guide = (Path(__file__).parents[3] / 'options/FAMILIES.md').read_text(encoding='utf-8')
-    known = [*FAMILIES, *SOURCES]
+    known = [*FAMILIES, *DEGRADING_DATASETS]
     assert [name for name in known if f'`{name}`' not in guide] == []

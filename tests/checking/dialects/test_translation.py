@@ -1,13 +1,15 @@
-"""What option files of other tools become, against expectations written by hand."""
+"""Translated option files against expectations written by hand."""
 
+import copy
 import logging
 
 import pytest
 
 from iqasr.checking.check import load_options
-from iqasr.checking.dialects import adopt
+from iqasr.checking.dialects import Translation, translate
 from iqasr.checking.dialects.families import FAMILIES as MODELS
 from iqasr.checking.dialects.families import REFUSED
+from iqasr.registry import DATASET_REGISTRY, LOSS_REGISTRY
 from iqasr.runtime.errors import OptionError
 
 from .conftest import FAMILIES
@@ -29,7 +31,7 @@ STAGE_1 = {
 
 
 def test_degradation_of_realesrgan(realesrgan):
-    options, _ = adopt(realesrgan)
+    train = translate(realesrgan).options['datasets']['train']
     second = STAGE_1 | {
         'blur_prob': 0.8,
         'resize_prob': {'up': 0.3, 'down': 0.4, 'keep': 0.3},
@@ -42,7 +44,7 @@ def test_degradation_of_realesrgan(realesrgan):
         'blur_sigma': [0.2, 1.5],
     }
     sizes = {'blur_kernel_size': [7, 21]}
-    assert options['degradation'] == {
+    assert train['degradation'] == {
         'type': 'SecondOrderDegradation',
         'first': STAGE_1 | sizes,
         'second': second | sizes,
@@ -51,18 +53,19 @@ def test_degradation_of_realesrgan(realesrgan):
 
 
 def test_degradation_of_hggt(hggt):
-    options, _ = adopt(hggt)
+    train = translate(hggt).options['datasets']['train']
     stage = STAGE_1 | {'blur_kernel_size': [3, 9]}
-    assert options['degradation'] == {'type': 'FirstOrderDegradation', 'stage': stage}
+    assert train['degradation'] == {'type': 'FirstOrderDegradation', 'stage': stage}
 
 
 def test_enhancers_of_hggt(enhancement):
-    options, _ = adopt(enhancement)
+    options = translate(enhancement).options
     kernels = {'blur_sigma': [0.1, 0.5], 'blur_kernel_size': [3, 7]}
     shape = {key: STAGE_1[key] for key in STAGE_1 if not key.startswith('beta')}
-    assert options['degradation']['stage'] == shape | kernels
-    assert options['sampling']['candidates'] == 'original'
-    assert options['datasets']['train']['originals'] is True
+    train = options['datasets']['train']
+    assert train['degradation']['stage'] == shape | kernels
+    assert train['sampling']['candidates'] == 'original'
+    assert train['originals'] is True
     network = enhancement['network_g'] | {'type': 'RCAN', 'upscale': 1}
     assert options['network_g'] == network
     assert options['network_d']['type'] == 'UNetDiscriminatorSN'
@@ -70,12 +73,10 @@ def test_enhancers_of_hggt(enhancement):
 
 def test_data_set_of_hggt(hggt):
     roots = hggt['datasets']['train']
-    options, _ = adopt(hggt)
-    assert options['sampling'] == {
-        'type': 'UniformSampler',
-        'candidates': 'positives-else-original',
-    }
-    assert options['datasets']['train'] == {
+    options = translate(hggt).options
+    train = options['datasets']['train']
+    del train['degradation']
+    assert train == {
         'name': 'PosNegGT',
         'type': 'MultiGTDataset',
         'dataroot_gt': roots['dataroot_all_gt'],
@@ -85,6 +86,9 @@ def test_data_set_of_hggt(hggt):
         'use_rot': False,
         'num_worker_per_gpu': 0,
         'batch_size_per_gpu': 2,
+        'sampling': {'type': 'UniformSampler', 'candidates': 'positives-else-original'},
+        'negatives': True,
+        'queue_size': 4,
     }
     assert options['train']['neg_opt'] == {'type': 'NegativeLoss', 'loss_weight': 3e2}
 
@@ -99,13 +103,13 @@ def test_data_set_of_hggt(hggt):
 )
 def test_candidates_of_hggts_data_sets(kind, candidates, originals, hggt):
     hggt['datasets']['train']['type'] = kind
-    options, _ = adopt(hggt)
-    assert options['sampling']['candidates'] == candidates
-    assert options['datasets']['train'].get('originals') == originals
+    train = translate(hggt).options['datasets']['train']
+    assert train['sampling']['candidates'] == candidates
+    assert train.get('originals') == originals
 
 
 def test_terms_of_ldl_and_esrgan(ldl):
-    train = adopt(ldl)[0]['train']
+    train = translate(ldl).options['train']
     assert train['ldl_opt'] == {'type': 'LDLLoss', 'loss_weight': 0.5}
     assert train['gan_opt'] == {
         'type': 'RelativisticGANLoss',
@@ -133,7 +137,7 @@ def test_sharpening_follows_the_switches_that_the_model_reads(
 ):
     for key in ('l1_gt_usm', 'percep_gt_usm', 'gan_gt_usm'):
         del realesrgan[key]
-    options, _ = adopt(realesrgan | {'model_type': model} | switches)
+    options = translate(realesrgan | {'model_type': model} | switches).options
     assert options.get('sharpen', []) == sharpened
 
 
@@ -153,7 +157,7 @@ def test_earlier_names(path, value, found, expected, basicsr):
     if path != 'train:pixel_opt_o':
         basicsr['train']['pixel_opt'] = before
     place(basicsr, path)[path.split(':')[-1]] = value
-    assert place(adopt(basicsr)[0], found)[found.split(':')[-1]] == expected
+    assert place(translate(basicsr).options, found)[found.split(':')[-1]] == expected
 
 
 def place(options, path):
@@ -174,13 +178,15 @@ def place(options, path):
     ],
 )
 def test_contradictions_and_unknown_options_are_warnings(change, warning, realesrgan):
-    assert any(warning in text for text in adopt(realesrgan | change)[1].warnings)
+    assert any(warning in text for text in translate(realesrgan | change).warnings)
 
 
 def test_options_of_a_degradation_that_never_happens_are_warnings(realesrgan_pairs):
-    _, account = adopt(realesrgan_pairs | {'jpeg_range': [30, 95], 'queue_size': 4})
-    assert 'jpeg_range: left out, since nothing is degraded here.' in account.warnings
-    assert 'queue_size: left out, since nothing is degraded here.' in account.warnings
+    realesrgan_pairs['datasets']['train']['sinc_prob2'] = 0.1
+    warnings = translate(realesrgan_pairs | {'jpeg_range': [30, 95], 'queue_size': 4}).warnings
+    assert 'jpeg_range: left out, since nothing here is degraded by it.' in warnings
+    assert 'datasets.train.sinc_prob2: left out, since nothing here is degraded by it.' in warnings
+    assert 'queue_size: left out, since nothing is degraded here.' in warnings
 
 
 @pytest.mark.parametrize(
@@ -189,16 +195,15 @@ def test_options_of_a_degradation_that_never_happens_are_warnings(realesrgan_pai
         ('train:ema_deacy', 'ema_decay'),
         ('train:pixel_opt:loss_weigth', 'loss_weight'),
         ('train:optim_g:weight_deca', 'weight_decay'),
-        ('network_g:num_fea', 'num_feat'),
         ('datasets:train:gt_sise', 'gt_size'),
         ('val:metrics:psnr:crop_boarder', 'crop_border'),
     ],
 )
 def test_misspelling_is_a_warning_there_and_an_error_in_ours(path, known, basicsr, write):
     place(basicsr, path)[path.split(':')[-1]] = 1
-    _, account = adopt(basicsr)
     where = path.replace(':', '.')
-    assert f"{where}: unknown option, left out. Did you mean '{known}'?" in account.warnings
+    warning = f"{where}: unknown option, left out. Did you mean '{known}'?"
+    assert warning in translate(basicsr).warnings
     del basicsr['model_type'], basicsr['datasets']['train']['use_flip']
     with pytest.raises(OptionError, match=f'{where}: unknown option'):
         load_options(write(basicsr))
@@ -212,14 +217,14 @@ def test_tiles_of_hggt(asked, tiles, hggt, write):
 
 def test_a_metric_that_is_not_here_is_left_out(basicsr):
     basicsr['val']['metrics']['lpips'] = {'type': 'calculate_lpips', 'crop_border': 4}
-    options, account = adopt(basicsr)
-    assert list(options['val']['metrics']) == ['psnr']
-    assert any('QualityMetric' in warning for warning in account.warnings)
+    translation = translate(basicsr)
+    assert list(translation.options['val']['metrics']) == ['psnr']
+    assert any('QualityMetric' in warning for warning in translation.warnings)
 
 
 def test_file_that_never_validates_needs_no_frequency(basicsr):
     del basicsr['val']
-    options, _ = adopt(basicsr)
+    options = translate(basicsr).options
     assert list(options['datasets']) == ['train']
 
 
@@ -259,9 +264,132 @@ def test_warnings_are_logged_and_printed(realesrgan, write, caplog):
 
 
 def test_files_of_ours_are_left_as_they_are(paired_options):
-    options, account = adopt(paired_options)
-    assert options == paired_options
-    assert account.became == account.warnings == []
+    assert translate(paired_options) == Translation(paired_options)
+
+
+def test_samples_of_earlier_files_of_ours_are_described_in_the_training_set(candidate_options):
+    candidate_options['train']['neg_opt'] = {'type': 'NegativeLoss'}
+    candidate_options['quality'] = {'table': 'scores.csv'}
+    before = copy.deepcopy(candidate_options)
+    translation = translate(candidate_options)
+    assert candidate_options == before
+    moved = ('sampling', 'quality', 'degradation', 'queue_size')
+    train = before['datasets']['train'] | {key: before.pop(key) for key in moved}
+    before['datasets'] = {'train': train | {'negatives': True}}
+    assert translation.options == before
+    notes = [f'{key} -> datasets.train.{key}' for key in moved]
+    assert translation.notes == [*notes, 'datasets.train.negatives -> True']
+    assert translation.warnings == []
+    assert translate(translation.options) == Translation(translation.options)
+
+
+@pytest.mark.parametrize('value', [{'type': 'ArgmaxSampler'}, None])
+def test_a_sample_that_is_described_in_two_places_is_refused(value, candidate_options):
+    options = translate(candidate_options).options
+    with pytest.raises(
+        OptionError, match=r'^sampling and datasets\.train\.sampling are both given'
+    ):
+        translate(options | {'sampling': value})
+
+
+@pytest.mark.parametrize('phase', ['train', 'test'])
+def test_the_printed_default_of_an_earlier_version_is_dropped(phase, paired_options):
+    paired_options['datasets'] = {phase: paired_options['datasets']['train']}
+    assert translate(paired_options | {'queue_size': 0}) == Translation(paired_options)
+
+
+def test_without_a_training_set_nothing_moves(candidate_options):
+    candidate_options['datasets'] = {'test': candidate_options['datasets']['train']}
+    assert translate(candidate_options) == Translation(candidate_options)
+
+
+@pytest.mark.parametrize('earlier', [True, False])
+def test_a_set_of_candidates_in_another_tools_file_keeps_its_samples(earlier, candidate_options):
+    ours = translate(candidate_options).options
+    options = copy.deepcopy(candidate_options if earlier else ours)
+    options['train']['neg_opt'] = {'type': 'L1Loss'}
+    train = translate(options | {'model_type': 'SRGANModel'}).options['datasets']['train']
+    assert train == ours['datasets']['train'] | {'negatives': True}
+
+
+@pytest.mark.parametrize('model', ['RestorationModel', 'ESRGANModel'])
+@pytest.mark.parametrize(
+    'network',
+    [
+        {'type': 'MSRResNet', 'num_fea': 4, 'upscale': 4},
+        {'type': 'spandrel', 'arch': 'DAT', 'upscale': 4, 'embed_dim': 36},
+    ],
+    ids=lambda network: network['type'],
+)
+@pytest.mark.parametrize('path', ['network_g', 'network_d'])
+def test_no_option_of_a_network_is_left_out(path, network, model, basicsr):
+    translation = translate(basicsr | {'model_type': model, path: network})
+    assert translation.options[path] == network
+    assert not any(path in warning for warning in translation.warnings)
+
+
+@pytest.mark.parametrize('path', ['network_g:num_fea', 'network_d:num_fea'])
+def test_misspelt_option_of_a_network_is_an_error_everywhere(path, basicsr, write):
+    place(basicsr, path)['num_fea'] = 1
+    where = path.replace(':', '.')
+    with pytest.raises(OptionError, match=f"{where}: unknown option. Did you mean 'num_feat'"):
+        load_options(write(basicsr))
+
+
+@pytest.fixture
+def registered():
+    """Register classes for the length of a test."""
+    entries = []
+
+    def register(registry, cls):
+        registry.register(cls)
+        entries.append((registry, cls.__name__))
+
+    yield register
+    for registry, name in entries:
+        del registry._obj_map[name]
+
+
+def test_options_of_a_users_class_that_takes_one_dict_stay(registered, basicsr):
+    class LabDataset:
+        def __init__(self, opt):
+            self.alpha = opt['alpha']
+
+    class LabLoss:
+        def __init__(self, opt):
+            self.alpha = opt['alpha']
+
+    registered(DATASET_REGISTRY, LabDataset)
+    registered(LOSS_REGISTRY, LabLoss)
+    section = {'type': 'LabDataset', 'alpha': None, 'use_flip': True, 'sinc_prob': {'a': None}}
+    basicsr['datasets']['train'] = section
+    basicsr['train']['lab_opt'] = {'type': 'LabLoss', 'alpha': 1}
+    translation = translate(basicsr)
+    assert translation.options['datasets']['train'] == section
+    assert translation.options['train']['lab_opt'] == {'type': 'LabLoss', 'alpha': 1}
+    assert translation.warnings == []
+
+
+def test_options_of_a_users_class_with_a_signature_are_known(registered, basicsr):
+    class LabSet:
+        def __init__(self, dataroot_gt: str, alpha: float = 1.0):
+            self.alpha = alpha
+
+    registered(DATASET_REGISTRY, LabSet)
+    options = {'dataroot_gt': 'a', 'alpha': 2, 'batch_size_per_gpu': 3}
+    basicsr['datasets']['train'] = {'type': 'LabSet', 'alhpa': 2, **options}
+    translation = translate(basicsr)
+    assert translation.options['datasets']['train'] == {'type': 'LabSet', **options}
+    reason = "datasets.train.alhpa: unknown option, left out. Did you mean 'alpha'?"
+    assert translation.warnings == [reason]
+
+
+def test_of_two_names_for_an_option_the_present_one_counts(basicsr):
+    basicsr['path'] = {'pretrain_model_g': 'a.pth', 'pretrain_network_g': 'b.pth'}
+    translation = translate(basicsr)
+    assert translation.options['path'] == {'pretrain_network_g': 'b.pth'}
+    reason = 'left out, since path.pretrain_network_g is given, too.'
+    assert f'path.pretrain_model_g: {reason}' in translation.warnings
 
 
 @pytest.mark.parametrize('wrong', [['a'], {'a': 1}, -1, True], ids=str)
@@ -277,7 +405,7 @@ def test_files_of_ours_are_left_as_they_are(paired_options):
         'network_g:type',
     ],
 )
-def test_values_of_a_wrong_kind_are_refused_in_words(path, wrong, realesrgan, write):
+def test_values_of_a_wrong_kind_are_refused_by_path(path, wrong, realesrgan, write):
     place(realesrgan, path)[path.split(':')[-1]] = wrong
     with pytest.raises(OptionError) as caught:
         load_options(write(realesrgan))

@@ -1,0 +1,138 @@
+"""Translate an option file of BasicSR, Real-ESRGAN, LDL or HGGT, or an earlier one of ours."""
+
+import copy
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
+from iqasr.checking.dialects import families
+from iqasr.checking.dialects.families import OURS, Family
+from iqasr.checking.dialects.training_set import TRAIN, move_sample_options, translate_training_set
+from iqasr.checking.dialects.translation import Translation
+from iqasr.checking.dialects.unknown import drop_unknown
+from iqasr.registry import DATASET_REGISTRY, names_in, takes_options
+from iqasr.runtime.errors import OptionError
+
+
+def translate(content: Mapping[str, Any]) -> Translation:
+    """Translate an option file of another tool, known by its ``model_type``, into ours.
+
+    In a file of ours, ``sampling``, ``quality``, ``degradation`` and ``queue_size`` move from the
+    top level into ``datasets.train``, if there is one; the rest stays as it is. So does a file with
+    any other ``model_type``.
+
+    Args:
+        content: Options as read; left untouched.
+
+    Returns:
+        Options of ours, still to be checked, with notes and warnings.
+
+    Raises:
+        OptionError: If the file is for another task; the message names a tool that does it. Or if
+            an option to be moved is in ``datasets.train``, too.
+    """
+    file = Translation(copy.deepcopy(dict(content)))
+    refuse_other_tasks(file)
+    family = families.FAMILIES.get(str(file.get('model_type')))
+    if family is not None:
+        translate_family(file, family)
+    elif file.get('model_type') in (None, OURS):
+        move_sample_options(file)
+    return file
+
+
+def refuse_other_tasks(file: Translation) -> None:
+    """Refuse video, faces and what else is not done here."""
+    sections = [*file.sections('datasets'), 'network_g', 'network_d']
+    for path in ['model_type', *(f'{section}.type' for section in sections)]:
+        name = str(file.get(path))
+        if name in families.REFUSED:
+            raise OptionError(f'{path}: {name} {families.REFUSED[name]}.')
+
+
+def translate_family(file: Translation, family: Family) -> None:
+    """Translate every section of a file of another tool."""
+    drop_empty(file.options)
+    file.notes.append(f'model_type: {file.pop("model_type")} -> {OURS} ({family.tool})')
+    file.options['model_type'] = OURS
+    if not file.pop('tile_process'):  # then tiles are only described
+        file.pop('tile_size')
+        file.pop('tile_pad')
+    for old, new in families.MOVED.items():
+        file.move(old, new)
+    if file.pop('pre_pad'):
+        file.warn('pre_pad', 'images are extended as far as the network asks for it.')
+    for path in file.sections('datasets'):
+        if takes_whole_section(file.get(path)):
+            continue
+        for old, new in families.MOVED_IN_DATASETS.items():
+            file.move(f'{path}.{old}', f'{path}.{new}')
+        reason = 'batches are loaded ahead by num_worker_per_gpu processes.'
+        file.drop(f'{path}.num_prefetch_queue', reason)
+    for path in ('network_g', 'network_d'):
+        for key, value in families.NETWORKS.get(str(file.get(f'{path}.type')), {}).items():
+            file.put(f'{path}.{key}', value)
+    translate_terms(file, family)
+    translate_training_set(file)
+    translate_sharpening(file, family)
+    drop_unused(file)
+    drop_unknown(file)
+
+
+def drop_empty(section: dict[str, Any]) -> None:
+    """Remove options that are written without a value (``~``), at every depth."""
+    for key, value in [*section.items()]:
+        if value is None:
+            del section[key]
+        elif isinstance(value, dict) and not takes_whole_section(value):
+            drop_empty(value)
+
+
+def takes_whole_section(section: Mapping[str, Any]) -> bool:
+    """Tell whether a section goes as one dict to a user's data set, so that all of it counts."""
+    name = str(section.get('type'))
+    cls = names_in(DATASET_REGISTRY).get(name)
+    known = name in BASICSR_DATASETS or name in families.DEGRADING_DATASETS
+    return cls is not None and takes_options(cls) and not known
+
+
+def translate_terms(file: Translation, family: Family) -> None:
+    """Name the losses whose definition is part of a model there, and of a loss here."""
+    for key, (there, here, constants) in families.TERMS.items():
+        path = f'train.{key}'
+        if file.get(f'{path}.type') != there or (there == 'GANLoss' and not family.relativistic):
+            continue
+        file.put(f'{path}.type', here)
+        for name, value in constants.items():
+            if file.pop(f'{path}.{name}') not in (None, value):
+                file.warn(f'{path}.{name}', f'is always {value} here.')
+        file.get(path).setdefault('loss_weight', 1.0)
+
+
+def translate_sharpening(file: Translation, family: Family) -> None:
+    """Collect what is sharpened; of the switches, a model reads its own only."""
+    degraded = file.get(f'{TRAIN}.degradation') is not None
+    sharpened = ['degraded'] if degraded and family.sharpens == 'terms' else []
+    for key, name in families.SWITCHES.items():
+        value, original = file.pop(key), name == 'original'
+        read = family.sharpens == ('original' if original else 'terms')
+        if value is not None and (not read or (original and not degraded)):
+            file.warn(key, 'left out: its model does not read it for this data.')
+        elif value is True and (original or file.get(f'train.{name}_opt') is not None):
+            sharpened.append(name)
+    if sharpened:
+        file.put('sharpen', sharpened)
+
+
+def drop_unused(file: Translation) -> None:
+    """Leave out a discriminator without its term, and sets of a file that never validates."""
+    if file.get('train') is None:
+        return
+    if file.get('train.gan_opt') is None:
+        for path in ('network_d', 'train.optim_d'):
+            file.drop(path, 'left out, since there is no train.gan_opt.')
+    if file.get('val.val_freq') is None:
+        for path in file.sections('datasets'):
+            if re.match(r'datasets\.val(_|$)', path):
+                file.drop(path, 'left out, since there is no val.val_freq.')
