@@ -65,11 +65,9 @@ def resample_counts(units: int, resamples: int, *place: int | str) -> np.ndarray
 
 
 def estimate_from(statistic: np.ndarray, ends: Sequence[float] = (0.025, 0.975)) -> Estimate:
-    """Turn a statistic into an estimate.
+    """Turn a statistic of the data (row 0) and of every resample, ``(R + 1,)``, into an estimate.
 
-    Args:
-        statistic: Of the data, row 0, and of every resample, ``(R + 1,)``.
-        ends: Quantiles of the resamples that bound the interval.
+    `ends` are the quantiles of the resamples that bound the interval.
     """
     value, resampled = float(statistic[0]), statistic[1:]
     resampled = resampled[np.isfinite(resampled)]

@@ -94,15 +94,7 @@ def read_pairs(source: str) -> PairSet:
 
 
 def refuse_single_source(pairs: PairSet, path: str) -> PairSet:
-    """Return the pairs if they have several sources.
-
-    Args:
-        pairs: The pairs.
-        path: Their file or folder, for the message.
-
-    Raises:
-        DataError: If all of them have one source.
-    """
+    """Return the pairs, or raise DataError (naming `path`) if all of them have one source."""
     if len({pair.source_id for pair in pairs.pairs}) < 2:
         raise DataError(
             f'{path}: all pairs come from one source image, so that nothing can be said of '

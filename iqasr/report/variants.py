@@ -201,7 +201,7 @@ def variant_tables(
         comparisons: Pairs of a variant and the one with which it is compared.
 
     Returns:
-        Two Markdown tables; differences whose interval excludes 0 are bold.
+        Two Markdown tables.
     """
     metrics = [f'{metric}{ARROWS[better]}' for metric, better in directions.items()]
     means = [

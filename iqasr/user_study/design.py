@@ -122,16 +122,10 @@ def refuse_missing_references(method: Method, sources: Sequence[str]) -> None:
 def cut_crops(
     methods: Sequence[Method], source: str, design: Design, blurred: Collection[str]
 ) -> dict[str, bytes]:
-    """Cut the same square out of all images of a source.
-
-    Args:
-        methods: The methods.
-        source: The source.
-        design: Design of the study.
-        blurred: Methods that need a blurred crop as well.
+    """Cut the same square out of all images of a source; `blurred` methods get a blurred one too.
 
     Returns:
-        PNG by file name: of all methods, blurred, and of the ground truth.
+        PNG by file name.
     """
     images = {method.name: read_image(method.images[source]) for method in methods}
     path = methods[0].references.get(source)

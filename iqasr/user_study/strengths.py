@@ -101,17 +101,7 @@ def strengths_with_errors(votes: Votes, count: int) -> tuple[np.ndarray, np.ndar
 
 
 def resample_strengths(votes: Votes, start: np.ndarray, unit: np.ndarray, name: str) -> np.ndarray:
-    """Fit strengths to resamples of the votes.
-
-    Args:
-        votes: The votes.
-        start: Strengths of all votes, ``(M,)``.
-        unit: Unit of each vote, ``(V,)``; units are drawn with replacement.
-        name: Name of the kind of unit.
-
-    Returns:
-        Strengths, ``(FITS, M)``.
-    """
+    """Fit strengths, ``(FITS, M)``, to votes whose units, ``(V,)``, are drawn with replacement."""
     members, indices = np.unique(unit, return_inverse=True)
     counts = resample_counts(len(members), FITS, 'strengths', name)[1:, indices]
     return np.stack([fit_strengths(votes.wins(len(start), w), start, 1e-4) for w in counts])
