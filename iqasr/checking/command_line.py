@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from iqasr.checking.section import SectionCheck
+from iqasr.checking.components import check_component
 from iqasr.options.schema import Problems
 from iqasr.quality import scorer_section
 from iqasr.registry import SCORER_REGISTRY, Registry
@@ -33,14 +33,13 @@ def sections_of_words(
         OptionError: If any word is wrong; the message lists everything that is wrong.
     """
     problems, found = Problems(), []
-    check = SectionCheck(problems)
     for word in words:
         try:
             sections = parse(word)
         except (ValueError, yaml.YAMLError) as error:
             problems.add(word, ' '.join(str(error).split()))
             continue
-        found.append([check.component(word, section, registry) for section in sections])
+        found.append([check_component(problems, word, section, registry) for section in sections])
     if problems.entries:
         raise OptionError('\n'.join([f'{kind} that cannot be used:', *problems.entries]))
     return found

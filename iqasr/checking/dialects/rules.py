@@ -11,7 +11,7 @@ from iqasr.checking.dialects.families import OURS, Family
 from iqasr.checking.dialects.training_set import TRAIN, move_sample_options, translate_training_set
 from iqasr.checking.dialects.translation import Translation
 from iqasr.checking.dialects.unknown import drop_unknown
-from iqasr.registry import DATASET_REGISTRY, names_in, takes_options
+from iqasr.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY, names_in, takes_options
 from iqasr.runtime.errors import OptionError
 
 
@@ -43,11 +43,15 @@ def translate(content: Mapping[str, Any]) -> Translation:
 
 
 def refuse_other_tasks(file: Translation) -> None:
-    """Refuse video, faces and what else is not done here."""
-    sections = [*file.sections('datasets'), 'network_g', 'network_d']
-    for path in ['model_type', *(f'{section}.type' for section in sections)]:
+    """Refuse video, faces and other tasks, unless a user has registered a class for them."""
+    places = {'model_type': MODEL_REGISTRY}
+    places |= {f'{section}.type': DATASET_REGISTRY for section in file.sections('datasets')}
+    places |= {f'{key}.type': ARCH_REGISTRY for key in ('network_g', 'network_d')}
+    for path, registry in places.items():
         name = str(file.get(path))
-        if name in families.REFUSED:
+        found = names_in(registry).get(name)
+        own = found is not None and not found.__module__.startswith('basicsr.')
+        if name in families.REFUSED and not own:
             raise OptionError(f'{path}: {name} {families.REFUSED[name]}.')
 
 
