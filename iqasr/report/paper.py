@@ -138,7 +138,7 @@ def find_status(row: PaperRow, root: Path) -> RowStatus:
     """
     options, test = (read_yaml(root / file) for file in (row.option_file, row.test_file))
     source = options['datasets']['train']['dataroot_gt']
-    table = options.get('quality', {}).get('table')
+    table = options['datasets'].get('train', {}).get('quality', {}).get('table')
     before = options['path'].get('pretrain_network_g')
     weights = f'experiments/{row.name}/models/net_g_latest.pth'
     data = (root / source).is_dir()

@@ -68,7 +68,7 @@ MAP = f'map_ranker_{MAP_CROP_PX}_{MAP_STRIDE_PX}.safetensors'
 
 ARTIFACTS = (
     'val:metrics:high_frequency={type: calculate_high_frequency, crop_border: 4}',
-    'val:metrics:worst_tile={type: WorstTile, scorer: {type: RankerScorer}, tile_px: 64, '
+    'val:metrics:worst_tile={type: calculate_worst_tile, scorer: {type: RankerScorer}, tile_px: 64, '
     'crop_border: 4}',
 )
 """Further metrics of every test, which show local and fine artifacts."""
@@ -118,9 +118,9 @@ class VariantRuns:
             f'datasets:val:dataroot_lq={self.data / "val/lq_x4"}',
         ]
         if variant.name == 'sma':
-            overrides.append(f'quality:table={self.data / "train/quality_ranker.csv"}')
+            overrides.append(f'datasets:train:quality:table={self.data / "train/quality_ranker.csv"}')
         if variant.name.startswith('amo'):
-            overrides.append(f'quality={{map: {self.data / "train" / MAP}}}')
+            overrides.append(f'datasets:train:quality={{map: {self.data / "train" / MAP}}}')
         if variant.after is None:
             overrides += self.training
         else:
@@ -270,7 +270,7 @@ def compare_variants(
     overrides = list(ARTIFACTS)
     if held_out:
         scorer = f"{{type: RankerScorer, weights: '{held_out}'}}"
-        section = f'{{type: QualityMetric, scorer: {scorer}, crop_border: 4}}'
+        section = f'{{type: calculate_quality, scorer: {scorer}, crop_border: 4}}'
         overrides.append(f'val:metrics:other_ranker={section}')
     runs = VariantRuns(root, root / 'data', root / 'data/val', seeds, overrides, training)
     runs.run(processes)
