@@ -158,7 +158,9 @@ def test_stock_test_measures_what_ours_measures(shrink, tmp_path):
     images = list((tmp_path / 'results/small/visualization/sample').glob('*_small.png'))
     assert len(images) == 10
     (tmp_path / 'ours.yml').write_text(
-        yaml.safe_dump(options | {'path': options['path'] | {'root': str(tmp_path / 'ours')}})
+        yaml.safe_dump(
+            options | {'path': options['path'] | {'root': str(tmp_path / 'ours')}}, sort_keys=False
+        )
     )
     assert command(['-opt', str(tmp_path / 'ours.yml')]) == 0
     (ours,) = (tmp_path / 'ours/results/small').glob('test_*.log')

@@ -27,10 +27,11 @@ def option_fragment(comparisons: Comparisons, scorers: Sequence[PanelScorer]) ->
         scorers: The scorers of `comparisons`.
 
     Returns:
-        ``quality.scorer``, from all scorers, and, if any of them has a gradient,
+        ``datasets.train.quality.scorer``, from all scorers, and, if any of them has a gradient,
         ``train.quality_opt``, from these.
     """
-    content: dict[str, Any] = {'quality': {'scorer': ensemble_section(comparisons, scorers)}}
+    quality = {'scorer': ensemble_section(comparisons, scorers)}
+    content: dict[str, Any] = {'datasets': {'train': {'quality': quality}}}
     smooth = [scorer for scorer in scorers if scorer.differentiable]
     if smooth:
         some = comparisons.select_scorers([scorer.name for scorer in smooth])

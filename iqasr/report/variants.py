@@ -118,7 +118,9 @@ class VariantRuns:
             f'datasets:val:dataroot_lq={self.data / "val/lq_x4"}',
         ]
         if variant.name == 'sma':
-            overrides.append(f'datasets:train:quality:table={self.data / "train/quality_ranker.csv"}')
+            overrides.append(
+                f'datasets:train:quality:table={self.data / "train/quality_ranker.csv"}'
+            )
         if variant.name.startswith('amo'):
             overrides.append(f'datasets:train:quality={{map: {self.data / "train" / MAP}}}')
         if variant.after is None:

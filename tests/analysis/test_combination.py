@@ -99,10 +99,10 @@ def test_fragment_passes_the_option_check_and_builds(fitted, write_options):
     fragment = yaml.safe_load(option_fragment(*fitted))
     file = project_root() / 'options/train/quickstart_amo_finetune_x4.yml'
     whole = yaml.safe_load(file.read_text())
-    whole['quality'] |= fragment['quality']
+    whole['datasets']['train'] |= fragment['datasets']['train']
     whole['train'] |= fragment['train']
     options = load_options(write_options(whole))
-    scorer = build(SCORER_REGISTRY, options.quality.scorer)
+    scorer = build(SCORER_REGISTRY, options.train_set['quality']['scorer'])
     assert [member.name for member in scorer.members] == ['ranker', 'niqe', 'piqe']
     assert scorer(torch.rand(1, 3, 192, 192)).isfinite().all()
     term = build(LOSS_REGISTRY, options.train.terms['quality'])

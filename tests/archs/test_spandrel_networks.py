@@ -233,7 +233,7 @@ def test_networks_that_fold_their_input_take_any_photograph(scale, multiple, tmp
 @pytest.mark.parametrize('form', ['params', 'state_dict', 'model', None])
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_a_recognised_network_keeps_the_names_of_its_file(form, prefix, tmp_path, same_weights):
-    from iqasr.runtime.checkpoint import parameters_in
+    from iqasr.runtime.weights import parameters_in
 
     weights = RRDBNet(3, 3, num_feat=8, num_block=1).state_dict()
     content = {prefix + name: value for name, value in weights.items()}

@@ -149,13 +149,13 @@ def test_shipped_option_file_trains_and_resumes(candidate_options, train, weight
     options['datasets']['train'] |= {
         'dataroot_gt': candidate_options['datasets']['train']['dataroot_gt'],
         'gt_size': 32, 'margin': 16, 'batch_size_per_gpu': 2,
-        'num_worker_per_gpu': 0, 'pin_memory': False,
+        'num_worker_per_gpu': 0, 'pin_memory': False, 'queue_size': 4,
     }  # fmt: skip
     del options['train']['perceptual_opt']  # its weights are a download
     options['network_d']['num_feat'] = 4
     options |= {
         'network_g': {'type': 'SRVGGNetCompact', 'num_feat': 8, 'num_conv': 2, 'upscale': 1},
-        'num_gpu': 0, 'queue_size': 4, 'path': candidate_options['path'],
+        'num_gpu': 0, 'path': candidate_options['path'],
         'logger': {'print_freq': 10, 'save_checkpoint_freq': 10, 'use_tb_logger': False},
     }  # fmt: skip
     options['train']['total_iter'] = 20

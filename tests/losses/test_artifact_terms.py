@@ -205,10 +205,11 @@ def test_training_with_all_terms_continues_exactly(
 ):
     judged_options['train']['total_iter'] = 4
     judged_options['logger']['save_checkpoint_freq'] = 2
-    judged_options['sampling'] = {'type': sampler, 'candidates': 'original+positives'}
+    data = judged_options['datasets']['train']
+    data['sampling'] = {'type': sampler, 'candidates': 'original+positives'}
     if sampler == 'ArgmaxSampler':
-        judged_options['datasets']['train'] |= {'gt_size': 64, 'margin': 0}
-        judged_options['quality'] = {'scorer': {'type': 'RankerScorer'}}
+        scorer = {'scorer': {'type': 'RankerScorer'}}
+        data |= {'gt_size': 64, 'margin': 0, 'quality': scorer}
     assert train(judged_options) == 0
     values = [float(v) for v in re.findall(r'l_negative ([^\s,]+)', capsys.readouterr().err)]
     assert min(values) < 0

@@ -6,7 +6,8 @@ import torch
 from basicsr.metrics import calculate_niqe
 from skimage.metrics import peak_signal_noise_ratio
 
-from iqasr.evaluation.evaluate import Best, Result, evaluate, image_of, side_by_side
+from iqasr.evaluation.evaluate import Result, evaluate, image_of, side_by_side
+from iqasr.evaluation.history import Best
 from iqasr.metrics import Metric, build_metric, has_no_direction, needs_base, register_metric
 from iqasr.quality import NIQEScorer
 from iqasr.registry import METRIC_REGISTRY

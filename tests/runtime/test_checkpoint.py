@@ -1,4 +1,3 @@
-import iqasr.runtime.checkpoint
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -96,7 +95,7 @@ def test_failed_save_keeps_the_old_file_and_leaves_no_rest(tmp_path, monkeypatch
         file.write(b'half')
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(iqasr.runtime.checkpoint.torch, 'save', full_disk)
+    monkeypatch.setattr(torch, 'save', full_disk)
     with pytest.raises(CheckpointError, match=r'No space left.*--auto_resume'):
         save_atomically({'a': torch.zeros(2)}, path)
     monkeypatch.undo()
@@ -110,14 +109,15 @@ def test_newest_whole_checkpoint_is_found(tmp_path):
         networks = {'net_g': {'params': {'w': torch.tensor(iteration)}}}
         folder.save(iteration, networks, {'iter': iteration, 'networks': ['net_g']})
     (tmp_path / 'models/net_g_20.pth').unlink()
-    networks, state = folder.load_newest()
+    assert folder.find_newest() == tmp_path / 'training_states/10.state'
+    networks, state = folder.load(10)
     assert (state['iter'], int(networks['net_g']['params']['w'])) == (10, 10)
 
 
 def test_nothing_whole_is_an_error_and_nothing_at_all_is_not(tmp_path):
     folder = CheckpointFolder(tmp_path)
-    assert folder.load_newest() is None
+    assert folder.find_newest() is None
     folder.save(5, {'net_g': {}}, {'iter': 5, 'networks': ['net_g']})
     (tmp_path / 'training_states/5.state').write_bytes(b'')
     with pytest.raises(CheckpointError, match='No checkpoint'):
-        folder.load_newest()
+        folder.find_newest()

@@ -48,7 +48,7 @@ def drop_unknown(file: Translation) -> None:
                 target = FINDERS.get(path, partial(lookup, registry))(name)
             except ValueError:
                 if parent == 'val.metrics':
-                    reason = 'left out. QualityMetric measures LPIPS and others by a scorer.'
+                    reason = 'left out. calculate_quality measures LPIPS and others by a scorer.'
                     file.drop(path, f'no metric here is called {name}; {reason}')
                 continue
             if name in BASICSR_DATASETS:

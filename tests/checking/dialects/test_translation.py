@@ -219,7 +219,7 @@ def test_a_metric_that_is_not_here_is_left_out(basicsr):
     basicsr['val']['metrics']['lpips'] = {'type': 'calculate_lpips', 'crop_border': 4}
     translation = translate(basicsr)
     assert list(translation.options['val']['metrics']) == ['psnr']
-    assert any('QualityMetric' in warning for warning in translation.warnings)
+    assert any('calculate_quality' in warning for warning in translation.warnings)
 
 
 def test_file_that_never_validates_needs_no_frequency(basicsr):
@@ -270,6 +270,9 @@ def test_files_of_ours_are_left_as_they_are(paired_options):
 def test_samples_of_earlier_files_of_ours_are_described_in_the_training_set(candidate_options):
     candidate_options['train']['neg_opt'] = {'type': 'NegativeLoss'}
     candidate_options['quality'] = {'table': 'scores.csv'}
+    train = candidate_options['datasets']['train']
+    for key in ('sampling', 'degradation', 'queue_size'):
+        candidate_options[key] = train.pop(key)
     before = copy.deepcopy(candidate_options)
     translation = translate(candidate_options)
     assert candidate_options == before
