@@ -68,8 +68,8 @@ MAP = f'map_ranker_{MAP_CROP_PX}_{MAP_STRIDE_PX}.safetensors'
 
 ARTIFACTS = (
     'val:metrics:high_frequency={type: calculate_high_frequency, crop_border: 4}',
-    'val:metrics:worst_tile={type: calculate_worst_tile, scorer: {type: RankerScorer}, tile_px: 64, '
-    'crop_border: 4}',
+    'val:metrics:worst_tile={type: calculate_worst_tile, scorer: {type: RankerScorer}, '
+    'tile_px: 64, crop_border: 4}',
 )
 """Further metrics of every test, which show local and fine artifacts."""
 

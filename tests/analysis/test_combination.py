@@ -128,4 +128,4 @@ def test_ensemble_orders_pairs_as_the_regression_does(fitted):
 def test_panel_without_gradients_makes_no_term(fitted):
     comparisons, panel = fitted
     text = option_fragment(comparisons.select_scorers(['niqe', 'piqe']), panel[1:])
-    assert list(yaml.safe_load(text)) == ['quality']
+    assert list(yaml.safe_load(text)) == ['datasets']
