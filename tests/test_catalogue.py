@@ -4,14 +4,18 @@ import ast
 import inspect
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from iqasr.checking.check import load_options
+from iqasr.metrics import build_metric
 from iqasr.options.file import read_yaml
 from iqasr.options.schema import schema_of
 from iqasr.registry import (
@@ -24,6 +28,7 @@ from iqasr.registry import (
     METRIC_REGISTRY,
     MODEL_REGISTRY,
     SCORER_REGISTRY,
+    build,
     takes_options,
 )
 
@@ -180,3 +185,36 @@ def test_documented_commands_name_files_and_flags_that_exist(name):
             pipeline = (REPOSITORY / 'iqasr/training/commands.py').read_text(encoding='utf-8')
             for flag in re.findall(r' (--?[a-z_]+)(?= |$)', command.split('.py', 1)[1]):
                 assert f"'{flag}'" in source + pipeline, command
+
+
+HEAD = """
+import numpy as np
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor, nn
+from iqasr.metrics import register_metric
+from iqasr.metrics.metric import without_border
+from iqasr.quality import QualityScorer
+from iqasr.registry import *
+from iqasr.sampling import GTSampler
+"""
+
+
+def test_examples_for_contributors_work(tmp_path):
+    """The code in CONTRIBUTING.md registers things that can be built and used."""
+    text = (REPOSITORY / 'CONTRIBUTING.md').read_text(encoding='utf-8')
+    shown = re.search(r'```python\n(.*?)```', text, re.S)[1]
+    (tmp_path / 'shown.py').write_text(HEAD + shown)
+    runpy.run_path(str(tmp_path / 'shown.py'))
+    quality = torch.tensor([[0.0, 1.0, float('-inf')], [2.0, 0.0, 1.0]])
+    sampler = build(GT_SAMPLER_REGISTRY, {'type': 'SecondBestSampler'})
+    assert sampler.probabilities(quality).tolist() == [[1, 0, 0], [0, 0, 1]]
+    scorer = build(SCORER_REGISTRY, {'type': 'ContrastScorer'})
+    assert scorer(torch.ones(2, 3, 8, 8)).tolist() == [0.5, 0.5]
+    loss = build(LOSS_REGISTRY, {'type': 'CubeLoss', 'loss_weight': 2})
+    assert loss(torch.full((1, 3, 2, 2), 0.5), torch.zeros(1, 3, 2, 2)).item() == 0.25
+    metric = build_metric('bias', {'type': 'calculate_bias'})
+    grey = np.full((4, 4, 3), 100, np.uint8)
+    assert (metric({'img': grey, 'img2': grey - 7}), metric.arrow) == (7, '↓')
+    network = build(ARCH_REGISTRY, {'type': 'OneLayer', 'upscale': 2})
+    assert network(torch.rand(1, 3, 5, 7)).shape == (1, 3, 10, 14)
