@@ -16,7 +16,6 @@ from tqdm import tqdm
 from iqasr.checking.check import load_options
 from iqasr.data.loader import left_unopened
 from iqasr.evaluation.evaluate import evaluate, name_of
-from iqasr.metrics import build_metrics
 from iqasr.models import RestorationModel
 from iqasr.options.sections import Options
 from iqasr.registry import MODEL_REGISTRY, lookup
@@ -28,7 +27,12 @@ from iqasr.runtime.paths import project_root, resolve, time_stamp
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
 from iqasr.training.run_log import describe_environment, log_to_file, set_up_logging
-from iqasr.training.test_sets import find_checkpoints, folder_names, write_results
+from iqasr.training.test_sets import (
+    RestoredImages,
+    find_checkpoints,
+    folder_names,
+    write_results,
+)
 
 logger = logging.getLogger('iqasr')
 
@@ -239,7 +243,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
     logger.info('%s\n%s', describe_environment(), options.as_yaml())
-    missing: list[str] = []
+    model: Any = None
     for path, name in zip(paths or [None], names, strict=True):
         own = options.model_copy(deep=True)
         if path is not None:
@@ -248,52 +252,25 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
         with as_option_errors():
             opt = opt_of(own, process, folder, seed=own.manual_seed or 0, is_train=False)
             loaders = build_loaders(opt, own.scale, 'test')
-            measure, metrics, missing = prepare_test(own, opt, process)
-        results = [measure(loader) for loader in loaders]
+            model = build_tested(own, opt, process)
+        results = [model.validation(loader, own.name, None, own.val.save_img) for loader in loaders]
         if process.is_main and None not in results:
-            label = f'{options.name}/{name}' if name else options.name
-            write_results(results, metrics, own, name=label, root=folder)
-    if missing:
+            label = f'{own.name}/{name}' if name else own.name
+            write_results(results, model.metrics, own, name=label, root=folder)
+    if missing := getattr(model, 'missing_metrics', []):
         logger.error('val.panel: not measured: %s; see above.', ', '.join(missing))
     return INCOMPLETE if missing else 0
 
 
-def prepare_test(
-    options: Options, opt: dict[str, Any], process: Process
-) -> tuple[Callable[[Any], Any], list[Any], list[str]]:
-    """Build what measures a test set: a model, or the metrics alone for restored images.
-
-    Returns:
-        The function of a loader, the metrics, and the names of those that are missing.
-    """
+def build_tested(options: Options, opt: dict[str, Any], process: Process) -> Any:
+    """Build what restores and measures test sets, or only measures them."""
     if options.is_restored:
-        val = options.val
-        metrics, missing = build_metrics(
-            val.metrics, val.panel, panel_crop_border=val.panel_crop_border, device=process.device
-        )
-
-        def measure(loader: Any) -> Any:
-            name = name_of(loader.dataset)
-            result = evaluate(None, loader.dataset, metrics, name=name, process=process)
-            logger.info('%s, %s', options.name, result.summary(metrics))
-            return result
-
-        return measure, metrics, missing
+        return RestoredImages(options, process)
     model = lookup(MODEL_REGISTRY, options.model_type)(opt)
-    warn_of_random_weights(model, options)
-
-    def validate(loader: Any) -> Any:
-        return model.validation(loader, options.name, None, options.val.save_img)
-
-    if not isinstance(model, RestorationModel):
-        logger.info('%s logs its results itself; no table is written.', options.model_type)
-        return validate, [], []
-    options.network_g = model.options.network_g  # recognised from its weights
-    return validate, model.metrics, model.missing_metrics
-
-
-def warn_of_random_weights(model: Any, options: Options) -> None:
-    """Warn of a test with random weights."""
-    untrained = options.path.pretrain_network_g is None
-    if untrained and any(True for _ in model.net_g.parameters()):
+    if options.path.pretrain_network_g is None and any(True for _ in model.net_g.parameters()):
         logger.warning('path.pretrain_network_g: missing, so random weights are tested.')
+    if isinstance(model, RestorationModel):
+        options.network_g = model.options.network_g  # recognised from its weights
+    else:
+        logger.info('%s logs its results itself; no table is written.', options.model_type)
+    return model
