@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -116,13 +115,16 @@ class EvaluationDataset(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        """Read an image as BasicSR's data sets give it: as `read`, but float32 in [0, 1]."""
+        return {key: _as_float(value) for key, value in self.read(index).items()}
+
+    def read(self, index: int) -> dict[str, Any]:
         """Read an image.
 
         Returns:
             ``key``, its name. ``lq``, ``output`` and ``gt``, as far as there are folders of them,
-            :math:`(3, H, W)` RGB float32 in [0, 1]; where images have several ground truths, ``gt``
-            is a list of such. ``lq_path``, ``output_path``, and ``gt_path``, that of the first
-            ground truth.
+            :math:`(3, H, W)` uint8 RGB; where images have several ground truths, ``gt`` is a list
+            of such. ``lq_path``, ``output_path``, and ``gt_path``, that of the first ground truth.
 
         Raises:
             DataError: If an image is broken.
@@ -226,4 +228,10 @@ def _read_image(reader: Reader, file: str) -> Tensor:
         rgb = reader.image(file)
     except ValueError as error:
         raise DataError(str(error)) from error
-    return torch.from_numpy(rgb.transpose(2, 0, 1).astype(np.float32, 'C')).div_(255)
+    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())  # a store may give a read-only view
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_float(image) for image in value]
+    return value.float().div_(255) if isinstance(value, Tensor) else value

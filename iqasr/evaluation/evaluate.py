@@ -131,7 +131,8 @@ def evaluate(
         return {'name': sample.name} | values, sample.files
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as pool:
-        samples = outputs(ahead(reader, dataset.__getitem__, mine, 2))
+        read = getattr(dataset, 'read', dataset.__getitem__)  # in 8 bits, if it can be had so
+        samples = outputs(ahead(reader, read, mine, 2))
         finished = ahead(pool, finish, samples, threads + 1)
         found = list(progress(finished, len(mine), name, process))
     # Strictly as many as asked for, unless given up: then the last are missing.
