@@ -1,6 +1,7 @@
 """Small real data and small real option files, shared by the tests."""
 
 import copy
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import skimage.data
 import torch
 import yaml
+from basicsr.utils.logger import initialized_logger
 
 import iqasr  # noqa: F401  (lets the tests import basicsr with any torchvision)
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
@@ -30,6 +32,17 @@ def write_pairs(folder: Path, images: list[np.ndarray], scale: int = 4) -> Path:
             reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
             cv2.imwrite(str(folder / name / f'{number:02d}.png'), reduced[..., ::-1])
     return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging():
+    """Undo what a command, or a model built by BasicSR, does to the loggers."""
+    yield
+    for name in ('iqasr', 'basicsr'):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate, logger.parent = [], True, logging.getLogger()
+        logger.setLevel(logging.NOTSET)
+    initialized_logger.clear()
 
 
 @pytest.fixture(scope='session')

@@ -209,7 +209,7 @@ def test_examples_for_contributors_work(tmp_path):
     quality = torch.tensor([[0.0, 1.0, float('-inf')], [2.0, 0.0, 1.0]])
     sampler = build(GT_SAMPLER_REGISTRY, {'type': 'SecondBestSampler'})
     assert sampler.probabilities(quality).tolist() == [[1, 0, 0], [0, 0, 1]]
-    scorer = build(SCORER_REGISTRY, {'type': 'ContrastScorer'})
+    scorer = build(SCORER_REGISTRY, {'type': 'MidGreyScorer'})
     assert scorer(torch.ones(2, 3, 8, 8)).tolist() == [0.5, 0.5]
     loss = build(LOSS_REGISTRY, {'type': 'CubeLoss', 'loss_weight': 2})
     assert loss(torch.full((1, 3, 2, 2), 0.5), torch.zeros(1, 3, 2, 2)).item() == 0.25
