@@ -14,7 +14,6 @@ import pytest
 import skimage.data
 import torch
 import yaml
-from basicsr.utils.logger import initialized_logger
 
 import iqasr  # noqa: F401  (lets the tests import basicsr with any torchvision)
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
@@ -38,6 +37,8 @@ def write_pairs(folder: Path, images: list[np.ndarray], scale: int = 4) -> Path:
 def fresh_logging():
     """Undo what a command, or a model built by BasicSR, does to the loggers."""
     yield
+    from basicsr.utils.logger import initialized_logger
+
     for name in ('iqasr', 'basicsr'):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate, logger.parent = [], True, logging.getLogger()

@@ -187,27 +187,14 @@ def test_documented_commands_name_files_and_flags_that_exist(name):
                 assert f"'{flag}'" in source + pipeline, command
 
 
-HEAD = """
-import numpy as np
-import torch
-from pydantic import NonNegativeFloat
-from torch import Tensor, nn
-from iqasr.metrics import register_metric
-from iqasr.metrics.metric import without_border
-from iqasr.quality import QualityScorer
-from iqasr.registry import *
-from iqasr.sampling import GTSampler
-"""
-
-
 def test_examples_for_contributors_work(tmp_path):
     """The code in CONTRIBUTING.md registers things that can be built and used."""
     text = (REPOSITORY / 'CONTRIBUTING.md').read_text(encoding='utf-8')
     shown = re.search(r'```python\n(.*?)```', text, re.S)[1]
-    (tmp_path / 'shown.py').write_text(HEAD + shown)
+    (tmp_path / 'shown.py').write_text(shown)
     runpy.run_path(str(tmp_path / 'shown.py'))
     quality = torch.tensor([[0.0, 1.0, float('-inf')], [2.0, 0.0, 1.0]])
-    sampler = build(GT_SAMPLER_REGISTRY, {'type': 'SecondBestSampler'})
+    sampler = build(GT_SAMPLER_REGISTRY, {'type': 'RankSampler', 'rank': 1})
     assert sampler.probabilities(quality).tolist() == [[1, 0, 0], [0, 0, 1]]
     scorer = build(SCORER_REGISTRY, {'type': 'MidGreyScorer'})
     assert scorer(torch.ones(2, 3, 8, 8)).tolist() == [0.5, 0.5]
