@@ -46,7 +46,7 @@ class LRConsistencyLoss(nn.Module):
     are compared (`sigma_px`). Two pixels at the border are left out.
 
     Args:
-        loss_weight: Weight; 0 only logs.
+        loss_weight: Weight; 0 switches the term off.
         criterion: Mean absolute (``l1``) or squared (``l2``) difference.
         sigma_px: Blur both by a Gaussian of this standard deviation first, in pixels of the LQ. 0
             compares them as they are; the larger, the more only colours and brightness count.
@@ -91,7 +91,7 @@ class BaseDistanceLoss(nn.Module):
     (SwinIR's ``drop_path_rate``).
 
     Args:
-        loss_weight: Weight; 0 only logs, a large one keeps the network as it was.
+        loss_weight: Weight; 0 switches the term off, a large one keeps the network as it was.
         distance: Mean absolute (``l1``) or squared (``l2``) difference of pixels, or mean absolute
             difference of VGG19's features (``feature``; HGGT's perceptual loss) or of their Gram
             matrices (``gram``: texture, wherever it is).

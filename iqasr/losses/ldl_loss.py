@@ -47,7 +47,7 @@ class LDLLoss(nn.Module):
     therefore keep an averaged network (``ema_decay``).
 
     Args:
-        loss_weight: Weight; 0 only logs.
+        loss_weight: Weight; 0 switches the term off.
         window: Side of the window of the local variance, in pixels; odd.
         detach_map: Keep the gradient out of the map. As published, it flows through it.
 
