@@ -81,7 +81,8 @@ class NegativeLoss(nn.Module):
     It has no lower bound: with too large a weight, training diverges.
 
     Args:
-        loss_weight: Weight; 0 switches the term off. HGGT's is for a map that is small nearly everywhere.
+        loss_weight: Weight; 0 switches the term off. HGGT's is for a map that is small nearly
+            everywhere.
     """
 
     def __init__(self, *, loss_weight: NonNegativeFloat = 300.0) -> None:
