@@ -83,7 +83,9 @@ def test_registered_thing_is_documented_with_its_arguments(target):
 
 @pytest.mark.parametrize('target', OURS, ids=lambda target: target.__name__)
 def test_registered_thing_is_listed_in_the_guide(target):
-    assert target.__name__ in (REPOSITORY / 'options/README.md').read_text(encoding='utf-8')
+    guide = (REPOSITORY / 'options/README.md').read_text(encoding='utf-8')
+    listed = target.__name__ in guide
+    assert listed, f'add a row for {target.__name__} to the table of its kind in options/README.md'
 
 
 @pytest.mark.parametrize('path', OPTION_FILES, ids=lambda path: path.name)
