@@ -115,13 +115,12 @@ def sum_ssim(x: np.ndarray, y: np.ndarray) -> float:
     return float(ssim.sum(dtype=np.float64))
 
 
-@register_metric(lower_better=True, needs=(), suffix='iqasr')
+@register_metric(lower_better=True, suffix='iqasr')
 def calculate_niqe(
     img: np.ndarray,
     crop_border: int,
     input_order: Literal['HWC'] = 'HWC',
     convert_to: Literal['y'] = 'y',
-    img2: np.ndarray | None = None,
 ) -> float:
     """Natural image quality evaluator, lower is better; NaN for a constant image.
 
@@ -130,7 +129,6 @@ def calculate_niqe(
         crop_border: Pixels left out at each side.
         input_order: Order of the axes; for BasicSR's option files.
         convert_to: The luma, which is measured; for BasicSR's option files.
-        img2: Ignored.
 
     Raises:
         ValueError: If fewer than two blocks remain.

@@ -9,10 +9,8 @@ HALF_NYQUIST = 0.25
 """Cycles per pixel."""
 
 
-@register_metric(lower_better=None, needs=())
-def calculate_high_frequency(
-    img: np.ndarray, img2: np.ndarray | None = None, crop_border: int = 0
-) -> float:
+@register_metric(lower_better=None)
+def calculate_high_frequency(img: np.ndarray, crop_border: int = 0) -> float:
     """Share of the luma's spectral energy above half the Nyquist frequency, in [0, 1].
 
     It rises with detail and with artifacts, so neither direction is better. The spectrum is that
@@ -20,7 +18,6 @@ def calculate_high_frequency(
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
-        img2: Ignored.
         crop_border: Pixels left out at each side.
 
     Returns:

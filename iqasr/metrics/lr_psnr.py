@@ -8,31 +8,17 @@ from iqasr.degradation import BicubicDegradation
 from iqasr.metrics.metric import register_metric
 
 
-@register_metric(lower_better=False, needs=('lq',))
-def calculate_lr_psnr(
-    img: np.ndarray,
-    img2: np.ndarray | None = None,
-    lq: np.ndarray | None = None,
-    crop_border: int = 0,
-) -> float:
+@register_metric(lower_better=False)
+def calculate_lr_psnr(img: np.ndarray, lq: np.ndarray, crop_border: int = 0) -> float:
     """PSNR in dB of the output, reduced by `BicubicDegradation`, to the input.
 
     For inputs that were made otherwise (blurred, noisy) the value says less than its change.
 
     Args:
         img: Output, ``(sH, sW, 3)`` uint8 BGR in [0, 255].
-        img2: Ignored.
         lq: Input, ``(H, W, 3)`` uint8 BGR in [0, 255].
         crop_border: Pixels of the input left out at each side.
-
-    Raises:
-        ValueError: If `lq` is not given.
     """
-    if lq is None:
-        raise ValueError(
-            'calculate_lr_psnr needs `lq`, the low-quality input, which RestorationModel gives it; '
-            'remove it from val.metrics to validate another model.'
-        )
     reduction = BicubicDegradation(scale=img.shape[0] // lq.shape[0])
     tensor = torch.from_numpy(img.transpose(2, 0, 1).astype(np.float32))[None]
     # Not rounded, as two equal 8-bit images would be infinitely close.

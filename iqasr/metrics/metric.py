@@ -5,6 +5,7 @@ This is the one border to BasicSR's world of images: ``(H, W, 3)`` uint8 BGR in 
 
 import functools
 import inspect
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,47 +13,88 @@ from typing import Any, Literal
 
 import numpy as np
 
-from iqasr.registry import METRIC_REGISTRY, lookup
+from iqasr.quality import QualityScorer
+from iqasr.registry import METRIC_REGISTRY, SCORER_REGISTRY, build, lookup
 
 logger = logging.getLogger('iqasr')
 
-IMAGES = ('img', 'img2', 'lq', 'base')
-"""The images a metric may look at, as its function names them: the output, the ground truth, the
-low-quality input, and the output of the network as it was before the run."""
+IMAGES = {
+    'img': 'the output',
+    'img2': 'the ground truth',
+    'lq': 'the low-quality input',
+    'base': 'the output of the network before the run',
+}
+"""The images a metric may look at, as its function names them."""
 
 
 def register_metric(
-    *,
-    lower_better: bool | Callable[..., bool] | None,
-    needs: tuple[str, ...] | Callable[..., tuple[str, ...]] | None = None,
-    suffix: str | None = None,
+    *, lower_better: bool | Literal['scorer'] | None, suffix: str | None = None
 ) -> Callable[[Callable[..., float]], Callable[..., float]]:
     """Register a function as a metric.
 
-    BasicSR calls it with ``img``, ``img2`` and all options of its section. Among these may be
-    ``better``, which concerns the report and is not passed on.
+    BasicSR calls it with ``img``, ``img2`` and all options of its section. The function names the
+    `IMAGES` it looks at, first of its arguments, and gets no other; ``better``, which concerns the
+    report, is not passed on either.
 
     Args:
-        lower_better: Whether lower values are better; None if neither direction is. Where that
-            depends on the options of the section, a function of these.
-        needs: Images that are passed beside those without default; a function as above. If left
-            out, images with a default are passed where they are there.
+        lower_better: Whether lower values are better; None if neither direction is; ``scorer`` if
+            the option `scorer` decides, and with it whether the ground truth is looked at.
         suffix: ``iqasr`` to take the place of BasicSR's metric of the same name.
 
     Returns:
-        A decorator, which sets `lower_better` and `needs` as attributes.
+        A decorator, which sets `lower_better` as an attribute.
     """
 
     def register(function: Callable[..., float]) -> Callable[..., float]:
+        needed, optional = images_of(function)
+
         @functools.wraps(function)
         def metric(*images: Any, better: str | None = None, **others: Any) -> float:
-            return function(*images, **others)
+            for name in needed[len(images) :]:
+                if name not in others:
+                    raise ValueError(
+                        f'{function.__name__} needs `{name}`, {IMAGES[name]}, which '
+                        'RestorationModel gives it; remove it from val.metrics to validate '
+                        'another model.'
+                    )
+            unseen = IMAGES.keys() - {*needed, *optional}
+            return function(*images, **{k: v for k, v in others.items() if k not in unseen})
 
-        metric.lower_better, metric.needs = lower_better, needs
+        metric.lower_better = lower_better
         METRIC_REGISTRY.register(metric, suffix)
         return metric
 
     return register
+
+
+def load_scorer(
+    scorer: Mapping[str, Any], device: str = 'cpu', tile_px: int | None = None, **_: Any
+) -> QualityScorer:
+    """Build a scorer from its section, once for each section and device.
+
+    Args:
+        scorer: Section of the scorer.
+        device: Where it works.
+        tile_px: Side of the tiles it is to score, if any, in pixels.
+
+    Raises:
+        ValueError: If there is no such scorer, or it cannot work on tiles so small.
+    """
+    cls = lookup(SCORER_REGISTRY, scorer.get('type'))
+    # A range, which serves losses and ensembles, leaves the published score as it is.
+    section = {key: value for key, value in scorer.items() if key != 'range'}
+    loaded = _build_scorer(cls, json.dumps(section, sort_keys=True), device)
+    if tile_px is not None and tile_px < loaded.min_size:
+        raise ValueError(
+            f'tile_px {tile_px} is too small for {loaded.name}, which needs {loaded.min_size}.'
+        )
+    return loaded
+
+
+@functools.cache
+def _build_scorer(cls: type, section: str, device: str) -> QualityScorer:
+    # The class is part of the key, as another may be registered under the same name.
+    return build(SCORER_REGISTRY, json.loads(section)).to(device)
 
 
 @dataclass(frozen=True)
@@ -121,13 +163,16 @@ def build_metric(name: str, section: Mapping[str, Any]) -> Metric:
             ``higher`` or ``lower``, to override the direction.
     """
     function = lookup(METRIC_REGISTRY, section['type'])
-    options = options_of(section)
+    options = {key: value for key, value in section.items() if key not in ('type', 'better')}
+    needs, optional = images_of(function)
+    lower_better = getattr(function, 'lower_better', None)
+    if lower_better == 'scorer':
+        scorer = load_scorer(**options)
+        lower_better = scorer.lower_better
+        needs, optional = (needs + optional if scorer.needs_reference else needs), ()
     if section.get('better'):
         lower_better = section['better'] == 'lower'
-    elif hasattr(function, 'lower_better'):
-        lower_better = resolve(function.lower_better, options)
-    else:
-        lower_better = None
+    elif not hasattr(function, 'lower_better'):
         logger.warning(
             'val.metrics.%s: %s does not say which direction is better, so there is no best value. '
             'Give `better: higher` or `better: lower` in its section, or set `lower_better` on the '
@@ -135,27 +180,23 @@ def build_metric(name: str, section: Mapping[str, Any]) -> Metric:
             name,
             section['type'],
         )
-    needs, optional = images_of(function, options)
     return Metric(name, functools.partial(function, **options), lower_better, needs, optional)
 
 
 def needs_base(section: Mapping[str, Any]) -> bool:
     """Tell whether a section asks for a metric that compares with the network before the run."""
-    function = function_of(section)
-    if function is None or 'base' not in inspect.signature(function).parameters:
-        return False
-    return 'base' in images_of(function, options_of(section))[0]
+    function = find_metric(section)
+    return function is not None and 'base' in images_of(function)[0]
 
 
 def has_no_direction(section: Mapping[str, Any]) -> bool:
     """Tell whether neither the section nor its metric says which direction is better."""
-    function = function_of(section)
-    if function is None or section.get('better'):
-        return False
-    return getattr(function, 'lower_better', None) is None
+    function = find_metric(section)
+    given = section.get('better') or function is None
+    return not given and getattr(function, 'lower_better', None) is None
 
 
-def function_of(section: Mapping[str, Any]) -> Callable[..., float] | None:
+def find_metric(section: Mapping[str, Any]) -> Callable[..., float] | None:
     """Find the function of a section; None if there is no metric of that name."""
     try:
         return lookup(METRIC_REGISTRY, section.get('type'))
@@ -163,24 +204,9 @@ def function_of(section: Mapping[str, Any]) -> Callable[..., float] | None:
         return None
 
 
-def options_of(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a section the options that are passed to its function."""
-    return {key: value for key, value in section.items() if key not in ('type', 'better')}
-
-
-def images_of(
-    function: Callable[..., float], options: Mapping[str, Any]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """List the images that a metric needs, and those it takes where they are there."""
+def images_of(function: Callable[..., float]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """List the images that a function needs, and those it takes where they are there."""
     parameters = inspect.signature(function).parameters
     named = [name for name in IMAGES if name in parameters]
-    stated = getattr(function, 'needs', None)
-    extra = resolve(stated, options) or ()
-    needs = [n for n in named if parameters[n].default is inspect.Parameter.empty or n in extra]
-    optional = [name for name in named if name not in needs] if stated is None else []
-    return tuple(needs), tuple(optional)
-
-
-def resolve(attribute: Any, options: Mapping[str, Any]) -> Any:
-    """Ask an attribute of a metric that depends on the options for its value."""
-    return attribute(**options) if callable(attribute) else attribute
+    needs = tuple(name for name in named if parameters[name].default is inspect.Parameter.empty)
+    return needs, tuple(name for name in named if name not in needs)

@@ -1,57 +1,18 @@
 """Scorers as metrics: of a whole image, or of its worst tile."""
 
-import functools
-import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from iqasr.metrics.metric import register_metric, without_border
+from iqasr.metrics.metric import load_scorer, register_metric, without_border
 from iqasr.quality import QualityScorer
-from iqasr.registry import METRIC_REGISTRY, SCORER_REGISTRY, build, lookup
+from iqasr.registry import METRIC_REGISTRY
 
 
-def load_scorer(
-    scorer: Mapping[str, Any], device: str = 'cpu', tile_px: int | None = None, **_: Any
-) -> QualityScorer:
-    """Build a scorer from its section, once for each section and device.
-
-    Args:
-        scorer: Section of the scorer.
-        device: Where it works.
-        tile_px: Side of the tiles it is to score, if any, in pixels.
-
-    Raises:
-        ValueError: If there is no such scorer, or it cannot work on tiles so small.
-    """
-    cls = lookup(SCORER_REGISTRY, scorer.get('type'))
-    # A range, which serves losses and ensembles, leaves the published score as it is.
-    section = {key: value for key, value in scorer.items() if key != 'range'}
-    loaded = _build_scorer(cls, json.dumps(section, sort_keys=True), device)
-    if tile_px is not None and tile_px < loaded.min_size:
-        raise ValueError(
-            f'tile_px {tile_px} is too small for {loaded.name}, which needs {loaded.min_size}.'
-        )
-    return loaded
-
-
-@functools.cache
-def _build_scorer(cls: type, section: str, device: str) -> QualityScorer:
-    # The class is part of the key, as another may be registered under the same name.
-    return build(SCORER_REGISTRY, json.loads(section)).to(device)
-
-
-register_scorer_metric = register_metric(
-    lower_better=lambda **options: load_scorer(**options).lower_better,
-    needs=lambda **options: ('img2',) if load_scorer(**options).needs_reference else (),
-)
-
-
-@register_scorer_metric
+@register_metric(lower_better='scorer')
 def calculate_quality(
     img: np.ndarray,
     img2: np.ndarray | None = None,
@@ -78,7 +39,7 @@ def calculate_quality(
     return float(loaded.published(quality))
 
 
-@register_scorer_metric
+@register_metric(lower_better='scorer')
 def calculate_worst_tile(
     img: np.ndarray,
     img2: np.ndarray | None = None,
