@@ -9,7 +9,6 @@ import functools
 import importlib.util
 import inspect
 import logging
-import re
 import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.archs.sizes import SizeRequirements, require_sizes
-from iqasr.options.lora import is_derived
+from iqasr.options.lora import count_groups, is_derived
 from iqasr.registry import ARCH_REGISTRY, build, nearest
 
 if TYPE_CHECKING:
@@ -143,10 +142,7 @@ def brief(error: Exception) -> str:
 
 def summary(weights: Mapping[str, Tensor]) -> str:
     """Describe weights in a line: how many, and their groups of names, numbered ones together."""
-    groups: dict[str, int] = {}
-    for name in weights:
-        group = re.sub(r'\d+', '*', name.split('.weight')[0].split('.bias')[0])
-        groups[group] = groups.get(group, 0) + 1
+    groups = count_groups(name.split('.weight')[0].split('.bias')[0] for name in weights)
     listing = [f'{group} ({count})' for group, count in groups.items()]
     more = f' and {len(listing) - 8} other groups' if len(listing) > 8 else ''
     return f'{len(weights)} weights: {", ".join(listing[:8])}{more}'

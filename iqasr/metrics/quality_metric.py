@@ -66,15 +66,12 @@ def calculate_worst_tile(
         ValueError: If the scorer needs a ground truth, or cannot work on tiles so small.
     """
     loaded = load_scorer(scorer, device, tile_px)
-    image, reference = images_for(loaded, img, img2, device, crop_border)
-    places = [
-        (..., row, column)
-        for row in tiles_along(image.shape[2], tile_px)
-        for column in tiles_along(image.shape[3], tile_px)
-    ]
+    images = images_for(loaded, img, img2, device, crop_border)
+    rows, columns = (tiles_along(side, tile_px) for side in images[0].shape[2:])
     with torch.no_grad():
-        parts = [loaded(image[p], None if reference is None else reference[p]) for p in places]
-    quality = torch.cat(parts)
+        quality = torch.cat(
+            [loaded(*(i[..., row, column] for i in images)) for row in rows for column in columns]
+        )
     finite = quality[quality.isfinite()]
     return float(loaded.published(finite.amin() if len(finite) else quality[0]))
 
@@ -86,18 +83,18 @@ METRIC_REGISTRY._do_register('WorstTile', calculate_worst_tile)
 
 def images_for(
     scorer: QualityScorer, img: np.ndarray, img2: np.ndarray | None, device: str, border: int
-) -> list[Tensor | None]:
-    """Turn output and ground truth into tensors as scorers take them; None where not needed."""
+) -> list[Tensor]:
+    """Turn what a scorer looks at of output and ground truth, as far as given, into tensors.
+
+    Returns:
+        :math:`(1, 3, H, W)` RGB in [0, 1] each.
+    """
+    seen = [img, img2] if scorer.needs_reference and img2 is not None else [img]
+    planes = [without_border(image, border)[..., ::-1].transpose(2, 0, 1) for image in seen]
     return [
-        None if image is None else to_tensor(without_border(image, border), device)
-        for image in (img, img2 if scorer.needs_reference else None)
+        torch.from_numpy(np.ascontiguousarray(plane))[None].to(device).float().div(255)
+        for plane in planes
     ]
-
-
-def to_tensor(image: np.ndarray, device: str) -> Tensor:
-    """Turn ``(H, W, 3)`` uint8 BGR into :math:`(1, 3, H, W)` RGB in [0, 1]."""
-    planes = np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1))
-    return torch.from_numpy(planes)[None].to(device).float().div(255)
 
 
 def tiles_along(length: int, tile: int) -> list[slice]:

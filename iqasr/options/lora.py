@@ -1,6 +1,8 @@
 """Which layers of a network get a low-rank adapter, and of which rank."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
@@ -15,7 +17,7 @@ DEFAULT_TARGETS = {
     'RRDBNet': ['body.*', 'conv_body'],
     'SwinIR': ['*.attn.qkv', '*.attn.proj', '*.mlp.fc1', '*.mlp.fc2'],
 }
-"""What is adapted when nothing is said, by class of network."""
+"""Patterns of the layers that are adapted by default, by class of network."""
 
 
 class LoRAOptions(BaseModel):
@@ -78,37 +80,39 @@ def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
     target = options.target
     if target is None:
         target = DEFAULT_TARGETS.get(network_name, [])
-        if not any(fnmatchcase(name, pattern) for name in names for pattern in target):
-            target = names[1:-1]
+        target = target if matching(names, target) else names[1:-1]
     if not target:
         raise ValueError(f'target: {network_name} has no layer to adapt; name layers: {names}.')
-    selected = [name for name in names if any(fnmatchcase(name, p) for p in target)]
+    selected = matching(names, target)
     for option, patterns, known in (
         ('target', target, names),
         ('ranks', options.ranks, selected),
     ):
         for pattern in patterns:
-            if not any(fnmatchcase(name, pattern) for name in known):
+            if not matching(known, [pattern]):
                 raise ValueError(no_match(option, pattern, known, network_name))
-    ranks = {name: rank_of(name, options) for name in selected}
+    ranks = dict.fromkeys(selected, options.rank)
+    for pattern, rank in options.ranks.items():
+        ranks |= dict.fromkeys(matching(selected, [pattern]), rank)
     if not any(ranks.values()):
         raise ValueError('ranks: leave no layer to adapt; give at least one a rank above 0.')
     return {name: rank for name, rank in ranks.items() if rank}
 
 
-def rank_of(name: str, options: LoRAOptions) -> int:
-    """Find the rank that a layer is given."""
-    matches = [rank for pattern, rank in options.ranks.items() if fnmatchcase(name, pattern)]
-    return matches[-1] if matches else options.rank
+def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Select the names that match any of the patterns."""
+    return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]
 
 
 def no_match(option: str, pattern: str, names: list[str], network_name: str) -> str:
     """Say that a pattern matches nothing, and list the layers, numbered ones together."""
-    groups: dict[str, int] = {}
-    for name in names:
-        group = re.sub(r'\d+', '*', name)
-        groups[group] = groups.get(group, 0) + 1
+    groups = count_groups(names)
     listing = ', '.join(f'{group} ({count})' for group, count in groups.items())
     what = 'layer' if option == 'target' else 'adapted layer'
     hint = nearest(re.sub(r'\d+', '*', pattern), groups)
     return f"{option}: '{pattern}' matches no {what} of {network_name}.{hint} There are: {listing}."
+
+
+def count_groups(names: Iterable[str]) -> Counter[str]:
+    """Count names that differ in their numbers only, as one: ``body.*.conv``."""
+    return Counter(re.sub(r'\d+', '*', name) for name in names)

@@ -1,4 +1,4 @@
-"""What may stand after ``type:`` where the answer is not a registry of iqasr's or BasicSR's own."""
+"""Optimisers and learning-rate schedulers, which are named as in torch or BasicSR."""
 
 import inspect
 from collections.abc import Mapping
@@ -8,18 +8,6 @@ import torch
 from basicsr.models import lr_scheduler as basicsr_schedulers
 
 from iqasr.registry import nearest
-
-INJECTED = ('scale', 'sampling', 'quality', 'negatives', 'degradation', 'queue_size')
-"""Arguments that `MultiGTDataset` receives from other sections."""
-
-DATASETS = {
-    'train': ('MultiGTDataset', 'PairedImageDataset', 'RealESRGANPairedDataset'),
-    'val': ('PairedImageDataset', 'SingleImageDataset', 'EvaluationDataset'),
-    'test': ('PairedImageDataset', 'SingleImageDataset', 'EvaluationDataset'),
-}
-"""Which data sets of BasicSR and iqasr serve which phase; others, of a user's own, serve any."""
-
-BACKENDS = ('disk', 'lmdb')
 
 UNSUITABLE = {
     'LBFGS': 'it evaluates the loss several times an iteration',
