@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,3 +164,31 @@ def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> N
     freeze(network)
     for name, (a, b) in profile.adapters.items():
         attach(layers[name], a, b, profile.alpha)
+
+
+def merge_profiles(
+    weights: Mapping[str, Tensor],
+    profiles: Sequence[tuple[Profile, float]],
+    *,
+    strict: bool = True,
+) -> dict[str, Tensor]:
+    """Add profiles, each with its scale, to the weights of their base.
+
+    Args:
+        weights: State dict of the base; left untouched.
+        profiles: Profiles and their scales; 0 leaves a profile out, 1 is as it was trained.
+        strict: Refuse profiles of other base weights, instead of saying so.
+
+    Returns:
+        State dict of a plain network.
+
+    Raises:
+        CheckpointError: If a profile does not belong to the weights.
+    """
+    merged, base = dict(weights), base_hash(weights)
+    for profile, scale in profiles:
+        profile.check_layers(weights)
+        profile.check_base(base, strict=strict)
+        for layer in profile.adapters:
+            merged[f'{layer}.weight'] = profile.correct(layer, merged[f'{layer}.weight'], scale)
+    return merged

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-FOLDS = {1: 4, 2: 2}
+RRDBNET_MULTIPLES = {1: 4, 2: 2}
 """By how much BasicSR's ``RRDBNet`` folds its input into channels, by its ``scale``."""
 
 
@@ -67,5 +67,5 @@ def require_sizes(network: nn.Module, section: Mapping[str, Any]) -> None:
         return
     multiple = section.get('window_size', 1)
     if section['type'] == 'RRDBNet':
-        multiple = FOLDS.get(section.get('scale', 4), 1)
+        multiple = RRDBNET_MULTIPLES.get(section.get('scale', 4), 1)
     network.size_requirements = SizeRequirements(multiple_of=multiple)

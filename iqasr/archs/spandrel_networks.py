@@ -97,7 +97,7 @@ def spandrel(arch: str, **options: Any) -> nn.Module:
     except ValueError as error:
         logger.warning('Weights of this %s will load here, but not elsewhere: %s', arch, error)
         return network
-    return prepared(network, found)
+    return prepare_network(network, found)
 
 
 def recognise(weights: Mapping[str, Tensor], path: Any) -> 'ModelDescriptor':
@@ -179,7 +179,7 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
     options = {k: v for k, v in found.model.hyperparameters.items() if not callable(v)}
     cls = type(found.model)
     name = arch if network_classes().get(arch) is cls else cls.__name__
-    return prepared(found.model, found), {'type': 'spandrel', 'arch': name, **options}
+    return prepare_network(found.model, found), {'type': 'spandrel', 'arch': name, **options}
 
 
 def basicsr_section(found: 'ModelDescriptor') -> dict[str, Any]:
@@ -194,7 +194,7 @@ def basicsr_section(found: 'ModelDescriptor') -> dict[str, Any]:
     }
 
 
-def prepared(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
+def prepare_network(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
     """Make a network of spandrel train like any other.
 
     It notes which sizes of input it takes, leaves its input as it is, and does not count weights as
@@ -204,14 +204,14 @@ def prepared(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
     network.size_requirements = SizeRequirements(
         max(1, sizes.minimum), sizes.multiple_of, sizes.square
     )
-    network.register_forward_pre_hook(copy_of_input)  # RCAN multiplies its input in place
+    network.register_forward_pre_hook(copy_input)  # RCAN multiplies its input in place
     for name, parameter in network.named_parameters():
         if is_derived(name):
             parameter.requires_grad_(False)
     return network.train()
 
 
-def copy_of_input(network: nn.Module, arguments: tuple[Tensor]) -> Tensor:
+def copy_input(network: nn.Module, arguments: tuple[Tensor]) -> Tensor:
     """Give a network a copy of its input."""
     return arguments[0].clone()
 

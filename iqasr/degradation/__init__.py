@@ -5,24 +5,9 @@ stages are pure functions of an image and of drawn parameters (`kernels`, `noise
 `stages`); what is drawn is described by `Stage`, whose fields an option file may set.
 """
 
-from .base import Degradation, from_uint8, to_uint8
-from .bicubic import BicubicDegradation
-from .first_order import FirstOrderDegradation
-from .options import FinalSinc, FirstStage, SecondStage, SingleStage, Stage
-from .pair_pool import PairPool
-from .second_order import SecondOrderDegradation
-
-__all__ = [
-    'Degradation',
-    'BicubicDegradation',
-    'FirstOrderDegradation',
-    'SecondOrderDegradation',
-    'Stage',
-    'SingleStage',
-    'FirstStage',
-    'SecondStage',
-    'FinalSinc',
-    'PairPool',
-    'from_uint8',
-    'to_uint8',
-]
+from iqasr.degradation.base import Degradation, from_uint8, to_uint8
+from iqasr.degradation.bicubic import BicubicDegradation
+from iqasr.degradation.first_order import FirstOrderDegradation
+from iqasr.degradation.options import FinalSinc, FirstStage, SecondStage, SingleStage, Stage
+from iqasr.degradation.pair_pool import PairPool
+from iqasr.degradation.second_order import SecondOrderDegradation

@@ -1,4 +1,4 @@
-"""What every degradation shares: its call, its sizes, its rounding."""
+"""The base class of degradations, and images in 8 bits."""
 
 from abc import ABC, abstractmethod
 

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iqasr.degradation.base import Degradation
 from iqasr.registry import DEGRADATION_REGISTRY
-
-from .base import Degradation
 
 
 def mirror(length: int, margin: int, device: torch.device) -> Tensor:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-Name = TypeVar('Name', bound=str)
+Choice = TypeVar('Choice', bound=str)
 
 
 def uniform(
@@ -36,7 +36,7 @@ def happens(probability: float, generator: torch.Generator) -> bool:
     return bool(events(probability, 1, generator))
 
 
-def choose(weights: Mapping[Name, float], count: int, generator: torch.Generator) -> list[Name]:
+def choose(weights: Mapping[Choice, float], count: int, generator: torch.Generator) -> list[Choice]:
     """Draw names with probability proportional to their weights.
 
     Args:

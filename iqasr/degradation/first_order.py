@@ -9,11 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iqasr.degradation.base import Degradation
+from iqasr.degradation.options import SingleStage
+from iqasr.degradation.stages import draw_factor, draw_mode, random_blur, random_jpeg, random_noise
 from iqasr.registry import DEGRADATION_REGISTRY
-
-from .base import Degradation
-from .options import SingleStage
-from .stages import draw_factor, draw_mode, random_blur, random_jpeg, random_noise
 
 
 @DEGRADATION_REGISTRY.register()

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from basicsr.utils.diffjpeg import DiffJPEG
 from torch import Tensor
 
-from .base import from_uint8, to_uint8
+from iqasr.degradation.base import from_uint8, to_uint8
 
 BLOCK = 16
 """Side of a minimum coded unit with halved chroma, in pixels."""
@@ -50,16 +50,12 @@ def codec_jpeg(image: Tensor, quality: Tensor) -> Tensor:
     """Compress by libjpeg; see `jpeg`."""
     bgr = to_uint8(image).flip(1).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     levels = quality.round().int().tolist()
-    decoded = np.stack(
-        [codec_round_trip(one, level) for one, level in zip(bgr, levels, strict=True)]
+    encoded = (
+        cv2.imencode('.jpg', one, [cv2.IMWRITE_JPEG_QUALITY, level])[1]
+        for one, level in zip(bgr, levels, strict=True)
     )
+    decoded = np.stack([cv2.imdecode(one, cv2.IMREAD_COLOR) for one in encoded])
     return from_uint8(torch.from_numpy(decoded).to(image.device).permute(0, 3, 1, 2).flip(1))
-
-
-def codec_round_trip(image: np.ndarray, quality: int) -> np.ndarray:
-    """Encode and decode one image, ``(H, W, 3)`` uint8 BGR in [0, 255]."""
-    _, encoded = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
 
 
 def diff_jpeg(image: Tensor, quality: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ import math
 import torch
 from torch import Tensor
 
-from .draws import choose, events, uniform
-from .options import FinalSinc, Stage
+from iqasr.degradation.draws import choose, events, uniform
+from iqasr.degradation.options import FinalSinc, Stage
 
 
 def gaussian_kernels(
@@ -99,16 +99,17 @@ def draw_blur_kernels(stage: Stage, count: int, generator: torch.Generator) -> T
     """
     size = draw_sizes(stage.blur_kernel_size, count, generator)
     kinds = choose(stage.kernel_prob, count, generator)
-    isotropic = torch.tensor(['aniso' not in kind for kind in kinds])
-    generalized = torch.tensor(['generalized' in kind for kind in kinds])
-    plateau = torch.tensor(['plateau' in kind for kind in kinds])
+    anisotropic, generalized, plateau = (
+        torch.tensor([word in kind for kind in kinds])
+        for word in ('aniso', 'generalized', 'plateau')
+    )
     sigma_x = uniform(*stage.blur_sigma, count, generator)
     sigma_y = uniform(*stage.blur_sigma, count, generator)
     rotation = uniform(-math.pi, math.pi, count, generator)
     betag = draw_around_one(stage.betag_range, count, generator)
     betap = draw_around_one(stage.betap_range, count, generator)
     beta = torch.where(generalized, betag, torch.where(plateau, betap, 1.0))
-    sigma_y = torch.where(isotropic, sigma_x, sigma_y)
+    sigma_y = torch.where(anisotropic, sigma_y, sigma_x)
     gaussian = gaussian_kernels(size, sigma_x, sigma_y, rotation, beta, plateau)
 
     # a small filter with a low cut-off frequency would not ring but only blur

@@ -20,18 +20,18 @@ from pydantic import (
     PositiveInt,
 )
 
-Kind = Literal[
+KernelKind = Literal[
     'iso', 'aniso', 'generalized_iso', 'generalized_aniso', 'plateau_iso', 'plateau_aniso'
 ]
-Pair = TypeVar('Pair', tuple[int, int], tuple[float, float])
+Bounds = TypeVar('Bounds', tuple[int, int], tuple[float, float])
 Weights = TypeVar('Weights', bound=dict)
 
 
-def ordered(pair: Pair) -> Pair:
+def ordered(bounds: Bounds) -> Bounds:
     """Refuse a reversed range."""
-    if pair[0] > pair[1]:
-        raise ValueError(f'{list(pair)} is reversed; write [smallest, largest]')
-    return pair
+    if bounds[0] > bounds[1]:
+        raise ValueError(f'{list(bounds)} is reversed; write [smallest, largest]')
+    return bounds
 
 
 def odd(sizes: tuple[int, int]) -> tuple[int, int]:
@@ -41,11 +41,11 @@ def odd(sizes: tuple[int, int]) -> tuple[int, int]:
     return sizes
 
 
-def around_one(pair: Pair) -> Pair:
+def around_one(bounds: Bounds) -> Bounds:
     """Refuse a range without 1, at which its lower and upper halves are drawn apart."""
-    if not pair[0] <= 1 <= pair[1]:
-        raise ValueError(f'{list(pair)} does not hold 1; widen it')
-    return pair
+    if not bounds[0] <= 1 <= bounds[1]:
+        raise ValueError(f'{list(bounds)} does not hold 1; widen it')
+    return bounds
 
 
 def some_positive(weights: Weights) -> Weights:
@@ -64,7 +64,7 @@ KernelSizes = Annotated[
 ]
 JpegQuality = Annotated[float, Field(ge=1, le=100)]
 JpegRange = Annotated[tuple[JpegQuality, JpegQuality], AfterValidator(ordered)]
-KernelWeights = Annotated[dict[Kind, NonNegativeFloat], AfterValidator(some_positive)]
+KernelWeights = Annotated[dict[KernelKind, NonNegativeFloat], AfterValidator(some_positive)]
 ResizeWeights = Annotated[
     dict[Literal['up', 'down', 'keep'], NonNegativeFloat], AfterValidator(some_positive)
 ]

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .base import from_uint8, to_uint8
+from iqasr.degradation.base import from_uint8, to_uint8
 
-IMAGES = ('lq', 'gt', 'negative')
+IN_8_BITS = ('lq', 'gt', 'negative')
 """Names of the tensors that are stored in 8 bits; others are stored as they are."""
 
 
@@ -51,7 +51,7 @@ class PairPool:
         """Put a batch in, and take one out.
 
         Args:
-            batch: Tensors :math:`(N, C, H, W)` by name, on one device. Those named in `IMAGES` are
+            batch: Tensors :math:`(N, C, H, W)` by name, on one device. Those named in `IN_8_BITS` are
                 multiples of 1/255 in [0, 1].
             generator: CPU generator; unused while the pool is filling.
 
@@ -64,7 +64,7 @@ class PairPool:
                 are not of the names and shapes of those held.
         """
         self._check(batch)
-        new = {name: to_uint8(t) if name in IMAGES else t for name, t in batch.items()}
+        new = {name: to_uint8(t) if name in IN_8_BITS else t for name, t in batch.items()}
         held = self.held = {name: t.to(new[name].device) for name, t in self.held.items()}
         if self.filled < self.size:
             self.held = {n: torch.cat([held[n], t]) if held else t.clone() for n, t in new.items()}
@@ -74,7 +74,7 @@ class PairPool:
         earlier = {name: tensor[slots] for name, tensor in held.items()}
         for name, tensor in held.items():
             tensor[slots] = new[name]
-        return {name: from_uint8(t) if name in IMAGES else t for name, t in earlier.items()}
+        return {name: from_uint8(t) if name in IN_8_BITS else t for name, t in earlier.items()}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Copy the samples held, for a checkpoint; returns `held`, on the CPU."""

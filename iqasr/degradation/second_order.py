@@ -9,13 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iqasr.degradation.base import Degradation
+from iqasr.degradation.draws import happens
+from iqasr.degradation.kernels import draw_final_kernels
+from iqasr.degradation.options import FinalSinc, FirstStage, SecondStage
+from iqasr.degradation.stages import (
+    blur,
+    draw_factor,
+    draw_mode,
+    random_blur,
+    random_jpeg,
+    random_noise,
+)
 from iqasr.registry import DEGRADATION_REGISTRY
-
-from .base import Degradation
-from .draws import happens
-from .kernels import draw_final_kernels
-from .options import FinalSinc, FirstStage, SecondStage
-from .stages import blur, draw_factor, draw_mode, random_blur, random_jpeg, random_noise
 
 
 @DEGRADATION_REGISTRY.register()

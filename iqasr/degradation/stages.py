@@ -5,22 +5,19 @@ Source:
     (basicsr/models/realesrgan_model.py, basicsr/utils/img_process_util.py).
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iqasr.degradation.draws import choose, events, happens, uniform
+from iqasr.degradation.jpeg import jpeg
+from iqasr.degradation.kernels import draw_blur_kernels
+from iqasr.degradation.noise import gaussian_noise, poisson_noise
+from iqasr.degradation.options import Stage
 from iqasr.runtime.randomness import fork
 
-from .draws import choose, events, happens, uniform
-from .jpeg import jpeg
-from .kernels import draw_blur_kernels
-from .noise import gaussian_noise, poisson_noise
-from .options import Stage
-
-ResizeMode = Literal['area', 'bilinear', 'bicubic']
-RESIZE_MODES: dict[ResizeMode, float] = {'area': 1.0, 'bilinear': 1.0, 'bicubic': 1.0}
+RESIZE_MODES = {'area': 1.0, 'bilinear': 1.0, 'bicubic': 1.0}
+"""Interpolations and their weights."""
 
 
 def blur(image: Tensor, kernels: Tensor) -> Tensor:
@@ -50,7 +47,7 @@ def random_blur(image: Tensor, stage: Stage, generator: torch.Generator) -> Tens
     return blur(image, kernels) if happens(stage.blur_prob, generator) else image
 
 
-def draw_mode(generator: torch.Generator) -> ResizeMode:
+def draw_mode(generator: torch.Generator) -> str:
     """Draw an interpolation mode; all are equally likely."""
     return choose(RESIZE_MODES, 1, generator)[0]
 

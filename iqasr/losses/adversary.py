@@ -99,7 +99,8 @@ class Adversary:
         """Evaluate the discriminator's side; returns the loss and the `Judgement.log`."""
         network = self.discriminator if discriminator is None else discriminator
         output = output.detach()
-        if has_batch_statistics(network):  # which must not mix real and restored images
+        # Statistics of a batch must not mix real and restored images.
+        if any(isinstance(module, _BatchNorm) for module in network.modules()):
             real, fake = network(gt), network(output)
         else:
             real, fake = network(torch.cat([gt, output])).chunk(2)
@@ -140,8 +141,3 @@ class KnownGradient(torch.autograd.Function):
     def backward(context: Any, factor: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient."""
         return factor * context.saved_tensors[0], None, None
-
-
-def has_batch_statistics(network: nn.Module) -> bool:
-    """Tell whether the result for an image depends on the others of the batch."""
-    return any(isinstance(module, _BatchNorm) for module in network.modules())

@@ -17,7 +17,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from iqasr.losses.low_pass import low_pass
-from iqasr.losses.term import build_term, missing_input, summed
+from iqasr.losses.term import build_term, require_input, summed
 from iqasr.registry import LOSS_REGISTRY
 
 BORDER = 2
@@ -70,8 +70,7 @@ class LRConsistencyLoss(nn.Module):
         Raises:
             ValueError: If there is no `lq`, or nothing is left of it without its border.
         """
-        if lq is None:
-            raise missing_input(self, 'lq', 'the low-quality input, (N, 3, H, W) in [0, 1]')
+        require_input(self, 'lq', lq, 'the low-quality input, (N, 3, H, W) in [0, 1]')
         size = lq.shape[-2:]
         if min(size) <= 2 * BORDER:
             raise ValueError(f'LRConsistencyLoss: an LQ of {size[0]}x{size[1]} is too small.')
@@ -118,6 +117,6 @@ class BaseDistanceLoss(nn.Module):
         Raises:
             ValueError: If there is no `base`.
         """
-        if base is None:
-            raise missing_input(self, 'base', 'the output of the network as it was before this run')
+        meaning = 'the output of the network as it was before this run'
+        require_input(self, 'base', base, meaning)
         return self.loss_weight * summed(self.distance(output, base))

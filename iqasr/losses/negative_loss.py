@@ -14,7 +14,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from iqasr.degradation import from_uint8
-from iqasr.losses.term import Negative, missing_input
+from iqasr.losses.term import Negative, require_input
 from iqasr.registry import LOSS_REGISTRY
 
 
@@ -97,7 +97,6 @@ class NegativeLoss(nn.Module):
         Raises:
             ValueError: If there is no `negative`.
         """
-        if negative is None:
-            raise missing_input(self, 'negative', 'an iqasr.losses.Negative: images judged worse')
+        require_input(self, 'negative', negative, 'an iqasr.losses.Negative: images judged worse')
         image, weight = negative
         return -self.loss_weight * (weight * (output - image)).abs().mean()

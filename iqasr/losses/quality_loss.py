@@ -15,11 +15,11 @@ from torch import Generator, Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
-from iqasr.losses.term import missing_input
+from iqasr.losses.term import require_input
 from iqasr.losses.views import Views
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer, build_bounded
-from iqasr.quality.self_test import check_scorer
+from iqasr.quality.self_test import run_self_test
 from iqasr.registry import LOSS_REGISTRY
 
 logger = logging.getLogger('iqasr')
@@ -81,7 +81,7 @@ class QualityLoss(nn.Module):
             self.check_size(self.views.crop)
         for module in self.scorer.modules():
             if isinstance(module, QualityScorer) and not isinstance(module, EnsembleScorer):
-                logger.info('%s', check_scorer(module, max(TEST_SIZE, module.min_size)))
+                logger.info('%s', run_self_test(module, max(TEST_SIZE, module.min_size)))
 
     @property
     def scorer(self) -> QualityScorer:
@@ -155,8 +155,9 @@ class QualityLoss(nn.Module):
         """Score images, normalised, averaged over views, :math:`(N,)`; see `forward`."""
         scorer = self.scorer.to(output.device)
         compares, scores = scorer.needs_reference, []
-        if compares and gt is None:
-            raise missing_input(self, 'gt', f'the ground truth, as {scorer.name} is full-reference')
+        if compares:
+            meaning = f'the ground truth, as {scorer.name} is full-reference'
+            require_input(self, 'gt', gt, meaning)
         for module in scorer.modules():
             if isinstance(module, EnsembleScorer):
                 module.generator = generator

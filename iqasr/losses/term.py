@@ -89,7 +89,7 @@ class Term(nn.Module):
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
         self.loss = loss
-        self.compares, self.inputs = _arguments(loss.forward)
+        self.compares, self.inputs = _inspect_inputs(loss.forward)
         self.calibration: GradientRatio | None = getattr(loss, 'calibration', None)
 
     @property
@@ -119,7 +119,7 @@ class Term(nn.Module):
         return function(*first, *images, **{name: getattr(batch, name) for name in self.inputs})
 
 
-def _arguments(forward: Callable, skip: int = 1) -> tuple[bool, tuple[str, ...]]:
+def _inspect_inputs(forward: Callable, skip: int = 1) -> tuple[bool, tuple[str, ...]]:
     """Tell whether a loss takes the ground truth, and its `INPUTS`, beyond the first arguments."""
     arguments = list(inspect.signature(forward).parameters.values())[skip:]
     inputs = tuple(argument.name for argument in arguments if argument.name in INPUTS)
@@ -133,12 +133,17 @@ def summed(result: Tensor | tuple[Tensor | None, ...]) -> Tensor:
     return result
 
 
-def missing_input(loss: nn.Module, name: str, meaning: str) -> ValueError:
-    """Make the error of a loss that is called without one of its inputs."""
-    return ValueError(
-        f'{type(loss).__name__} needs {name}=..., {meaning}. RestorationModel gives it; '
-        'elsewhere, pass it.'
-    )
+def require_input(loss: nn.Module, name: str, value: Any, meaning: str) -> None:
+    """Refuse to evaluate a loss without one of its inputs.
+
+    Raises:
+        ValueError: If the value is None.
+    """
+    if value is None:
+        raise ValueError(
+            f'{type(loss).__name__} needs {name}=..., {meaning}. RestorationModel gives it; '
+            'elsewhere, pass it.'
+        )
 
 
 def build_term(section: Mapping[str, Any]) -> Term:
@@ -164,4 +169,4 @@ def term_inputs(section: Mapping[str, Any]) -> tuple[str, ...]:
         loss = lookup(LOSS_REGISTRY, section.get('type'))
     except ValueError:
         return ()
-    return _arguments(loss.forward, skip=2)[1] if hasattr(loss, 'forward') else ()
+    return _inspect_inputs(loss.forward, skip=2)[1] if hasattr(loss, 'forward') else ()

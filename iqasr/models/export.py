@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from iqasr.archs.lora_files import read_lora
-from iqasr.archs.lora_merge import merge_profiles
+from iqasr.archs.lora_files import merge_profiles, read_lora
 from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import differs_when_reloaded, network_of
 from iqasr.checking.check import load_options

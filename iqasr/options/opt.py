@@ -49,7 +49,7 @@ def accepts_opt(cls: _Class) -> _Class:
     def construct(self: Any, *positional: Any, **named: Any) -> None:
         if len(positional) == 1 and isinstance(positional[0], Mapping) and not named:
             opt = {'name': positional[0].get('phase', cls.__name__)} | dict(positional[0])
-            positional, named = (), _arguments(cls, opt)
+            positional, named = (), _check_arguments(cls, opt)
         else:
             given = inspect.signature(constructor).bind_partial(self, *positional, **named)
             _, *arguments = given.arguments.items()
@@ -62,7 +62,7 @@ def accepts_opt(cls: _Class) -> _Class:
     return cls
 
 
-def _arguments(cls: Callable[..., Any], opt: Mapping[str, Any]) -> dict[str, Any]:
+def _check_arguments(cls: Callable[..., Any], opt: Mapping[str, Any]) -> dict[str, Any]:
     """Check a section; select the constructor's arguments."""
     own = schema_names(cls)
     section = {k: v for k, v in opt.items() if k in own or k not in ('phase', 'scale')}

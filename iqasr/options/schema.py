@@ -56,7 +56,7 @@ class Problems:
             seen.append(place)
             parts = [str(part) for part in detail['loc'] if not UNION_TAG.fullmatch(str(part))]
             where = GATHERED.sub(r'\1_opt', '.'.join([path, *parts]).strip('.'))
-            self.add(where, reason_of(detail, names_in(schema, detail['loc'][:-1])))
+            self.add(where, reason_of(detail, options_at(schema, detail['loc'][:-1])))
 
 
 def reason_of(detail: ErrorDetails, known: Collection[str]) -> str:
@@ -72,7 +72,7 @@ def reason_of(detail: ErrorDetails, known: Collection[str]) -> str:
     return f'{message}, not {detail["input"]!r}.'
 
 
-def names_in(schema: Any, location: Sequence[int | str]) -> list[str]:
+def options_at(schema: Any, location: Sequence[int | str]) -> list[str]:
     """List the option names that `schema` knows at a location inside it."""
     fields = getattr(schema, '__pydantic_fields__', {})
     by_name = {field.alias or name: field.annotation for name, field in fields.items()}
@@ -81,7 +81,7 @@ def names_in(schema: Any, location: Sequence[int | str]) -> list[str]:
     annotation = by_name.get(str(location[0]))
     for candidate in (annotation, *typing.get_args(annotation)):
         if hasattr(candidate, '__pydantic_fields__'):
-            return names_in(candidate, location[1:])
+            return options_at(candidate, location[1:])
     return []
 
 

@@ -7,5 +7,5 @@ from iqasr.quality.niqe_scorer import NIQEScorer
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.quality.pyiqa_scorer import PyIQAScorer
 from iqasr.quality.ranker import RankerScorer
-from iqasr.quality.self_test import SelfTest, check_scorer
+from iqasr.quality.self_test import SelfTest, run_self_test
 from iqasr.runtime.errors import MissingWeightsError

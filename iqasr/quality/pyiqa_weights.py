@@ -1,6 +1,7 @@
 """The error for weights of pyiqa that are missing: which file, and what to do."""
 
 import traceback
+from types import TracebackType
 
 from iqasr.runtime.errors import MissingWeightsError
 
@@ -17,20 +18,22 @@ def missing_weights(metric: str, weights: str | None, error: OSError) -> Missing
     Returns:
         The error to raise: which file is wanted, where it was looked for, what to do.
     """
-    wanted = _variables(error)
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from pyiqa.utils.download_util import DEFAULT_CACHE_DIR
+
+    wanted = strings_in(error.__traceback__)
     if 'repo_id' in wanted:
-        source, place = f'{wanted["repo_id"]}/{wanted.get("filename", "")}', _hugging_face_cache()
+        file, place = f'{wanted["repo_id"]} {wanted.get("filename", "")}', HF_HUB_CACHE
+        source = file.replace(' ', '/')
         remedy = (
-            f'On a machine with network run `hf download {wanted["repo_id"]} '
-            f'{wanted.get("filename", "")}` and copy that folder here, or set HF_ENDPOINT to a '
-            'mirror that can be reached.'
+            f'On a machine with network run `hf download {file}` and copy that folder here, or set '
+            'HF_ENDPOINT to a mirror that can be reached.'
         )
     else:
         source = wanted.get('url', 'a file that pyiqa does not name')
-        place = wanted.get('cached_file') or wanted.get('download_target') or _pyiqa_cache()
+        place = wanted.get('cached_file') or wanted.get('download_target') or DEFAULT_CACHE_DIR
         remedy = f'Download it by hand and put it at {place}.'
-    is_own = place.startswith(_pyiqa_cache())
-    if is_own and weights is None:
+    if place.startswith(DEFAULT_CACHE_DIR) and weights is None:
         remedy += ' Or give the path of the downloaded file as option `weights`.'
     given = f'the option `weights` ({weights})' if weights else 'the option `weights` (not given)'
     return MissingWeightsError(
@@ -39,22 +42,11 @@ def missing_weights(metric: str, weights: str | None, error: OSError) -> Missing
     )
 
 
-def _variables(error: OSError) -> dict[str, str]:
-    names = ('url', 'cached_file', 'download_target', 'repo_id', 'filename')
-    found: dict[str, str] = {}
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        local = frame.f_locals
-        found |= {name: local[name] for name in names if isinstance(local.get(name), str)}
-    return found
-
-
-def _pyiqa_cache() -> str:
-    from pyiqa.utils.download_util import DEFAULT_CACHE_DIR
-
-    return DEFAULT_CACHE_DIR
-
-
-def _hugging_face_cache() -> str:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return HF_HUB_CACHE
+def strings_in(trace: TracebackType | None) -> dict[str, str]:
+    """Collect the local variables of a failed call that are text, by name."""
+    return {
+        name: value
+        for frame, _ in traceback.walk_tb(trace)
+        for name, value in frame.f_locals.items()
+        if isinstance(value, str)
+    }

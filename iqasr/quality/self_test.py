@@ -31,7 +31,7 @@ class SelfTest:
         )
 
 
-def check_scorer(scorer: QualityScorer, size: int) -> SelfTest:
+def run_self_test(scorer: QualityScorer, size: int) -> SelfTest:
     """Test a scorer's gradient on a photograph-like, a constant, a black, a white, a noise image.
 
     Args:
@@ -68,17 +68,7 @@ def check_scorer(scorer: QualityScorer, size: int) -> SelfTest:
         for name, number in (('quality', value), ('gradient', slope)):
             if not number.isfinite().all():
                 raise unsuitable(scorer, f'its {name} on {kind} image is not finite')
-    return measure_step(scorer, stack[:1].detach(), gradient[:1], reference[:1])
-
-
-def measure_step(
-    scorer: QualityScorer, image: Tensor, gradient: Tensor, reference: Tensor
-) -> SelfTest:
-    """Move one image along its gradient; all are :math:`(1, 3, H, W)`.
-
-    Raises:
-        ValueError: If quality does not rise.
-    """
+    image, gradient, reference = stack[:1].detach(), gradient[:1], reference[:1]
     largest = gradient.abs().max()
     if largest == 0:
         raise unsuitable(scorer, 'its gradient on a photograph-like image is zero')

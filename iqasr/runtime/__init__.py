@@ -1,1 +1,1 @@
-"""What every stage stands on: files that last, processes, randomness, paths, images."""
+"""The foundation of every stage: files that last, processes, randomness, paths, images."""

@@ -57,11 +57,7 @@ class Process:
 
     def any(self, flag: bool) -> bool:
         """Tell whether any process raised the flag; all processes get the same answer."""
-        if self.world_size == 1:
-            return flag
-        total = torch.tensor(float(flag))
-        dist.all_reduce(total, group=self.control)
-        return bool(total > 0)
+        return any(self.gather(flag))
 
     def wrap(self, network: nn.Module | None, *, find_unused: bool) -> nn.Module | None:
         """Average the gradients of a network over the processes, if there are several."""

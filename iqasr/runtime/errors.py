@@ -1,4 +1,4 @@
-"""What a user can mend: the message says what is wrong and what to do."""
+"""Errors that a user can mend: the message says what is wrong and what to do."""
 
 from collections.abc import Sequence
 

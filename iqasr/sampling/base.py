@@ -9,6 +9,10 @@ from torch import Tensor
 
 from iqasr.sampling.labels import Label
 
+Candidates = Literal[
+    'all', 'enhanced', 'positives', 'original', 'original+positives', 'positives-else-original'
+]
+
 
 class GTSampler(ABC):
     """Chooses the ground truth of a sample among its candidates, by their quality.
@@ -46,14 +50,7 @@ class GTSampler(ABC):
     def __init__(
         self,
         *,
-        candidates: Literal[
-            'all',
-            'enhanced',
-            'positives',
-            'original',
-            'original+positives',
-            'positives-else-original',
-        ] = 'all',
+        candidates: Candidates = 'all',
         top_k: int | None = None,
         margin: float = 0.0,
     ) -> None:
@@ -65,9 +62,7 @@ class GTSampler(ABC):
             raise ValueError(f'top_k is {top_k}; use 1 or more, or leave it out to keep all.')
         if not margin >= 0:
             raise ValueError(f'margin is {margin}; use 0 or more, in units of the quality.')
-        self.candidates = candidates
-        self.top_k = top_k
-        self.margin = margin
+        self.candidates, self.top_k, self.margin = candidates, top_k, margin
         self.needs_quality = type(self).needs_quality or top_k is not None
 
     @abstractmethod

@@ -16,8 +16,7 @@ from iqasr.archs.lora import (
     merged_state,
     set_lora_scale,
 )
-from iqasr.archs.lora_files import base_hash, load_lora, read_lora, save_lora
-from iqasr.archs.lora_merge import merge_profiles
+from iqasr.archs.lora_files import base_hash, load_lora, merge_profiles, read_lora, save_lora
 from iqasr.options.lora import LoRAOptions, select_layers
 from iqasr.registry import ARCH_REGISTRY, lookup
 from iqasr.runtime.errors import CheckpointError

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from iqasr.quality import NIQEScorer, QualityScorer, check_scorer
+from iqasr.quality import NIQEScorer, QualityScorer, run_self_test
 from iqasr.quality.self_test import STEP, natural_image
 from iqasr.runtime.randomness import generator_at
 
@@ -27,7 +27,7 @@ class Likeness(QualityScorer):
 
 
 def test_report_of_the_mean_by_hand():
-    report = check_scorer(Scorer(), 32)
+    report = run_self_test(Scorer(), 32)
     count = 3 * 32 * 32
     assert report.gradient_norm == pytest.approx(count**-0.5, rel=1e-4)
     assert report.gain == pytest.approx(STEP, rel=1e-3)
@@ -35,7 +35,7 @@ def test_report_of_the_mean_by_hand():
 
 
 def test_scorer_with_reference_passes():
-    assert check_scorer(Likeness(), 32).gain > 0
+    assert run_self_test(Likeness(), 32).gain > 0
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_scorer_with_reference_passes():
 )
 def test_unfit_scorers_are_refused_with_the_reason(scorer, reason):
     with pytest.raises(ValueError, match=reason):
-        check_scorer(scorer, 192 if scorer.name == 'niqe' else 32)
+        run_self_test(scorer, 192 if scorer.name == 'niqe' else 32)
 
 
 def test_step_that_lowers_quality_is_refused():
@@ -64,7 +64,7 @@ def test_step_that_lowers_quality_is_refused():
         return 2 * mean.detach() - mean
 
     with pytest.raises(ValueError, match=r'changes quality by -0\.00'):
-        check_scorer(Scorer(misleading), 32)
+        run_self_test(Scorer(misleading), 32)
 
 
 def test_natural_image_has_the_spectrum_of_photographs():

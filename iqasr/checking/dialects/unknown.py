@@ -7,7 +7,7 @@ from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
 from iqasr.checking.dialects.training_set import DEGRADATION_OPTIONS, SAMPLE_OPTIONS
 from iqasr.checking.dialects.translation import Translation
 from iqasr.options.optimizers import find_optimizer, find_scheduler
-from iqasr.options.schema import names_in, schema_names
+from iqasr.options.schema import options_at, schema_names
 from iqasr.options.sections import LoaderOptions, Options
 from iqasr.registry import (
     DATASET_REGISTRY,
@@ -40,7 +40,7 @@ FINDERS = {
 def drop_unknown(file: Translation) -> None:
     """Leave out unknown options; what is of the wrong kind stays, for the check to refuse."""
     for path in FIXED:
-        drop_others(file, path, names_in(Options, path.split('.') if path else ()))
+        drop_others(file, path, options_at(Options, path.split('.') if path else ()))
     for parent, (registry, own) in TYPED.items():
         for path in file.sections(parent):
             name = file.get(f'{path}.type')
