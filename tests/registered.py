@@ -27,12 +27,12 @@ def build_example(registry: Registry, name: str, given: Mapping[str, Any] | None
         given: Arguments; others without a default get a value after their annotation.
     """
     options = dict(given or {})
-    for parameter, hints in parameters_of(lookup(registry, name)):
-        if parameter.default is parameter.empty and parameter.name not in options:
-            value = example_of(hints.get(parameter.name))
+    for argument, (kind, default) in parameters_of(lookup(registry, name)).items():
+        if default is ... and argument not in options:
+            value = example_of(kind)
             if value is None:
-                pytest.skip(f'{name}: its argument `{parameter.name}` needs an example')
-            options[parameter.name] = value
+                pytest.skip(f'{name}: its argument `{argument}` needs an example')
+            options[argument] = value
     try:
         return build(registry, {'type': name, **options})
     except (MissingWeightsError, ImportError) as error:

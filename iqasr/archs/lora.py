@@ -22,7 +22,7 @@ from iqasr.options.lora import LoRAOptions, adaptable_layers, select_layers
 
 
 class Adapted:
-    """What an adapted layer has beside its weight and bias.
+    """The part of an adapted layer beside its weight and bias.
 
     Its ``weight`` is the adapted one, for its own forward pass and for networks that merge or
     reuse the weights of their layers themselves; that of the state dict stays the base.
@@ -63,7 +63,7 @@ class AdaptedLinear(Adapted, nn.Linear):
 
 
 ADAPTED = {nn.Conv2d: AdaptedConv2d, nn.Linear: AdaptedLinear}
-"""What the layers that can be adapted become."""
+"""The adapted class of each class of layer that can be adapted."""
 
 PLAIN = {adapted: plain for plain, adapted in ADAPTED.items()}
 

@@ -12,7 +12,7 @@ RRDBNET_MULTIPLES = {1: 4, 2: 2}
 
 @dataclass(frozen=True)
 class SizeRequirements:
-    """What the height and width of an input must be, in pixels.
+    """Requirements on height and width of an input, in pixels.
 
     A network carries its own as the attribute ``size_requirements``; one without takes any size.
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-Choice = TypeVar('Choice', bound=str)
+Key = TypeVar('Key', bound=str)
 
 
 def uniform(
@@ -36,7 +36,7 @@ def happens(probability: float, generator: torch.Generator) -> bool:
     return bool(events(probability, 1, generator))
 
 
-def choose(weights: Mapping[Choice, float], count: int, generator: torch.Generator) -> list[Choice]:
+def choose(weights: Mapping[Key, float], count: int, generator: torch.Generator) -> list[Key]:
     """Draw names with probability proportional to their weights.
 
     Args:

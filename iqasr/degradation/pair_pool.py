@@ -51,7 +51,7 @@ class PairPool:
         """Put a batch in, and take one out.
 
         Args:
-            batch: Tensors :math:`(N, C, H, W)` by name, on one device. Those named in `IN_8_BITS` are
+            batch: Tensors :math:`(N, C, H, W)` by name, on one device. Those of `IN_8_BITS` are
                 multiples of 1/255 in [0, 1].
             generator: CPU generator; unused while the pool is filling.
 

@@ -27,13 +27,13 @@ def _number(value: Any) -> Any:
 
 
 UNION_TAG = re.compile(r'(float|int|str|bool|(list|tuple|dict|literal|is-instance|function).*\[.*)')
-"""What pydantic puts into the location of an error to say which member of a union it tried."""
+"""The part of an error's location by which pydantic names the member of a union it tried."""
 
 GATHERED = re.compile(r'\*_opt\.([^.]+)')
 """Where the terms of an objective are while they are checked; a file calls each ``<name>_opt``."""
 
 NUMBER = Annotated[Any, BeforeValidator(_number)]
-"""What an unannotated argument with a number as default takes: a number, or several."""
+"""Kind of an unannotated argument whose default is a number: a number, or several."""
 
 
 @dataclass
@@ -97,17 +97,13 @@ def schema_of(target: Callable[..., Any], provided: Collection[str] = ()) -> typ
     """
     if inspect.isclass(target) and issubclass(target, BaseModel):
         return target
-    options = {
-        parameter.name: (kind_of(parameter, hints), parameter.default)
-        for parameter, hints in parameters_of(target)
-    }
+    parameters = parameters_of(target).items()
     fields = {
         # Numbered names, since options may be called like an attribute of BaseModel.
-        f'option_{i}': (kind, Field(... if default is inspect.Parameter.empty else default,
-                                    alias=name))
-        for i, (name, (kind, default)) in enumerate(options.items())
+        f'option_{i}': (kind, Field(default, alias=name))
+        for i, (name, (kind, default)) in enumerate(parameters)
         if name not in provided
-    }  # fmt: skip
+    }
     return create_model(
         getattr(target, '__name__', 'Options'),
         __config__=ConfigDict(extra='forbid', arbitrary_types_allowed=True),
@@ -115,10 +111,11 @@ def schema_of(target: Callable[..., Any], provided: Collection[str] = ()) -> typ
     )
 
 
-def parameters_of(target: Callable[..., Any]) -> list[tuple[inspect.Parameter, dict[str, Any]]]:
-    """List the named parameters of a callable with the type hints that belong to them.
+def parameters_of(target: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """List the named parameters of a callable: kind of value, and default or ``...`` for none.
 
-    A class that passes ``**kwargs`` on is completed by the parameters of its base class.
+    A class that passes ``**kwargs`` on is completed by the parameters of its base class, unless
+    that is one of Python or torch.
     """
     function = target.__init__ if inspect.isclass(target) else target
     try:
@@ -126,22 +123,16 @@ def parameters_of(target: Callable[..., Any]) -> list[tuple[inspect.Parameter, d
     except (NameError, TypeError):
         hints = {}
     parameters = list(inspect.signature(function).parameters.values())[inspect.isclass(target) :]
-    named = [
-        (parameter, hints)
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
-    passes_on = any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
-    if passes_on and inspect.isclass(target) and has_options(target.__mro__[1]):
-        taken = {parameter.name for parameter, _ in named}
-        inherited = parameters_of(target.__mro__[1])
-        named += [(p, h) for p, h in inherited if p.name not in taken]
+    named = {
+        p.name: (kind_of(p, hints), ... if p.default is p.empty else p.default)
+        for p in parameters
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+    if inspect.isclass(target) and any(p.kind == p.VAR_KEYWORD for p in parameters):
+        base = target.__mro__[1]
+        if base.__module__.split('.')[0] not in ('builtins', 'torch', 'typing', 'abc'):
+            named = named | parameters_of(base) | named
     return named
-
-
-def has_options(cls: type) -> bool:
-    """Tell classes that read options from the foundations they are built on."""
-    return cls.__module__.split('.')[0] not in ('builtins', 'torch', 'typing', 'abc')
 
 
 def schema_names(target: Callable[..., Any], provided: Collection[str] = ()) -> list[str]:

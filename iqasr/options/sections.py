@@ -116,7 +116,7 @@ class WandbOptions(Section):
 
 
 class LoggerOptions(Section):
-    """What is written while training."""
+    """The log, the checkpoints and the boards of a training."""
 
     print_freq: PositiveInt = 100
     save_checkpoint_freq: PositiveInt = 5000

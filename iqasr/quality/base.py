@@ -45,7 +45,7 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
     name: str
     """Name in tables and logs."""
     version: str
-    """Whatever else the numbers depend on: library, weights, options."""
+    """Library, weights and options that the numbers depend on."""
     needs_reference: bool = False
     """Whether it compares with a reference image (full-reference)."""
     score_range: tuple[float, float] = (-math.inf, math.inf)

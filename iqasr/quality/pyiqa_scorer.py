@@ -85,7 +85,9 @@ class PyIQAScorer(QualityScorer):
         object.__setattr__(self, '_compute', faster(network) if faster else network)
         self._device = torch.device('cpu')
         self.name = metric
-        self.version = version_of(pyiqa.__version__, weights, options or {})
+        used = [f'{name}={value}' for name, value in sorted((options or {}).items())]
+        used += [f'weights={Path(weights).name}'] if weights else []
+        self.version = ' '.join([f'pyiqa-{pyiqa.__version__}', *used])
         self.needs_reference = created.metric_mode == 'FR'
         self.lower_better = created.lower_better
         low, high = parse_range(created.score_range)
@@ -172,13 +174,6 @@ def silence_pyiqa() -> Iterator[None]:
     get_root_logger().setLevel(logging.WARNING)
     with contextlib.redirect_stdout(io.StringIO()):
         yield
-
-
-def version_of(library: str, weights: str | None, options: Mapping[str, Any]) -> str:
-    """Describe the library, options and weights that the numbers of a metric depend on."""
-    extra = [f'{name}={value}' for name, value in sorted(options.items())]
-    extra += [f'weights={Path(weights).name}'] if weights else []
-    return ' '.join([f'pyiqa-{library}', *extra])
 
 
 def parse_range(text: str | None) -> tuple[float, float]:

@@ -17,7 +17,7 @@ OTHER_FORMS = ('params-ema', 'state_dict', 'model_state_dict', 'model', 'net')
 """Under which names other trainers keep the weights of a network."""
 
 PREFIXES = ('module.', '_orig_mod.', 'netG.')
-"""What DataParallel, torch.compile and some trainers put before every name."""
+"""Prefixes of DataParallel, torch.compile and some trainers, before every name."""
 
 ZIP, PICKLE = b'PK', b'\x80'
 """How files of torch begin: at present, and before version 1.6."""

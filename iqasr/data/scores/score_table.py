@@ -1,7 +1,6 @@
 """Score every candidate ground truth of a data set once, into a quality table."""
 
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,7 +21,7 @@ from iqasr.data.scores.parts import (
 from iqasr.data.scores.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.quality import QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
-from iqasr.runtime.distributed import Process, join_processes, leave_processes
+from iqasr.runtime.distributed import Process, joined_processes
 
 ScoredRows: TypeAlias = dict[tuple[str, str], QualityRow]
 """Rows of one scorer and version by key and candidate."""
@@ -91,12 +90,8 @@ def score_from_options(
         how: Further options of `score`: its batch, its crops.
     """
     scorer = scorer_named(name, options)
-    launcher = 'pytorch' if 'RANK' in os.environ else 'none'
-    process = join_processes(launcher, 0 if cpu else 'auto')
-    try:
+    with joined_processes(cpu=cpu) as process:
         return score(source, scorer, out, process=process, **how)
-    finally:
-        leave_processes()
 
 
 def scorer_named(name: str, options: Mapping[str, Any]) -> QualityScorer:
