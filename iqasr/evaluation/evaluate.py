@@ -63,7 +63,7 @@ class Result:
         write_text_atomically(text.getvalue(), path)
 
 
-def name_of(dataset: Any) -> str:
+def dataset_name(dataset: Any) -> str:
     """Name a data set, as its section of the option file does."""
     return getattr(dataset, 'opt', {}).get('name') or type(dataset).__name__
 
@@ -116,7 +116,7 @@ def evaluate(
         for item in items:
             if interrupted():
                 return
-            sample = sample_of(item, restore, base, process.device)
+            sample = restore_item(item, restore, base, process.device)
             check_size(sample, name)
             if show is not None:
                 images = sample.images
@@ -154,7 +154,7 @@ class Sample:
     files: dict[str, str]
 
 
-def sample_of(
+def restore_item(
     item: Mapping[str, Any],
     restore: Callable[[Tensor], Tensor] | None,
     base: Callable[[Tensor], Tensor] | None,

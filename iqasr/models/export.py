@@ -147,7 +147,7 @@ def write_weights(
         save_atomically({key: dict(weights)}, path)
     try:
         network = network_for(weights, source, option_file).eval()
-        difference = differs_when_reloaded(network, sample_of(network, (32, 32)))
+        difference = differs_when_reloaded(network, draw_input(network, (32, 32)))
     except ValueError as error:
         logger.warning('%s is written, but cannot be checked: %s', path, error)
         return
@@ -179,7 +179,7 @@ def network_for(
     return network
 
 
-def sample_of(network: nn.Module, size: tuple[int, int]) -> Tensor:
+def draw_input(network: nn.Module, size: tuple[int, int]) -> Tensor:
     """Draw an input that a network takes, of at least a size."""
     rows, columns = sizes_of(network).padding(*size)
     generator = torch.Generator().manual_seed(0)
@@ -211,13 +211,13 @@ def write_onnx(network: nn.Module, path: Path) -> None:
             warnings.simplefilter('ignore')
             # The exporter by torch.export takes ten times as long, and crashes on SPAN.
             torch.onnx.export(
-                network, (sample_of(network, SIZES[0]),), content, dynamo=False,
+                network, (draw_input(network, SIZES[0]),), content, dynamo=False,
                 input_names=['lq'], output_names=['output'],
                 dynamic_axes={'lq': free, 'output': free}, opset_version=17,
             )  # fmt: skip
         session = onnxruntime.InferenceSession(content.getvalue())
         for size in SIZES:
-            lq = sample_of(network, size)
+            lq = draw_input(network, size)
             (output,) = session.run(None, {'lq': lq.numpy()})
             error = (torch.from_numpy(output) - network(lq)).abs().max().item()
             if not error <= TOLERANCE:

@@ -100,11 +100,11 @@ def build_network(
             load_pretrained(network, weights, key=key, strict=strict)
             logger.info('%s: weights of %s.', label, weights)
     count = sum(parameter.numel() for parameter in network.parameters())
-    logger.info('%s: %s, %s parameters.', label, name_of(section), f'{count:,}')
+    logger.info('%s: %s, %s parameters.', label, arch_name(section), f'{count:,}')
     return network, dict(section)
 
 
-def name_of(section: Mapping[str, Any]) -> str:
+def arch_name(section: Mapping[str, Any]) -> str:
     """Name the architecture of a section."""
     return section.get('arch', section['type'])
 
@@ -123,7 +123,7 @@ def load_pretrained(network: nn.Module, path: str, *, key: str, strict: bool) ->
         except ValueError:
             raise error from None
         raise CheckpointError(
-            f'{error} The file is recognised as {name_of(section)}, '
+            f'{error} The file is recognised as {arch_name(section)}, '
             f'{enlargement(found):g} x; leave network_g out to use it as it is.'
         ) from error
 
@@ -168,7 +168,7 @@ def check_generator(
     Raises:
         ValueError: If it enlarges by another factor, or cannot take the crops.
     """
-    name, found = name_of(section), enlargement(network, 1 if luma else 3)
+    name, found = arch_name(section), enlargement(network, 1 if luma else 3)
     if found != scale:
         raise ValueError(
             f'network_g: {name} enlarges {found:g} times, but the data is for scale {scale}. '

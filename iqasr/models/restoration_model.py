@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from iqasr.archs.lora import add_lora
 from iqasr.archs.lora_files import save_lora
 from iqasr.checking.check import options_from
-from iqasr.evaluation.evaluate import Result, evaluate, name_of, side_by_side
+from iqasr.evaluation.evaluate import Result, dataset_name, evaluate, side_by_side
 from iqasr.evaluation.history import ValidationHistory
 from iqasr.losses import term_inputs
 from iqasr.metrics import build_metrics, needs_base
@@ -245,7 +245,7 @@ class RestorationModel(BaseModel):
         Returns:
             What was found; None if `interrupted`.
         """
-        name, shown = name_of(dataloader.dataset), []
+        name, shown = dataset_name(dataloader.dataset), []
 
         def show(key: str, *images: np.ndarray) -> None:
             if tb_logger and len(shown) < BOARD_IMAGES:

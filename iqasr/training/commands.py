@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from iqasr.checking.check import load_options
 from iqasr.data.loader import left_unopened
-from iqasr.evaluation.evaluate import evaluate, name_of
+from iqasr.evaluation.evaluate import dataset_name, evaluate
 from iqasr.models import RestorationModel
 from iqasr.options.sections import Options
 from iqasr.registry import MODEL_REGISTRY, lookup
@@ -217,7 +217,7 @@ def check(training: TrainingRun) -> int:
                 data[index]
     for loader in training.val_loaders:
         if training.is_ours:
-            name, first = name_of(loader.dataset), Subset(loader.dataset, [0])
+            name, first = dataset_name(loader.dataset), Subset(loader.dataset, [0])
             how = {'name': name, 'process': training.process, 'base': model.base}
             evaluate(model.restore, first, model.metrics, **how)
         else:

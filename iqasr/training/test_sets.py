@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from iqasr.evaluation.evaluate import Result, evaluate, name_of
+from iqasr.evaluation.evaluate import Result, dataset_name, evaluate
 from iqasr.metrics import Metric, build_metrics
 from iqasr.options.sections import Options
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
@@ -40,7 +40,9 @@ class RestoredImages:
     def validation(self, dataloader: DataLoader, current_iter: str, *_: Any) -> Result:
         """Measure a data set; see `RestorationModel.validation`."""
         dataset = dataloader.dataset
-        result = evaluate(None, dataset, self.metrics, name=name_of(dataset), process=self.process)
+        result = evaluate(
+            None, dataset, self.metrics, name=dataset_name(dataset), process=self.process
+        )
         logger.info('%s, %s', current_iter, result.summary(self.metrics))
         return result
 

@@ -9,8 +9,6 @@ Source:
 
 from typing import NamedTuple
 
-OURS = 'RestorationModel'
-
 SWITCHES = {
     'gt_usm': 'original',
     'l1_gt_usm': 'pixel',

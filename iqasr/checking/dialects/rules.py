@@ -7,10 +7,15 @@ from typing import Any
 
 from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
 from iqasr.checking.dialects import families
-from iqasr.checking.dialects.families import OURS, Family
-from iqasr.checking.dialects.training_set import TRAIN, move_sample_options, translate_training_set
+from iqasr.checking.dialects.families import Family
+from iqasr.checking.dialects.training_set import (
+    TRAIN_SET,
+    move_sample_options,
+    translate_training_set,
+)
 from iqasr.checking.dialects.translation import Translation
 from iqasr.checking.dialects.unknown import drop_unknown
+from iqasr.options.sections import OURS
 from iqasr.registry import ARCH_REGISTRY, DATASET_REGISTRY, MODEL_REGISTRY, names_in, takes_options
 from iqasr.runtime.errors import OptionError
 
@@ -116,7 +121,7 @@ def translate_terms(file: Translation, family: Family) -> None:
 
 def translate_sharpening(file: Translation, family: Family) -> None:
     """Collect what is sharpened; of the switches, a model reads its own only."""
-    degraded = file.get(f'{TRAIN}.degradation') is not None
+    degraded = file.get(f'{TRAIN_SET}.degradation') is not None
     sharpened = ['degraded'] if degraded and family.sharpens == 'terms' else []
     for key, name in families.SWITCHES.items():
         value, original = file.pop(key), name == 'original'

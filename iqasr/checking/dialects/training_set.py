@@ -4,7 +4,7 @@ from iqasr.checking.dialects.families import DEGRADING_DATASETS, DegradingDatase
 from iqasr.checking.dialects.translation import Translation
 from iqasr.runtime.errors import OptionError
 
-TRAIN = 'datasets.train'
+TRAIN_SET = 'datasets.train'
 
 SAMPLE_OPTIONS = ('sampling', 'quality', 'degradation', 'queue_size')
 """Options of `MultiGTDataset` that stood at the top level of our files before version 0.2."""
@@ -12,7 +12,7 @@ SAMPLE_OPTIONS = ('sampling', 'quality', 'degradation', 'queue_size')
 STAGE_OPTIONS = {
     '': ['resize_prob', 'resize_range', 'gaussian_noise_prob', 'noise_range', 'poisson_scale_range',
          'gray_noise_prob', 'jpeg_range'],
-    f'{TRAIN}.': ['kernel_prob', 'sinc_prob', 'blur_sigma', 'betag_range', 'betap_range'],
+    f'{TRAIN_SET}.': ['kernel_prob', 'sinc_prob', 'blur_sigma', 'betag_range', 'betap_range'],
 }  # fmt: skip
 """Options of a stage of degradation, by the path before them; in a second stage, they end in 2."""
 
@@ -39,29 +39,31 @@ def move_sample_options(file: Translation) -> None:
     Raises:
         OptionError: If one is given in both places.
     """
-    if file.get(f'{TRAIN}.type') != 'MultiGTDataset' and file.get('queue_size') == 0:
+    if file.get(f'{TRAIN_SET}.type') != 'MultiGTDataset' and file.get('queue_size') == 0:
         file.pop('queue_size')  # a default that stands in every run's copy of its options
-    dataset = file.get(TRAIN)
+    dataset = file.get(TRAIN_SET)
     given = [key for key in SAMPLE_OPTIONS if key in file.options]
     if not given or not isinstance(dataset, dict):
         return
     for key in given:
         if key in dataset:
-            raise OptionError(f'{key} and {TRAIN}.{key} are both given; keep {TRAIN}.{key}.')
-        file.move(key, f'{TRAIN}.{key}')
+            raise OptionError(
+                f'{key} and {TRAIN_SET}.{key} are both given; keep {TRAIN_SET}.{key}.'
+            )
+        file.move(key, f'{TRAIN_SET}.{key}')
     ask_for_negatives(file)
 
 
 def ask_for_negatives(file: Translation) -> None:
     """Let the training set return negatives, if a term compares with them."""
     types = [file.get(f'{path}.type') for path in file.sections('train')]
-    if 'NegativeLoss' in types and file.get(f'{TRAIN}.negatives') is None:
-        file.put(f'{TRAIN}.negatives', True)
+    if 'NegativeLoss' in types and file.get(f'{TRAIN_SET}.negatives') is None:
+        file.put(f'{TRAIN_SET}.negatives', True)
 
 
 def translate_training_set(file: Translation) -> None:
     """Turn a data set that degrades its images into one of ours; others degrade nothing."""
-    name = file.get(f'{TRAIN}.type')
+    name = file.get(f'{TRAIN_SET}.type')
     dataset = DEGRADING_DATASETS.get(str(name))
     if dataset is not None:
         translate_degrading_dataset(file, dataset)
@@ -70,7 +72,7 @@ def translate_training_set(file: Translation) -> None:
     else:
         for key in ('queue_size', 'gt_size'):
             file.drop(key, 'left out, since nothing is degraded here.')
-    if file.get(f'{TRAIN}.type') == 'MultiGTDataset':
+    if file.get(f'{TRAIN_SET}.type') == 'MultiGTDataset':
         ask_for_negatives(file)
     high_order = file.pop('high_order_degradation')
     if None not in (high_order, name) and bool(high_order) != (dataset is not None):
@@ -82,34 +84,34 @@ def translate_training_set(file: Translation) -> None:
 
 def translate_degrading_dataset(file: Translation, dataset: DegradingDataset) -> None:
     """Take apart a data set that degrades its images."""
-    was, own = file.get(f'{TRAIN}.type'), file.get(f'{TRAIN}.gt_size')
-    scale, crop, batch = map(file.get, ('scale', 'gt_size', f'{TRAIN}.batch_size_per_gpu'))
-    file.put(f'{TRAIN}.type', 'MultiGTDataset')
-    file.pop(f'{TRAIN}.io_backend')  # told from the folder
+    was, own = file.get(f'{TRAIN_SET}.type'), file.get(f'{TRAIN_SET}.gt_size')
+    scale, crop, batch = map(file.get, ('scale', 'gt_size', f'{TRAIN_SET}.batch_size_per_gpu'))
+    file.put(f'{TRAIN_SET}.type', 'MultiGTDataset')
+    file.pop(f'{TRAIN_SET}.io_backend')  # told from the folder
     if dataset.originals:
-        file.put(f'{TRAIN}.originals', True)
+        file.put(f'{TRAIN_SET}.originals', True)
     if dataset.candidates == 'original':
-        file.drop(f'{TRAIN}.dataroot_labels', f'left out, since {was} needs no labels.')
+        file.drop(f'{TRAIN_SET}.dataroot_labels', f'left out, since {was} needs no labels.')
     sampling = {'type': 'UniformSampler', 'candidates': dataset.candidates}
-    file.put(f'{TRAIN}.sampling', sampling)
+    file.put(f'{TRAIN_SET}.sampling', sampling)
     translate_degradation(file, dataset)
     if isinstance(scale, int) and scale > 0 and MARGIN_PX % scale:
-        file.put(f'{TRAIN}.margin', MARGIN_PX // scale * scale)
+        file.put(f'{TRAIN_SET}.margin', MARGIN_PX // scale * scale)
     if crop not in (None, own):
         reason = f'{own} is left out: gt_size of the top level, {crop}, crops.'
-        file.drop(f'{TRAIN}.gt_size', reason)
-    file.move('gt_size', f'{TRAIN}.gt_size')
+        file.drop(f'{TRAIN_SET}.gt_size', reason)
+    file.move('gt_size', f'{TRAIN_SET}.gt_size')
     size, batch = file.options.setdefault('queue_size', POOL_SIZE), 1 if batch is None else batch
     if all(isinstance(n, int) and n > 0 for n in (size, batch)) and size % batch:
         file.options['queue_size'] = rounded = size // batch * batch
         reason = f'{size} is no multiple of the batch, {batch}: {rounded} instead.'
         file.warn('queue_size', reason)
-    file.move('queue_size', f'{TRAIN}.queue_size')
+    file.move('queue_size', f'{TRAIN_SET}.queue_size')
 
 
 def translate_degradation(file: Translation, dataset: DegradingDataset) -> None:
     """Gather the options of a degradation in ``datasets.train.degradation``."""
-    place = f'{TRAIN}.degradation'
+    place = f'{TRAIN_SET}.degradation'
     if dataset.stages == 1:
         file.put(f'{place}.type', 'FirstOrderDegradation')
         translate_stage(file, f'{place}.stage', '', dataset)
@@ -118,7 +120,7 @@ def translate_degradation(file: Translation, dataset: DegradingDataset) -> None:
     translate_stage(file, f'{place}.first', '', dataset)
     translate_stage(file, f'{place}.second', '2', dataset)
     file.move('second_blur_prob', f'{place}.second.blur_prob')
-    file.move(f'{TRAIN}.final_sinc_prob', f'{place}.final_sinc.prob')
+    file.move(f'{TRAIN_SET}.final_sinc_prob', f'{place}.final_sinc.prob')
     sizes = file.get(f'{place}.second.blur_kernel_size')
     if sizes is not None:  # HGGT draws both from one range
         file.put(f'{place}.final_sinc.kernel_size', sizes)
@@ -133,12 +135,12 @@ def translate_stage(file: Translation, place: str, suffix: str, dataset: Degradi
     for before, names in STAGE_OPTIONS.items():
         for name in names:
             file.move(f'{before}{name}{suffix}', f'{place}.{name}')
-    kinds = file.pop(f'{TRAIN}.kernel_list{suffix}')
+    kinds = file.pop(f'{TRAIN_SET}.kernel_list{suffix}')
     for name, labels in (('resize_prob', ['up', 'down', 'keep']), ('kernel_prob', kinds)):
         values = file.get(f'{place}.{name}')
         if isinstance(values, list) and isinstance(labels, list) and len(values) == len(labels):
             file.get(place)[name] = dict(zip(labels, values, strict=True))
-    size = f'{TRAIN}.blur_kernel_size'
+    size = f'{TRAIN_SET}.blur_kernel_size'
     fixed, low, high = (file.pop(f'{size}{end}{suffix}') for end in ('', '_min', '_max'))
     if fixed not in (None, REAL_ESRGAN_SIZES[1]):
         reason = f'{fixed} is left out: Real-ESRGAN draws 7 to 21 px whatever it says.'

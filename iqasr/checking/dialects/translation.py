@@ -15,9 +15,9 @@ class Translation:
     options: dict[str, Any]
     """The options, edited in place."""
     notes: list[str] = field(default_factory=list)
-    """What options became: ``old -> new``."""
+    """Options and their new names: ``old -> new``."""
     warnings: list[str] = field(default_factory=list)
-    """What does not count, and why: ``path: reason``."""
+    """Options without effect, and why: ``path: reason``."""
 
     def get(self, path: str) -> Any:
         """Return the value at a path (``train.optim_g.lr``)."""
