@@ -113,24 +113,17 @@ class Comparisons:
 
 def accuracy(
     comparisons: Comparisons, difference: np.ndarray, bootstrap: SourceBootstrap
-) -> list[Estimate]:
-    """Estimate how often scorers prefer the image that people prefer.
+) -> np.ndarray:
+    """Compute how often scorers prefer the image that people prefer.
 
     Args:
         comparisons: Decided pairs.
         difference: Quality of b minus quality of a, (n, M).
         bootstrap: Resamples of the sources of these pairs.
+
+    Returns:
+        Accuracy on the data, row 0, and on every resample, (R + 1, M).
     """
-    return [
-        bootstrap.estimate(column)
-        for column in resampled_accuracy(comparisons, difference, bootstrap).T
-    ]
-
-
-def resampled_accuracy(
-    comparisons: Comparisons, difference: np.ndarray, bootstrap: SourceBootstrap
-) -> np.ndarray:
-    """Accuracy on the data, row 0, and on every resample, (R + 1, M); see `accuracy`."""
     weight = comparisons.weight[:, None]
     right = bootstrap.sums(weight * comparisons.correct(difference))
     return ratio(right, bootstrap.sums(weight))
@@ -166,5 +159,5 @@ def reliability_curves(
         weight = member * comparisons.weight[:, None]
         shares = ratio(bootstrap.sums(weight * right[:, None]), bootstrap.sums(weight))
         medians = [float(np.median(clear[rows])) for rows in member.T]
-        curves.append(ReliabilityCurve(name, medians, [bootstrap.estimate(s) for s in shares.T]))
+        curves.append(ReliabilityCurve(name, medians, bootstrap.estimates(shares)))
     return curves

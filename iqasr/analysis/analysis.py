@@ -7,10 +7,9 @@ import numpy as np
 
 from iqasr.analysis.agreement import Comparisons, ReliabilityCurve, accuracy, reliability_curves
 from iqasr.analysis.bootstrap import RESAMPLES, Estimate, SourceBootstrap
-from iqasr.analysis.combination import Combination, evaluate_combinations
+from iqasr.analysis.combination import Combination, evaluate_combinations, option_fragment
 from iqasr.analysis.complementarity import Table, complementarity
 from iqasr.analysis.correlation import correlate_pairs
-from iqasr.analysis.fragment import option_fragment
 from iqasr.analysis.pairs import ImagePair
 from iqasr.analysis.panel import PanelScorer
 
@@ -25,8 +24,8 @@ class PanelAnalysis:
     """Pairs that people did not decide, or not clearly enough; they count only in correlations."""
     undecided: list[float]
     """Share of the pairs that each scorer cannot tell apart."""
-    accuracy: list[Estimate]
-    correlations: Mapping[str, list[Estimate]] | None
+    agreement: Mapping[str, list[Estimate]]
+    """``accuracy`` and, if there is something to correlate with, those of `correlate_pairs`."""
     complementarity: Mapping[str, Table]
     combinations: list[Combination]
     reliability: Mapping[str, list[ReliabilityCurve]]
@@ -65,8 +64,10 @@ def analyse_panel(
         comparisons=decided,
         ties=len(every.p_b) - len(decided.p_b),
         undecided=(difference == 0).mean(0).tolist(),
-        accuracy=accuracy(decided, difference, bootstrap),
-        correlations=correlate_pairs(every, resamples),
+        agreement={
+            'accuracy': bootstrap.estimates(accuracy(decided, difference, bootstrap)),
+            **correlate_pairs(every, resamples),
+        },
         complementarity=complementarity(decided, bootstrap),
         combinations=evaluate_combinations(decided, bootstrap, differentiable),
         reliability={

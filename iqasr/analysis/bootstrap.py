@@ -113,6 +113,10 @@ class SourceBootstrap:
         """Turn a statistic, ``(R + 1,)``, into an estimate."""
         return estimate_from(statistic, self.ends)
 
+    def estimates(self, statistics: np.ndarray) -> list[Estimate]:
+        """Turn M statistics, ``(R + 1, M)``, into estimates."""
+        return [self.estimate(statistic) for statistic in statistics.T]
+
     def chunks(self, width: int) -> Iterator[slice]:
         """Split the rows of `counts` so that results of `width` numbers each fit into memory."""
         step = max(1, CHUNK_VALUES // width)

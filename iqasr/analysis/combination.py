@@ -1,4 +1,4 @@
-"""Combinations of scorers, evaluated on sources to which they were not fitted.
+"""Combinations of scorers, evaluated on sources to which they were not fitted; in option files.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR,
@@ -9,14 +9,16 @@ Source:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import yaml
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from iqasr.analysis.agreement import Comparisons, resampled_accuracy
+from iqasr.analysis.agreement import Comparisons, accuracy
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
+from iqasr.analysis.panel import PanelScorer
 from iqasr.runtime.randomness import seed_of
 
 Fit: TypeAlias = Callable[[Comparisons], np.ndarray]
@@ -28,6 +30,14 @@ RIDGE = 1e-3
 
 LEAST_SHARE = 0.01
 """A scorer with a smaller share of the weight is left out of an ensemble."""
+
+HALF_RANGE = 2.0
+"""An ensemble maps the median minus and plus this many spreads to 0 and 1."""
+
+HEAD = """\
+# Logistic regression on {pairs} pairs of {sources} sources. Copy what you need into an option file:
+# `quality` lets the ensemble choose ground truths (AMO), `train` optimises it directly.
+"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ def evaluate_combinations(
         some = scaled.select_scorers(differentiable)
         methods['regression, with gradient'] = (some, fit_logistic)
     held_out = np.stack([cross_fit(data, fit) for data, fit in methods.values()], 1)
-    resampled = resampled_accuracy(comparisons, held_out, bootstrap)
+    resampled = accuracy(comparisons, held_out, bootstrap)
     return [
         Combination(
             name,
@@ -154,3 +164,58 @@ def shares_of(names: tuple[str, ...], weights: np.ndarray) -> dict[str, float]:
         for name, weight in zip(names, kept / kept.sum(), strict=True)
         if weight > 0
     }
+
+
+def option_fragment(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> str:
+    """Write the ensemble fitted by `fit_logistic` as YAML.
+
+    Args:
+        comparisons: Decided pairs.
+        scorers: The scorers of `comparisons`.
+
+    Returns:
+        ``datasets.train.quality.scorer``, from all scorers, and, if any of them has a gradient,
+        ``train.quality_opt``, from these.
+    """
+    quality = {'scorer': ensemble_section(comparisons, scorers)}
+    content: dict[str, Any] = {'datasets': {'train': {'quality': quality}}}
+    smooth = [scorer for scorer in scorers if scorer.differentiable]
+    if smooth:
+        some = comparisons.select_scorers([scorer.name for scorer in smooth])
+        scorer = ensemble_section(some, smooth)
+        term = {'type': 'QualityLoss', 'gradient_ratio': 0.5, 'scorer': scorer}
+        content['train'] = {'quality_opt': term}
+    head = HEAD.format(pairs=len(comparisons.p_b), sources=len(np.unique(comparisons.sources)))
+    return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+
+
+def ensemble_section(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> dict[str, Any]:
+    """Fit an ensemble of scorers and write the section that builds it as `EnsembleScorer`.
+
+    All ranges span the same number of spreads, so that the weights are those of z-scores.
+    """
+    shares = shares_of(comparisons.names, fit_logistic(comparisons.scaled()))
+    return {
+        'type': 'EnsembleScorer',
+        'fusion': 'weighted',
+        'weights': [round_to_5_digits(share) for share in shares.values()],
+        'scorers': [
+            {**scorer.section, 'range': score_range(comparisons, scorer)}
+            for scorer in scorers
+            if scorer.name in shares
+        ],
+    }
+
+
+def score_range(comparisons: Comparisons, scorer: PanelScorer) -> list[float]:
+    """Worst and best published score of a scorer, for images like those compared."""
+    column = comparisons.names.index(scorer.name)
+    median = np.nanmedian(comparisons.quality[..., column])
+    reach = HALF_RANGE * comparisons.spread[column]
+    sign = -1 if scorer.lower_better else 1
+    return [round_to_5_digits(sign * (median - reach)), round_to_5_digits(sign * (median + reach))]
+
+
+def round_to_5_digits(number: float) -> float:
+    """Round to five significant digits."""
+    return float(f'{number:.5g}')

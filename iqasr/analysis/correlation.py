@@ -41,7 +41,7 @@ def correlate(
     }
 
 
-def correlate_pairs(comparisons: Comparisons, resamples: int) -> dict[str, list[Estimate]] | None:
+def correlate_pairs(comparisons: Comparisons, resamples: int) -> dict[str, list[Estimate]]:
     """Correlate differences of quality with the share of people who prefer b.
 
     It is arbitrary which image is called a, so every pair counts in both orders.
@@ -51,11 +51,11 @@ def correlate_pairs(comparisons: Comparisons, resamples: int) -> dict[str, list[
         resamples: As in `SourceBootstrap`.
 
     Returns:
-        Each coefficient of `correlate`, one estimate per scorer. None where the shares of people
+        Each coefficient of `correlate`, one estimate per scorer. Empty where the shares of people
         take no values but 0, 0.5 and 1, so that there is nothing to correlate with.
     """
     if np.isin(comparisons.p_b, (0, 0.5, 1)).all():
-        return None
+        return {}
     margin, difference = comparisons.p_b - 0.5, comparisons.difference
     opinions = np.concatenate([margin, -margin])
     quality = np.concatenate([difference, -difference])

@@ -157,26 +157,16 @@ def pairs_from_csv(path: str) -> PairSet:
         DataError: If any line is wrong (a missing file, a share outside [0, 1], no source); the
             message names all of them.
     """
-    lines = read_csv_lines(path, PAIR_COLUMNS)
-    problems = [
-        f'{path}, line {number}: {problem}'
-        for number, row in lines
-        for problem in find_problems(row, Path(path).parent)
-    ]
+    folder, problems, pairs = Path(path).parent, [], []
+    for number, row in read_csv_lines(path, PAIR_COLUMNS):
+        if found := find_problems(row, folder):
+            problems += [f'{path}, line {number}: {problem}' for problem in found]
+        else:
+            files = (os.path.normpath(folder / row[name]) for name in PAIR_COLUMNS[:2])
+            pairs.append(ImagePair(*files, float(row['p_b']), row['source_id']))
     if problems:
         raise DataError(problems)
-    folder = os.path.dirname(path)
-    return PairSet(
-        [
-            ImagePair(
-                os.path.normpath(os.path.join(folder, row['path_a'])),
-                os.path.normpath(os.path.join(folder, row['path_b'])),
-                float(row['p_b']),
-                row['source_id'],
-            )
-            for _, row in lines
-        ]
-    )
+    return PairSet(pairs)
 
 
 def read_csv_lines(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

@@ -45,7 +45,7 @@ def write_analysis(analysis: PanelAnalysis, folder: Path) -> str:
     counts = {
         'pairs': len(analysis.comparisons.p_b),
         'ties': analysis.ties,
-        'sources': source_count(analysis),
+        'sources': len(np.unique(analysis.comparisons.sources)),
     }
     write_json(counts | tables | {'reliability': curves}, folder / 'analysis.json')
     for name, title in HEAT_MAPS.items():
@@ -55,16 +55,10 @@ def write_analysis(analysis: PanelAnalysis, folder: Path) -> str:
     return text
 
 
-def source_count(analysis: PanelAnalysis) -> int:
-    """Number of sources of the decided pairs."""
-    return len(np.unique(analysis.comparisons.sources))
-
-
 def agreement_rows(analysis: PanelAnalysis) -> Iterator[dict[str, Any]]:
     """Yield one row per scorer."""
     for i, name in enumerate(analysis.comparisons.names):
-        estimates = {'accuracy': analysis.accuracy[i]}
-        estimates |= {kind: found[i] for kind, found in (analysis.correlations or {}).items()}
+        estimates = {kind: found[i] for kind, found in analysis.agreement.items()}
         yield {'scorer': name, 'undecided': analysis.undecided[i], **as_columns(estimates)}
 
 
@@ -104,13 +98,14 @@ def as_columns(estimates: dict[str, Estimate]) -> dict[str, float | None]:
 
 def report_text(analysis: PanelAnalysis) -> str:
     """Write the report: three tables and the plots."""
+    comparisons = analysis.comparisons
     parts = [
-        f'{len(analysis.comparisons.p_b)} pairs from {source_count(analysis)} source images '
+        f'{len(comparisons.p_b)} pairs from {len(np.unique(comparisons.sources))} source images '
         f'({analysis.ties} more without a clear winner). In brackets: 95 % intervals over source '
         'images.',
         agreement_table(analysis),
     ]
-    if len(analysis.comparisons.names) > 1:
+    if len(comparisons.names) > 1:
         parts += [complementarity_table(analysis), combination_table(analysis)]
     plots = [f'![{title}]({name}.png)' for name, title in HEAT_MAPS.items()]
     plots.append('![Accuracy where the case is clear](reliability.png)')
@@ -119,9 +114,8 @@ def report_text(analysis: PanelAnalysis) -> str:
 
 def agreement_table(analysis: PanelAnalysis) -> str:
     """Table of the scorers and their agreement with people, the best first."""
-    kinds = {'accuracy': analysis.accuracy, **(analysis.correlations or {})}
-    order = np.argsort([-found.value for found in analysis.accuracy], kind='stable')
-    names = analysis.comparisons.names
+    kinds, names = analysis.agreement, analysis.comparisons.names
+    order = np.argsort([-found.value for found in kinds['accuracy']], kind='stable')
     return markdown_table(
         ['scorer', *(k if k == 'accuracy' else k.upper() for k in kinds), 'undecided'],
         [

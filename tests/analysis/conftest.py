@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import ImagePair, write_pairs
+from iqasr.analysis.pairs import ImagePair, write_pairs
 from iqasr.quality import QualityScorer
 from iqasr.registry import SCORER_REGISTRY
 

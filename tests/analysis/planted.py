@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from iqasr.analysis import Comparisons
+from iqasr.analysis.agreement import Comparisons
 
 
 @dataclass(frozen=True)

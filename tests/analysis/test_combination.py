@@ -6,15 +6,17 @@ import torch
 import yaml
 from analysis.planted import PLANTED, Planted
 
-from iqasr.analysis import PanelScorer, SourceBootstrap
+from iqasr.analysis.bootstrap import SourceBootstrap
 from iqasr.analysis.combination import (
     cross_fit,
+    ensemble_section,
     evaluate_combinations,
     fit_logistic,
+    option_fragment,
     select_greedily,
     shares_of,
 )
-from iqasr.analysis.fragment import ensemble_section, option_fragment
+from iqasr.analysis.panel import PanelScorer
 from iqasr.checking.check import load_options
 from iqasr.losses.quality_loss import QualityLoss
 from iqasr.registry import LOSS_REGISTRY, SCORER_REGISTRY, build

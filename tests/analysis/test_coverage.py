@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from analysis.planted import PLANTED
 
-from iqasr.analysis import Comparisons, Estimate, SourceBootstrap
-from iqasr.analysis.agreement import accuracy
+from iqasr.analysis.agreement import Comparisons, accuracy
+from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
 from iqasr.analysis.combination import evaluate_combinations
 from iqasr.analysis.complementarity import complementarity
 from iqasr.analysis.correlation import correlate_pairs
@@ -26,7 +26,9 @@ def hits(comparisons: Comparisons) -> dict[str, list[bool]]:
     """Tell which intervals hold the truth, by kind of estimate."""
     truth, found = PLANTED.truth(), defaultdict(list)
     bootstrap = SourceBootstrap(comparisons.sources, RESAMPLES)
-    lists = {'accuracy': accuracy(comparisons, comparisons.difference, bootstrap)}
+    lists = {
+        'accuracy': bootstrap.estimates(accuracy(comparisons, comparisons.difference, bootstrap))
+    }
     for kind, estimates in (lists | correlate_pairs(comparisons, RESAMPLES)).items():
         found[kind] = [contains(*pair) for pair in zip(estimates, truth[kind], strict=True)]
     for kind, table in complementarity(comparisons, bootstrap).items():

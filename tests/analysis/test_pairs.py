@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import (
+from iqasr.analysis.pairs import (
     ImagePair,
     PairVote,
     pairs_from_csv,

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.analysis import read_pairs, score_by_panel
+from iqasr.analysis.pairs import read_pairs
+from iqasr.analysis.panel import score_by_panel
 from iqasr.checking.command_line import scorer_sections
 from iqasr.quality import NIQEScorer
 from iqasr.runtime.errors import DataError, OptionError
