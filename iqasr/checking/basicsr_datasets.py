@@ -37,11 +37,8 @@ class SingleImageOptions(ImageOptions):
     color: str | None = None
 
 
-class PairedImageOptions(PairOptions):
+class PairedImageOptions(PairOptions, SingleImageOptions):
     """Options of ``PairedImageDataset``."""
-
-    meta_info_file: str | None = None
-    color: str | None = None
 
 
 class RealESRGANPairedOptions(PairOptions):

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iqasr.checking.components import check_network
+from iqasr.checking.components import check_network, without
 from iqasr.checking.datasets import check_datasets
-from iqasr.checking.dialects import translate
+from iqasr.checking.dialects.rules import translate
 from iqasr.checking.metrics import check_metrics
 from iqasr.checking.training import check_training
 from iqasr.options.file import apply_overrides, numbers_in, read_yaml
@@ -83,19 +83,12 @@ def options_from(opt: Mapping[str, Any]) -> Options:
     Raises:
         OptionError: As in `load_options`.
     """
-    content = {key: value for key, value in numbers_in(opt).items() if key not in ADDED}
-    content['path'] = remove_keys(content.get('path', {}), ADDED_TO_PATH)
-    content['datasets'] = {
-        key: remove_keys(section, ADDED_TO_DATASETS)
-        for key, section in content.get('datasets', {}).items()
-    }
+    content = without(numbers_in(opt), *ADDED)
+    content['path'] = without(content.get('path', {}), *ADDED_TO_PATH)
+    datasets = content.get('datasets', {}).items()
+    content['datasets'] = {key: without(section, *ADDED_TO_DATASETS) for key, section in datasets}
     import_modules(content.get('custom_imports') or [])
     return check(content, 'train' if opt['is_train'] else 'test')
-
-
-def remove_keys(section: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Copy a section without some keys."""
-    return {key: value for key, value in section.items() if key not in keys}
 
 
 def import_modules(names: Any) -> None:
@@ -124,16 +117,13 @@ def check(content: Mapping[str, Any], phase: str) -> Options:
     Raises:
         OptionError: With every problem found.
     """
-    problems = Problems()
-    model_type = content.get('model_type', OURS)
+    problems, schema = Problems(), Options
     try:
-        open_to_others = not getattr(
-            lookup(MODEL_REGISTRY, model_type), 'options_are_checked', False
-        )
+        model = lookup(MODEL_REGISTRY, content.get('model_type', OURS))
+        schema = Options if getattr(model, 'options_are_checked', False) else OpenOptions
     except ValueError as error:
         problems.add('model_type', str(error))
-        open_to_others = False
-    options = parse(content, problems, OpenOptions if open_to_others else Options)
+    options = parse(content, problems, schema)
     if options is not None:
         check_sections(problems, options, phase)
     if problems.entries:

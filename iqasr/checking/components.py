@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from iqasr.archs.spandrel_networks import code_arguments, network_class
@@ -11,16 +12,28 @@ from iqasr.runtime.paths import resolve
 
 
 def find_class(
-    problems: Problems, path: str, section: Mapping[str, Any], registry: Registry
+    problems: Problems,
+    path: str,
+    section: Mapping[str, Any],
+    find: Callable[[str], Any],
+    key: str = 'type',
 ) -> Any:
-    """Look up the ``type`` of a section; None, and a finding, if there is none."""
-    if 'type' not in section:
-        problems.add(f'{path}.type', 'is required and missing.')
+    """Find the class that a section names by `key`; None, and a finding, if there is none.
+
+    Args:
+        problems: Receives the finding.
+        path: Dotted path of the section.
+        section: Names and values as read.
+        find: From a name to the class; raises ValueError if nothing is called so.
+        key: Option that holds the name.
+    """
+    if key not in section:
+        problems.add(f'{path}.{key}', 'is required and missing.')
         return None
     try:
-        return lookup(registry, section['type'])
+        return find(section[key])
     except ValueError as error:
-        problems.add(f'{path}.type', str(error))
+        problems.add(f'{path}.{key}', str(error))
         return None
 
 
@@ -43,7 +56,7 @@ def check_component(
     Returns:
         The section, its values converted to what the constructor asks for.
     """
-    cls = find_class(problems, path, section, registry)
+    cls = find_class(problems, path, section, partial(lookup, registry))
     if cls is None:
         return dict(section)
     checked = check_section(problems, path, section, cls, provided)
@@ -83,30 +96,12 @@ def check_network(problems: Problems, path: str, section: Mapping[str, Any]) -> 
     """Check a network; one of spandrel against the constructor of its architecture."""
     if section.get('type') != 'spandrel' or 'arch' not in section:
         return check_component(problems, path, section, ARCH_REGISTRY)
-    try:
-        cls = network_class(section['arch'])
-    except ValueError as error:
-        problems.add(f'{path}.arch', str(error))
+    cls = find_class(problems, path, section, network_class, 'arch')
+    if cls is None:
         return dict(section)
     own = without(section, 'arch')
     checked = check_section(problems, path, own, cls, code_arguments(cls))
     return checked | {'arch': section['arch']}
-
-
-def check_torch(
-    problems: Problems,
-    path: str,
-    section: Mapping[str, Any],
-    find: Callable[[str], type],
-    provided: str,
-) -> dict[str, Any]:
-    """Check a section whose ``type`` is an optimiser or scheduler of torch."""
-    try:
-        cls = find(section.get('type', ''))
-    except ValueError as error:
-        problems.add(f'{path}.type', str(error))
-        return dict(section)
-    return check_section(problems, path, section, cls, (provided,))
 
 
 def try_to_build(

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
@@ -19,6 +20,7 @@ from iqasr.registry import (
     DEGRADATION_REGISTRY,
     GT_SAMPLER_REGISTRY,
     SCORER_REGISTRY,
+    lookup,
     nearest,
     takes_options,
 )
@@ -57,7 +59,7 @@ def check_dataset(
     if not re.fullmatch(r'train|(val|test)(_\w+)?', key):
         problems.add(path, 'call it train, val, val_2, ..., test, or test_2, ...')
         return dict(section)
-    cls = find_class(problems, path, section, DATASET_REGISTRY)
+    cls = find_class(problems, path, section, partial(lookup, DATASET_REGISTRY))
     if cls is None:
         return dict(section)
     name = cls.__name__
@@ -111,7 +113,7 @@ def check_samples(
     if sampler is not None and sampler.needs_quality != (quality is not None):
         reason = 'is required by' if sampler.needs_quality else 'is not used by'
         problems.add(f'{path}.quality', f'{reason} {section["sampling"]["type"]}.')
-    if quality is not None:
+    if isinstance(quality, Mapping):
         section['quality'] = check_quality(problems, f'{path}.quality', quality)
     if section.get('degradation') is None:
         problems.add(f'{path}.degradation', f'is required by {section["type"]}.')
@@ -127,11 +129,8 @@ def check_samples(
     return section
 
 
-def check_quality(problems: Problems, path: str, section: Any) -> dict[str, Any]:
+def check_quality(problems: Problems, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """Check where the quality of candidates comes from."""
-    if not isinstance(section, Mapping):
-        problems.add(path, f'should be a section, not {section!r}.')
-        return {}
     section = check_section(problems, path, section, QualityOptions)
     scorer = section.get('scorer')
     if section.get('table') and section.get('map'):

@@ -1,9 +1,9 @@
 """Check what only a training needs: terms, optimisers, discriminator, adapters."""
 
-from iqasr.checking.components import check_component, check_torch
+from iqasr.checking.components import check_component, find_class
 from iqasr.losses import term_inputs
 from iqasr.options.optimizers import find_optimizer, find_scheduler
-from iqasr.options.schema import Problems
+from iqasr.options.schema import Problems, check_section
 from iqasr.options.sections import Options, TrainOptions
 from iqasr.registry import LOSS_REGISTRY, nearest
 
@@ -26,10 +26,9 @@ def check_training(problems: Problems, options: Options) -> None:
         ('optim_d', find_optimizer, 'params'),
         ('scheduler', find_scheduler, 'optimizer'),
     ):
-        section = getattr(train, key)
-        if section is not None:
-            checked = check_torch(problems, f'train.{key}', section, find, provided)
-            setattr(train, key, checked)
+        path, section = f'train.{key}', getattr(train, key)
+        if section is not None and (cls := find_class(problems, path, section, find)):
+            setattr(train, key, check_section(problems, path, section, cls, (provided,)))
     check_discriminator(problems, options, train)
     check_terms(problems, options, train)
     check_sharpening(problems, options, train)

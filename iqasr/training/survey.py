@@ -1,14 +1,12 @@
 """Tell which option files run here, and which of their options would be left out."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from iqasr.checking.check import load_options
-from iqasr.checking.dialects import translate
+from iqasr.checking.check import check, import_modules
+from iqasr.checking.dialects.rules import translate
 from iqasr.models.networks import build_generator
 from iqasr.options.file import read_yaml
 from iqasr.options.sections import RECOGNISED
@@ -53,9 +51,7 @@ def survey(paths: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
         OptionError: Before the first, if there is no such file, or a folder holds none.
     """
     files = [file for path in paths for file in option_files(Path(path))]
-    with hide_warnings():
-        for file in files:
-            yield file, check_file(file)
+    yield from ((file, check_file(file)) for file in files)
 
 
 def option_files(path: Path) -> list[Path]:
@@ -75,8 +71,10 @@ def check_file(path: Path) -> str:
     warnings: list[str] = []
     try:
         content = read_yaml(path)
-        warnings = translate(content).warnings
-        options = load_options(path, phase='train' if 'train' in content else 'test')
+        import_modules(content.get('custom_imports') or [])
+        translation = translate(content)
+        warnings = translation.warnings
+        options = check(translation.options, 'train' if 'train' in content else 'test')
         if options.network_g != RECOGNISED:
             options.path.pretrain_network_g = None
             build_generator(options)
@@ -84,15 +82,3 @@ def check_file(path: Path) -> str:
         return '\n  '.join([str(error).removeprefix(f'{path}: '), *warnings])
     count = len(warnings)
     return 'runs' + (f', {count} warning{"s" * (count > 1)}' if count else '')
-
-
-@contextmanager
-def hide_warnings() -> Iterator[None]:
-    """Keep warnings to their number."""
-    logger = logging.getLogger('iqasr')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

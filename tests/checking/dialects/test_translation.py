@@ -6,9 +6,10 @@ import logging
 import pytest
 
 from iqasr.checking.check import load_options
-from iqasr.checking.dialects import Translation, translate
 from iqasr.checking.dialects.families import FAMILIES as MODELS
 from iqasr.checking.dialects.families import REFUSED
+from iqasr.checking.dialects.rules import translate
+from iqasr.checking.dialects.translation import Translation
 from iqasr.registry import DATASET_REGISTRY, LOSS_REGISTRY
 from iqasr.runtime.errors import OptionError
 
