@@ -1,7 +1,5 @@
 """Restore a test set with a network and measure every image."""
 
-import csv
-import io
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from iqasr.metrics import Metric
-from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.atomic_files import write_csv
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.overlap import ahead
 
@@ -56,11 +54,7 @@ class Result:
 
     def write_csv(self, path: Path) -> None:
         """Write one line per image."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text_atomically(text.getvalue(), path)
+        write_csv(list(self.rows[0]), self.rows, path)
 
 
 def dataset_name(dataset: Any) -> str:
@@ -134,7 +128,9 @@ def evaluate(
         read = getattr(dataset, 'read', dataset.__getitem__)  # in 8 bits, if it can be had so
         samples = outputs(ahead(reader, read, mine, 2))
         finished = ahead(pool, finish, samples, threads + 1)
-        found = list(progress(finished, len(mine), name, process))
+        hidden = None if process.is_main else True  # None: shown on a terminal only
+        bar = {'desc': name, 'unit': 'image', 'leave': False, 'disable': hidden}
+        found = list(tqdm(finished, total=len(mine), **bar))
     # Strictly as many as asked for, unless given up: then the last are missing.
     parts = process.gather(list(zip(mine, found, strict=False)))
     everyone = sorted((pair for part in parts for pair in part), key=itemgetter(0))
@@ -198,12 +194,6 @@ def measure(metric: Metric, key: str, images: Mapping[str, Any]) -> float:
     except Exception as error:  # whatever a metric fails with, it is no reason to stop training
         logger.warning('%s has no value for %s: %s', metric.name, key, error)
         return float('nan')
-
-
-def progress(items: Iterable[Any], count: int, label: str, process: Process) -> Iterable[Any]:
-    """Show a bar on the terminal of the main process."""
-    hidden = None if process.is_main else True
-    return tqdm(items, desc=label, total=count, unit='image', leave=False, disable=hidden)
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class TrainingRun:
         self.checkpoints = CheckpointFolder(root, options.logger.keep_checkpoints)
         state = load_file(resume_state) if resume_state else {}
         self.seed = state.get('seed', choose_seed(options, process))
-        self.iteration = state.get('iter', 0)
+        self.iteration, self.total = state.get('iter', 0), options.train.total_iter
         self.loading = loader_options(options.train_set)
         self.samples = self.loading.batch_size_per_gpu * options.train.accumulate
         self.samples *= process.world_size
@@ -92,24 +92,26 @@ class TrainingRun:
             self.history = self.model.history
             options.network_g = self.model.options.network_g  # recognised from its weights
         if state:
-            with self.refuse_misfit():
-                self.model.resume_training(state)
-            report_changes(state.get('options'), options)
+            self.resume(state)
         self.stopwatch = Stopwatch()
         self.board_folder = board if process.is_main else None
         self.board: Board | None = None
 
-    @contextmanager
-    def refuse_misfit(self) -> Iterator[None]:
-        """Say that a checkpoint is of other networks than the option file asks for."""
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Continue from a training state.
+
+        Raises:
+            CheckpointError: If it is of other networks than the option file asks for.
+        """
         try:
-            yield
+            self.model.resume_training(state)
         except (AssertionError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f'The checkpoint at iteration {self.iteration} does not fit this option file '
                 f'({str(error)[:300]}). Train under another name, or restore the options it was '
                 'made with.'
             ) from error
+        report_changes(state.get('options'), self.options)
 
     def stream(self) -> AbstractContextManager[Iterator[list[dict[str, Any]]]]:
         """Open the stream of batches at the present position."""
@@ -130,12 +132,11 @@ class TrainingRun:
             Exit code: 0 when complete or ended by the guard, 128 + signal number when stopped by
             SIGTERM or SIGINT.
         """
-        total = self.options.train.total_iter
         logger.info(
             '%d images, %d samples an iteration, %d iterations from %d on, seed %d.',
             len(self.train_set),
             self.samples,
-            total,
+            self.total,
             self.iteration,
             self.seed,
         )
@@ -143,18 +144,18 @@ class TrainingRun:
         self.board = Board(self.board_folder, self.iteration + 1, wandb, name)
         with self.stop.listening():
             try:
-                self.begin(total)
-                self.loop(total)
+                self.begin()
+                self.loop()
             finally:
                 self.board.close()
         if self.is_stopped_by_guard():
             logger.warning('%s', self.history.guard.explain_stop())
-        elif self.iteration < total:
+        elif self.iteration < self.total:
             return 128 + self.stop.number
         self.model.save(-1, -1)  # BasicSR's way to say `latest`
         return 0
 
-    def begin(self, total: int) -> None:
+    def begin(self) -> None:
         """Make sure of a checkpoint to return to, and of no later ones of another course."""
         self.checkpoints.make_folders()  # BasicSR's models expect them
         self.checkpoints.set_aside_after(self.iteration, self.process)
@@ -162,26 +163,26 @@ class TrainingRun:
             self.last_saved = self.iteration
         elif self.is_ours:
             self.save()  # proof, too, that the disk can be written
-        self.validate_when_due(total)  # at the start for the guard, or if killed before it
+        self.validate_when_due()  # at the start for the guard, or if killed before it
 
-    def loop(self, total: int) -> None:
+    def loop(self) -> None:
         """Iterate until the end or a signal."""
         hidden = None if self.process.is_main else True  # None: shown on a terminal only
-        bar = tqdm(total=total, initial=self.iteration, unit='it', disable=hidden)
+        bar = tqdm(total=self.total, initial=self.iteration, unit='it', disable=hidden)
         loggers = [logging.getLogger(name) for name in ('iqasr', 'basicsr')]
         redirected = nullcontext() if bar.disable else logging_redirect_tqdm(loggers)
         with redirected, bar, self.stream() as stream:
             self.stopwatch.skip()
-            while not (self.is_over(total) or self.stop.agreed()):
+            while not (self.is_over() or self.stop.agreed()):
                 batches = next(stream)
                 self.stopwatch.mark('data')
                 self.iterate(batches)
                 self.stopwatch.mark('compute')
                 bar.update(self.iteration - bar.n)
-                self.after_iteration(total, bar)
+                self.after_iteration(bar)
             if self.last_saved != self.iteration and not self.is_diverged():
                 self.save()
-            logger.info('Stopped at iteration %d of %d.', self.iteration, total)
+            logger.info('Stopped at iteration %d of %d.', self.iteration, self.total)
 
     def iterate(self, batches: Sequence[dict[str, Any]]) -> None:
         """Carry out one iteration, as BasicSR's trainer does."""
@@ -192,27 +193,27 @@ class TrainingRun:
         self.model.optimize_parameters(self.iteration)
         self.position += self.samples
 
-    def is_over(self, total: int) -> bool:
+    def is_over(self) -> bool:
         """Tell whether the last iteration is done, or the guard has ended the run."""
-        return self.iteration >= total or self.is_stopped_by_guard()
+        return self.iteration >= self.total or self.is_stopped_by_guard()
 
     def is_stopped_by_guard(self) -> bool:
         """Tell whether the guard has ended the run."""
         return self.history is not None and self.history.stopped
 
-    def after_iteration(self, total: int, bar: tqdm) -> None:
+    def after_iteration(self, bar: tqdm) -> None:
         """Report, save and validate when it is time."""
-        log, last = self.options.logger, self.iteration == total
+        log, last = self.options.logger, self.iteration == self.total
         saving = last or self.iteration % log.save_checkpoint_freq == 0
         reporting = last or self.iteration % log.print_freq == 0
-        if (saving or reporting or self.is_due(total)) and self.is_diverged():
+        if (saving or reporting or self.is_due()) and self.is_diverged():
             self.roll_back()
             return
         if reporting:
-            self.report(total, bar)
+            self.report(bar)
         if saving:
             self.save()
-        self.validate_when_due(total)
+        self.validate_when_due()
         self.stopwatch.skip()
 
     def is_diverged(self) -> bool:
@@ -247,18 +248,18 @@ class TrainingRun:
             self.iteration,
         )
 
-    def report(self, total: int, bar: tqdm) -> None:
+    def report(self, bar: tqdm) -> None:
         """Log the averages since the last report."""
         values = self.model.get_current_log() | self.stopwatch.take()
         values['lr'] = self.model.get_current_learning_rate()[0]
-        remaining = (total - self.iteration) * (values['time_data'] + values['time_compute'])
+        remaining = (self.total - self.iteration) * (values['time_data'] + values['time_compute'])
         numbers = ', '.join(
             f'{name} {value:.3e}' for name, value in values.items() if not name.startswith('time_')
         )
         logger.info(
             'iteration %d/%d (%s left; data %.3f s, compute %.3f s): %s',
             self.iteration,
-            total,
+            self.total,
             timedelta(seconds=round(remaining)),
             values['time_data'],
             values['time_compute'],
@@ -269,17 +270,17 @@ class TrainingRun:
         )
         self.board.scalars(values, self.iteration)
 
-    def is_due(self, total: int) -> bool:
+    def is_due(self) -> bool:
         """Tell whether to validate."""
         if self.history is not None:
-            return self.history.is_due(self.iteration, total)
-        freq = self.options.val.val_freq or total
-        scheduled = self.iteration == total or self.iteration % freq == 0
+            return self.history.is_due(self.iteration, self.total)
+        freq = self.options.val.val_freq or self.total
+        scheduled = self.iteration == self.total or self.iteration % freq == 0
         return bool(self.val_loaders) and scheduled and self.iteration > 0
 
-    def validate_when_due(self, total: int) -> None:
+    def validate_when_due(self) -> None:
         """Validate on every set when it is time."""
-        if not self.is_due(total):
+        if not self.is_due():
             return
         for loader in self.val_loaders:
             self.model.validation(
