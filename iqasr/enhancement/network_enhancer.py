@@ -9,8 +9,7 @@ from torch import Tensor
 
 from iqasr.degradation import BicubicDegradation, from_uint8, to_uint8
 from iqasr.enhancement.base import Enhancer
-from iqasr.models.network_files import open_network
-from iqasr.models.networks import restore_whole
+from iqasr.models.networks import open_network, restore_whole
 from iqasr.models.tiling import restore_tiled
 from iqasr.registry import ENHANCER_REGISTRY
 from iqasr.runtime.paths import resolve

@@ -10,7 +10,7 @@ import yaml
 
 from iqasr.checking.command_line import sections_of_words
 from iqasr.enhancement.base import Enhancer
-from iqasr.models.network_files import OPTION_FILES
+from iqasr.models.networks import OPTION_FILES
 from iqasr.registry import ENHANCER_REGISTRY, build
 
 NETWORK_FILES = (*OPTION_FILES, '.pth', '.safetensors')

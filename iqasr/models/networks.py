@@ -1,7 +1,8 @@
-"""Networks as an option file asks for them, with their pretrained weights."""
+"""Networks as an option file asks for them, or as a file of weights holds them."""
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
+from iqasr.checking.check import load_options
 from iqasr.models.tiling import restore_tiled
 from iqasr.options.sections import RECOGNISED, Options
 from iqasr.registry import ARCH_REGISTRY, build
@@ -18,6 +20,36 @@ from iqasr.runtime.paths import resolve
 from iqasr.runtime.weights import load_file, load_network, parameters_in
 
 logger = logging.getLogger('iqasr')
+
+OPTION_FILES = ('.yml', '.yaml')
+
+
+def open_network(path: str | Path) -> tuple[nn.Module, int]:
+    """Make the network of a file, to restore with.
+
+    Args:
+        path: A test option file with its weights; or weights (``.pth``, ``.safetensors``), of which
+            ``params_ema`` is preferred, whose architecture is recognised.
+
+    Returns:
+        The network, frozen and in evaluation mode, and how many times it enlarges.
+
+    Raises:
+        OptionError: If the option file is wrong.
+        CheckpointError: If the weights are missing or damaged.
+        ValueError: If the weights are not recognised, or the network does not enlarge RGB images
+            by a whole number.
+    """
+    path = resolve(path)
+    if path.suffix in OPTION_FILES:
+        options = load_options(path, phase='test')
+        network, scale = build_generator(options), options.scale
+    else:
+        network, _ = network_of(parameters_in(load_file(path), 'params_ema', path), path)
+        scale = enlargement(network)
+        if scale < 1 or scale != int(scale):
+            raise ValueError(f'{path}: enlarges {scale:g} times; a whole number is needed.')
+    return network.eval().requires_grad_(False), int(scale)
 
 
 def build_generator(options: Options) -> nn.Module:
@@ -30,23 +62,9 @@ def build_generator(options: Options) -> nn.Module:
         CheckpointError: If the weights are missing, damaged, or of another network.
         ValueError: If weights are not recognised, or the generator does not fit the data.
     """
-    path = options.path
-    network, options.network_g = build_network(
-        'network_g',
-        options.network_g,
-        path.pretrain_network_g,
-        key=path.param_key_g,
-        strict=path.strict_load_g,
-    )
+    network = build_network(options, 'g')
     require_sizes(network, options.network_g)
-    sections = options.datasets.values()
-    check_generator(
-        network,
-        options.network_g,
-        scale=options.scale,
-        luma=any(section.get('color') == 'y' for section in sections),
-        crop=options.train_set.get('gt_size'),
-    )
+    check_generator(network, options)
     return network
 
 
@@ -57,14 +75,7 @@ def build_discriminator(options: Options) -> nn.Module:
         CheckpointError: If the weights are missing, damaged, or of another network.
         ValueError: If it judges images of another size than the crops.
     """
-    path, crop = options.path, options.train_set.get('gt_size')
-    network, _ = build_network(
-        'network_d',
-        options.network_d,
-        path.pretrain_network_d,
-        key=path.param_key_d,
-        strict=path.strict_load_d,
-    )
+    network, crop = build_network(options, 'd'), options.train_set.get('gt_size')
     own = getattr(network, 'input_size', None)
     if own is not None and crop is not None and own != crop:
         raise ValueError(
@@ -74,25 +85,19 @@ def build_discriminator(options: Options) -> nn.Module:
     return network
 
 
-def build_network(
-    label: str, section: Mapping[str, Any], weights: str | None, *, key: str, strict: bool
-) -> tuple[nn.Module, dict[str, Any]]:
-    """Build a network and load weights.
+def build_network(options: Options, letter: str) -> nn.Module:
+    """Build the network ``network_<letter>`` of an option file and load its pretrained weights.
 
-    Args:
-        label: ``network_g`` or ``network_d``, for messages.
-        section: What to build; `RECOGNISED` for the network that the weights are of.
-        weights: File of the weights, ``.pth`` or ``.safetensors``; None for random ones.
-        key: Which weights of the file to take, ``params`` or ``params_ema``.
-        strict: Refuse weights that do not fit exactly.
-
-    Returns:
-        The network, and its section.
+    If it is recognised from its weights, its section then says which one it is.
     """
+    label, path = f'network_{letter}', options.path
+    section, weights = getattr(options, label), getattr(path, f'pretrain_{label}')
+    key, strict = getattr(path, f'param_key_{letter}'), getattr(path, f'strict_load_{letter}')
     if weights is not None:
         weights = str(resolve(weights))
     if section == RECOGNISED:
         network, section = network_of(parameters_in(load_file(weights), key, weights), weights)
+        setattr(options, label, dict(section))
         logger.info('%s holds: %s', weights, section)
     else:
         network = build(ARCH_REGISTRY, section)
@@ -101,7 +106,7 @@ def build_network(
             logger.info('%s: weights of %s.', label, weights)
     count = sum(parameter.numel() for parameter in network.parameters())
     logger.info('%s: %s, %s parameters.', label, arch_name(section), f'{count:,}')
-    return network, dict(section)
+    return network
 
 
 def arch_name(section: Mapping[str, Any]) -> str:
@@ -153,28 +158,21 @@ def enlargement(network: nn.Module, channels: int = 3) -> float:
     return output.shape[-1] / lq.shape[-1]
 
 
-def check_generator(
-    network: nn.Module, section: Mapping[str, Any], *, scale: int, luma: bool, crop: int | None
-) -> None:
-    """Check that a generator fits the data.
-
-    Args:
-        network: The generator.
-        section: Its section.
-        scale: How many times the data asks it to enlarge.
-        luma: Whether images are luma alone.
-        crop: Side of the crops of the training set, in pixels of the ground truth.
+def check_generator(network: nn.Module, options: Options) -> None:
+    """Check that a generator fits the data of an option file.
 
     Raises:
         ValueError: If it enlarges by another factor, or cannot take the crops.
     """
-    name, found = arch_name(section), enlargement(network, 1 if luma else 3)
+    name, scale = arch_name(options.network_g), options.scale
+    luma = any(section.get('color') == 'y' for section in options.datasets.values())
+    found = enlargement(network, 1 if luma else 3)
     if found != scale:
         raise ValueError(
             f'network_g: {name} enlarges {found:g} times, but the data is for scale {scale}. '
             f'Use a network for {scale} times, or scale: {found:g} and data made for it.'
         )
-    side = (crop or 0) // scale
+    side = (options.train_set.get('gt_size') or 0) // scale
     if side and any(sizes_of(network).padding(side, side)):
         raise ValueError(
             f'datasets.train.gt_size: {name} takes inputs of {sizes_of(network)}; crops of '

@@ -6,7 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.checking.components import without
 from iqasr.options.optimizers import find_optimizer, find_scheduler
+
+FUSED = ('Adam', 'AdamW', 'SGD')
+"""Optimisers of torch that take a step in one operation."""
+
+STEP_OPTIONS = ('foreach', 'fused', 'differentiable')
+"""Their options that say how a step is taken."""
 
 
 class Optimisation:
@@ -32,14 +39,16 @@ class Optimisation:
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.clip_grad_norm = clip_grad_norm
         device = self.parameters[0].device.type
-        self.optimizer = construct(
-            find_optimizer(optimizer['type']), self.parameters, fused(optimizer, device)
-        )
+        arguments = without(optimizer, 'type')
+        own = any(arguments.get(key) is not None for key in STEP_OPTIONS)
+        if optimizer['type'] in FUSED and not own:
+            arguments['fused'] = True
+        self.optimizer = construct(find_optimizer(optimizer['type']), self.parameters, arguments)
         self.scaler = torch.amp.GradScaler(device, enabled=scale_loss)
         self.scheduler = None
         if scheduler is not None:
             cls = find_scheduler(scheduler['type'])
-            self.scheduler = construct(cls, self.optimizer, without_type(scheduler))
+            self.scheduler = construct(cls, self.optimizer, without(scheduler, 'type'))
         self.rates = self.applied_rates()
         """Learning rates by the schedule, without warm-up, one per parameter group."""
 
@@ -116,12 +125,6 @@ class Optimisation:
             self.scaler.load_state_dict(state['scaler'])
 
 
-FUSED = ('Adam', 'AdamW', 'SGD')
-"""Optimisers of torch that take a step in one operation, on these devices."""
-
-FUSED_DEVICES = ('cpu', 'cuda')
-
-
 def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
     """Build an optimiser or a scheduler.
 
@@ -132,17 +135,3 @@ def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
         return cls(subject, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f'{cls.__name__} cannot be built from its options: {error}.') from error
-
-
-def fused(optimizer: Mapping[str, Any], device: str) -> dict[str, Any]:
-    """Return the constructor arguments in a section; `fused` is set unless the section says how."""
-    arguments = without_type(optimizer)
-    other = any(arguments.get(key) is not None for key in ('foreach', 'fused', 'differentiable'))
-    if optimizer['type'] in FUSED and device in FUSED_DEVICES and not other:
-        arguments['fused'] = True
-    return arguments
-
-
-def without_type(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor arguments in a section."""
-    return {key: value for key, value in section.items() if key != 'type'}

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.losses import Batch
+from iqasr.options.sections import Options
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.randomness import generator_at
@@ -50,40 +51,36 @@ def autocast_of(amp: str, device: torch.device) -> Callable[[], AbstractContextM
 
 
 def choose_layouts(
-    speed: str,
+    options: Options,
     modules: Mapping[str, nn.Module],
     autocast: Callable[[], AbstractContextManager],
     *,
     process: Process,
-    batch_size: int,
-    crop: int | None,
-    scale: int,
     known: Mapping[str, str] | None,
 ) -> dict[str, str]:
     """Choose the layout of every network and of every term that has convolutions.
 
     Args:
-        speed: Option ``train.speed``.
+        options: The checked option file: ``train.speed``, and the sizes of its training set.
         modules: Networks, and terms of the objective, by name, on the device; left as they are.
         autocast: Context that networks are called in.
         process: All processes take the choice of the first.
-        batch_size: Samples of a batch.
-        crop: Side of their ground truths, in pixels; without it nothing can be measured.
-        scale: Up-sampling factor.
         known: Choice of the run that is continued.
 
     Returns:
         By name ``plain`` or ``channels_last``, followed by `COMPILED` where it is to be compiled.
     """
+    speed, data = options.train.speed, options.train_set
     modules = {k: m for k, m in modules.items() if any(p.dim() == 4 for p in m.parameters())}
     if len(CANDIDATES[speed]) == 1:
         return dict.fromkeys(modules, speed)
     if known and known.keys() == modules.keys() and set(known.values()) <= set(CANDIDATES[speed]):
         return dict(known)
-    if not crop:
+    if not data.get('gt_size'):
         logger.warning('train.speed: without gt_size there is nothing to measure; plain is used.')
         return dict.fromkeys(modules, 'plain')
-    batch = random_batch(batch_size, crop, scale, process.device)
+    count = data.get('batch_size_per_gpu', 1)
+    batch = random_batch(count, data['gt_size'], options.scale, process.device)
     inputs = {'net_g': batch.lq, 'net_d': torch.cat([batch.gt, batch.output])}
     layouts = {}
     for name, module in modules.items():
@@ -141,8 +138,8 @@ def training_pass(
     network: nn.Module, forward: Callable[[Callable], Tensor], layout: str
 ) -> Callable[[], None]:
     """Make the pass of a copy in a layout, and carry it out once, which compiles it."""
-    own = set_format(copy.deepcopy(network), layout)
-    called = compile_if_asked(own, layout)
+    own = copy.deepcopy(network)
+    called = lay_out(own, layout)
 
     def work() -> None:
         forward(called).backward()
@@ -154,28 +151,15 @@ def training_pass(
     return work
 
 
-def apply_layouts(
-    layouts: Mapping[str, str], modules: Mapping[str, nn.Module]
-) -> dict[str, nn.Module]:
-    """Bring modules into their layouts, in place, and return the modules to call in training."""
-    return {
-        name: compile_if_asked(
-            set_format(module, layouts.get(name, 'plain')), layouts.get(name, '')
-        )
-        for name, module in modules.items()
-    }
-
-
 def clock() -> float:
     """Seconds; of the processor where there is no GPU, so that what else it does counts little."""
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
-def set_format(network: nn.Module, layout: str) -> nn.Module:
-    """Bring the weights of convolutions into the memory format of a layout, in place."""
-    return network.to(memory_format=FORMATS[layout.removesuffix(COMPILED)])
+def lay_out(network: nn.Module, layout: str) -> nn.Module:
+    """Bring the weights of convolutions into a layout, in place, and return what to call.
 
-
-def compile_if_asked(network: nn.Module, layout: str) -> nn.Module:
-    """Return what to call in training; the network itself keeps the names of its weights."""
+    What is called may be compiled; the network itself keeps the names of its weights.
+    """
+    network.to(memory_format=FORMATS[layout.removesuffix(COMPILED)])
     return torch.compile(network) if layout.endswith(COMPILED) else network

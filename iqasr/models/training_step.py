@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from iqasr.archs.lora import merged_state
 from iqasr.losses import Adversary, Batch, Objective, build_term
-from iqasr.models.adapters import adapter_state, load_adapters, on_cpu
-from iqasr.models.base_network import BaseNetwork
+from iqasr.models.base_network import BaseNetwork, adapter_state, load_adapters, on_cpu
 from iqasr.models.optimisation import Optimisation
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
-from iqasr.models.speed import apply_layouts, autocast_of, choose_layouts
+from iqasr.models.speed import autocast_of, choose_layouts, lay_out
 from iqasr.options.sections import Options
 from iqasr.registry import LOSS_REGISTRY, build
 from iqasr.runtime.distributed import Process, synchronise
@@ -60,16 +59,9 @@ class TrainingStep:
         self.autocast = autocast_of(train.amp, process.device)
         modules = self.networks() | terms
         self.layouts = choose_layouts(
-            train.speed,
-            modules,
-            self.autocast,
-            process=process,
-            batch_size=data.get('batch_size_per_gpu', 1),
-            crop=data.get('gt_size'),
-            scale=options.scale,
-            known=layouts,
+            options, modules, self.autocast, process=process, known=layouts
         )
-        called = apply_layouts(self.layouts, modules)
+        called = {k: lay_out(m, self.layouts.get(k, 'plain')) for k, m in modules.items()}
         self.train_g, self.train_d = (
             process.wrap(called.get(name), find_unused=options.find_unused_parameters)
             for name in ('net_g', 'net_d')

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from iqasr.data.files.photographs import read_photographs, reduced
-from iqasr.models.network_files import open_network
+from iqasr.models.networks import open_network
 from iqasr.ranking.distortions import DISTORTIONS, Distortion, RestorationDistortion
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker
 from iqasr.registry import SCORER_REGISTRY, build

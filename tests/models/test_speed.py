@@ -172,6 +172,7 @@ def test_scaled_gradients_give_the_same_step_and_overflow_gives_none():
     [
         ({'type': 'AdamW'}, True),
         ({'type': 'Adam', 'foreach': True}, None),
+        ({'type': 'Adam', 'fused': False}, False),
         ({'type': 'RMSprop'}, None),
     ],
 )
