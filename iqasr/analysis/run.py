@@ -9,7 +9,7 @@ from iqasr.analysis.opinions import has_opinions, read_opinions, write_correlati
 from iqasr.analysis.pairs import PairSet, image_set, read_pairs
 from iqasr.analysis.panel import score_by_panel
 from iqasr.analysis.report import write_analysis
-from iqasr.checking.command_line import scorer_sections
+from iqasr.checking.components import scorer_sections
 from iqasr.runtime.distributed import joined_processes
 
 

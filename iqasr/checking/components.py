@@ -1,13 +1,17 @@
-"""Check a section of an option file against what it builds; findings go to `problems`."""
+"""Check a section of an option file, or a word of a command line, against what it builds."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import yaml
+
 from iqasr.archs.spandrel_networks import code_arguments, network_class
 from iqasr.options.schema import Problems, check_section
+from iqasr.quality import scorer_section
 from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, Registry, build, lookup
+from iqasr.runtime.errors import OptionError
 from iqasr.runtime.paths import resolve
 
 
@@ -104,14 +108,29 @@ def check_network(problems: Problems, path: str, section: Mapping[str, Any]) -> 
     return checked | {'arch': section['arch']}
 
 
-def try_to_build(
-    problems: Problems, path: str, section: Mapping[str, Any], registry: Registry, **extra: Any
+def check_by_building(
+    problems: Problems, path: str, section: dict[str, Any], registry: Registry, **extra: Any
 ) -> Any:
-    """Build an object that is cheap to build; None, and a finding, if its constructor refuses."""
+    """Check the section at the end of a path inside another, and build what is cheap to build.
+
+    Args:
+        problems: Receives the findings.
+        path: Dotted path of the inner section.
+        section: The outer section; values of the inner one are converted in place.
+        registry: Where the type of the inner one is registered.
+        extra: Arguments that do not come from it.
+
+    Returns:
+        The object; None if there is no such section, or it is refused.
+    """
+    key = path.rpartition('.')[-1]
+    if not isinstance(section.get(key), Mapping):
+        return None
+    section[key] = check_component(problems, path, section[key], registry, extra)
     if any(entry.startswith(path) for entry in problems.entries):
         return None
     try:
-        return build(registry, section, **extra)
+        return build(registry, section[key], **extra)
     except ValueError as error:
         problems.add(path, str(error))
         return None
@@ -120,3 +139,57 @@ def try_to_build(
 def without(section: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     """Copy a section without some of its options."""
     return {key: value for key, value in section.items() if key not in keys}
+
+
+# Of a command line
+
+
+def sections_of_words(
+    words: Sequence[str],
+    registry: Registry,
+    parse: Callable[[str], list[dict[str, Any]]],
+    kind: str,
+) -> list[list[dict[str, Any]]]:
+    """Find and check the sections that words on a command line stand for. Nothing is built.
+
+    Args:
+        words: The words.
+        registry: Registry of the components.
+        parse: Turns a word into sections; its ValueError or YAMLError names what is wrong.
+        kind: Plural name of the components, for the message.
+
+    Returns:
+        The sections of each word.
+
+    Raises:
+        OptionError: If any word is wrong; the message lists everything that is wrong.
+    """
+    problems, found = Problems(), []
+    for word in words:
+        try:
+            sections = parse(word)
+        except (ValueError, yaml.YAMLError) as error:
+            problems.add(word, ' '.join(str(error).split()))
+            continue
+        found.append([check_component(problems, word, section, registry) for section in sections])
+    if problems.entries:
+        raise OptionError('\n'.join([f'{kind} that cannot be used:', *problems.entries]))
+    return found
+
+
+def scorer_sections(words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Find the sections of scorers named on a command line, by word. Nothing is built.
+
+    Args:
+        words: Each the short name of a scorer (``niqe``, ``ranker``), the name of a pyiqa metric,
+            or a section in YAML, ``{type: RankerScorer, weights: mine.safetensors}``.
+
+    Raises:
+        OptionError: If any word is wrong; the message lists everything that is wrong.
+    """
+
+    def parse(word: str) -> list[dict[str, Any]]:
+        return [yaml.safe_load(word) if word.lstrip().startswith('{') else scorer_section(word)]
+
+    sections = sections_of_words(words, SCORER_REGISTRY, parse, 'scorers')
+    return {word: section for word, (section,) in zip(words, sections, strict=True)}

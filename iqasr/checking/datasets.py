@@ -8,10 +8,10 @@ from typing import Any
 
 from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
 from iqasr.checking.components import (
+    check_by_building,
     check_component,
     find_class,
     refuse_random_fusion,
-    try_to_build,
 )
 from iqasr.options.schema import Problems, check_section, schema_names
 from iqasr.options.sections import LoaderOptions, Options, QualityOptions
@@ -102,13 +102,7 @@ def check_samples(
     problems: Problems, path: str, section: dict[str, Any], scale: int | None
 ) -> dict[str, Any]:
     """Check sampling, quality, degradation and pair pool, which belong together."""
-    sampler = None
-    if isinstance(section.get('sampling'), Mapping):
-        place = f'{path}.sampling'
-        section['sampling'] = check_component(
-            problems, place, section['sampling'], GT_SAMPLER_REGISTRY
-        )
-        sampler = try_to_build(problems, place, section['sampling'], GT_SAMPLER_REGISTRY)
+    sampler = check_by_building(problems, f'{path}.sampling', section, GT_SAMPLER_REGISTRY)
     quality = section.get('quality')
     if sampler is not None and sampler.needs_quality != (quality is not None):
         reason = 'is required by' if sampler.needs_quality else 'is not used by'
@@ -117,12 +111,8 @@ def check_samples(
         section['quality'] = check_quality(problems, f'{path}.quality', quality)
     if section.get('degradation') is None:
         problems.add(f'{path}.degradation', f'is required by {section["type"]}.')
-    elif isinstance(section['degradation'], Mapping):
-        place = f'{path}.degradation'
-        section['degradation'] = check_component(
-            problems, place, section['degradation'], DEGRADATION_REGISTRY, ('scale',)
-        )
-        try_to_build(problems, place, section['degradation'], DEGRADATION_REGISTRY, scale=scale)
+    place = f'{path}.degradation'
+    check_by_building(problems, place, section, DEGRADATION_REGISTRY, scale=scale)
     pool, batch = section.get('queue_size', 0), section.get('batch_size_per_gpu', 1)
     if isinstance(pool, int) and isinstance(batch, int) and batch > 0 and pool % batch:
         problems.add(f'{path}.queue_size', f'{pool} is no multiple of the batch, {batch}.')

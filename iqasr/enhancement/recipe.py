@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import yaml
 
-from iqasr.checking.command_line import sections_of_words
+from iqasr.checking.components import sections_of_words
 from iqasr.enhancement.base import Enhancer
 from iqasr.models.networks import OPTION_FILES
 from iqasr.registry import ENHANCER_REGISTRY, build

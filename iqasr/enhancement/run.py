@@ -6,7 +6,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
 
-from iqasr.checking.command_line import scorer_sections
+from iqasr.checking.components import scorer_sections
 from iqasr.enhancement.candidate_maker import make_candidates
 from iqasr.enhancement.patches import PatchRules
 from iqasr.enhancement.recipe import build_recipes

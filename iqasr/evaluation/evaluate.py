@@ -71,7 +71,7 @@ def image_of(tensor: Tensor) -> np.ndarray:
 
 
 def evaluate(
-    restore: Callable[[Tensor], Tensor] | None,
+    restore: Callable[[Tensor], Tensor],
     dataset: Any,
     metrics: Sequence[Metric],
     *,
@@ -88,8 +88,8 @@ def evaluate(
     While the network works, a thread reads the next image, and others measure and save the last.
 
     Args:
-        restore: From ``lq`` :math:`(1, 3, H, W)` to output, both RGB in [0, 1]; None if the items
-            have an ``output``.
+        restore: From ``lq`` :math:`(1, 3, H, W)` to output, both RGB in [0, 1]; not asked where the
+            items have an ``output``.
         dataset: Items as `EvaluationDataset` or BasicSR's data sets return them.
         metrics: The metrics.
         name: Name of the test set.
@@ -152,7 +152,7 @@ class Sample:
 
 def restore_item(
     item: Mapping[str, Any],
-    restore: Callable[[Tensor], Tensor] | None,
+    restore: Callable[[Tensor], Tensor],
     base: Callable[[Tensor], Tensor] | None,
     device: torch.device,
 ) -> Sample:

@@ -18,50 +18,6 @@ from iqasr.runtime.distributed import Process
 logger = logging.getLogger('iqasr')
 
 
-class Best:
-    """The best value of every metric so far, and when it came; kept in a file of the run.
-
-    Args:
-        iteration: Iteration of the last validation.
-        records: ``value`` and ``iteration`` by ``<set>/<metric>``.
-    """
-
-    def __init__(self, iteration: int = 0, records: Mapping[str, Any] | None = None) -> None:
-        self.iteration = iteration
-        self.records: dict[str, Any] = dict(records or {})
-
-    @classmethod
-    def read(cls, path: Path, until: int) -> 'Best':
-        """Read what `write` wrote, as far as it lies not beyond iteration `until`."""
-        if not path.is_file():
-            return cls()
-        content = json.loads(path.read_text(encoding='utf-8'))
-        records = {k: r for k, r in content['records'].items() if r['iteration'] <= until}
-        return cls(min(content['iteration'], until), records)
-
-    def write(self, path: Path) -> None:
-        """Write to a file."""
-        write_json({'iteration': self.iteration, 'records': self.records}, path)
-
-    def update(self, result: Result, metrics: Sequence[Metric], iteration: int) -> str:
-        """Take in a validation.
-
-        Returns:
-            A line for the log.
-        """
-        texts = []
-        for metric in metrics:
-            value = result.means()[metric.name]
-            key = f'{result.dataset}/{metric.name}'
-            best = self.records.get(key)
-            record = np.isfinite(value) and metric.lower_better is not None
-            if record and (best is None or metric.is_better(value, best['value'])):
-                best = self.records[key] = {'value': value, 'iteration': iteration}
-            best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
-            texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
-        return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)
-
-
 class ValidationHistory:
     """The validations of a run so far, kept in files of its folder.
 
@@ -83,7 +39,10 @@ class ValidationHistory:
     ) -> None:
         self.metrics, self.datasets, self.root, self.process = metrics, datasets, root, process
         self.val_freq = options.val_freq
-        self.best = Best()
+        self.iteration = 0
+        """Of the last complete validation."""
+        self.records: dict[str, dict[str, Any]] = {}
+        """Best ``value`` and its ``iteration``, by ``<set>/<metric>``."""
         self.guard = Guard(options.guard, metrics) if options.guard else None
         self.results: dict[str, Result] = {}
         """Of the validation under way, by data set."""
@@ -101,8 +60,12 @@ class ValidationHistory:
 
     def read(self, until: int) -> None:
         """Read what was found up to an iteration."""
-        self.results = {}
-        self.best = Best.read(self.root / 'best.json', until)
+        self.results, self.iteration, self.records = {}, 0, {}
+        if (self.root / 'best.json').is_file():
+            content = json.loads((self.root / 'best.json').read_text(encoding='utf-8'))
+            records = content['records'].items()
+            self.iteration = min(content['iteration'], until)
+            self.records = {k: r for k, r in records if r['iteration'] <= until}
         if self.guard is not None:
             self.guard.read(self.root / 'guard.json', until)
 
@@ -115,21 +78,22 @@ class ValidationHistory:
             return False
         if self.guard is not None and not self.guard.start:
             return True
-        last = self.best.iteration if self.guard is None else self.guard.iteration
+        last = self.iteration if self.guard is None else self.guard.iteration
         scheduled = iteration == total or iteration % (self.val_freq or total) == 0
-        return scheduled and min(last, self.best.iteration) < iteration
+        return scheduled and min(last, self.iteration) < iteration
 
     def add(self, result: Result, iteration: int, tb_logger: Any) -> None:
         """Take in the result of one validation set; after the last one, ask the guard."""
-        logger.info(self.best.update(result, self.metrics, iteration))
+        logger.info(update_best(self.records, result, self.metrics, iteration))
         means = {f'metrics/{result.dataset}/{name}': v for name, v in result.means().items()}
         self.log_scalars(means, iteration, tb_logger)
         self.results[result.dataset] = result
         if set(self.results) < set(self.datasets):
             return
-        self.best.iteration = iteration
+        self.iteration = iteration
         if self.process.is_main:
-            self.best.write(self.root / 'best.json')
+            content = {'iteration': iteration, 'records': self.records}
+            write_json(content, self.root / 'best.json')
         if self.guard is not None:
             self.watch(self.guard, iteration, tb_logger)
         self.results = {}
@@ -155,3 +119,23 @@ class ValidationHistory:
         """Write numbers to TensorBoard."""
         for name, value in values.items() if tb_logger else ():
             tb_logger.add_scalar(name, value, iteration)
+
+
+def update_best(
+    records: dict[str, dict[str, Any]], result: Result, metrics: Sequence[Metric], iteration: int
+) -> str:
+    """Take a validation into the `ValidationHistory.records`.
+
+    Returns:
+        A line for the log.
+    """
+    texts, means = [], result.means()
+    for metric in metrics:
+        value, key = means[metric.name], f'{result.dataset}/{metric.name}'
+        best = records.get(key)
+        record = np.isfinite(value) and metric.lower_better is not None
+        if record and (best is None or metric.is_better(value, best['value'])):
+            best = records[key] = {'value': value, 'iteration': iteration}
+        best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
+        texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
+    return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)

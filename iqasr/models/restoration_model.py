@@ -94,7 +94,10 @@ class RestorationModel(BaseModel):
             panel_crop_border=options.val.panel_crop_border,
             device=self.device,
         )
-        self.net_g = build_generator(options).to(self.device)
+        if options.is_restored and not self.is_train:  # nothing to restore, only to measure
+            self.net_g = nn.Identity()
+        else:
+            self.net_g = build_generator(options).to(self.device)
         self.net_d: nn.Module | None = None
         self.net_g_ema: nn.Module | None = None
         self.base: BaseNetwork | None = None
@@ -132,7 +135,6 @@ class RestorationModel(BaseModel):
         )
         self.net_g_ema, self.preparation = self.step.net_g_ema, self.step.preparation
         self.optimizers = [o.optimizer for o in self.step.optimisation.values()]
-        self.schedulers = [o.scheduler for o in self.step.optimisation.values() if o.scheduler]
         root = Path(self.opt['path']['experiments_root'])
         self.checkpoints = CheckpointFolder(root, options.logger.keep_checkpoints)
         names = [s.get('name', key) for key, s in options.datasets_of('val').items()]
@@ -184,10 +186,6 @@ class RestorationModel(BaseModel):
         """Set the learning rates of an iteration; see `Optimisation.update_learning_rate`."""
         for optimisation in self.step.optimisation.values():
             optimisation.update_learning_rate(current_iter, warmup_iter)
-
-    def get_current_learning_rate(self) -> list[float]:
-        """Return the generator's learning rates as they are applied, warm-up included."""
-        return self.step.optimisation['g'].applied_rates()
 
     def get_current_log(self) -> dict[str, float]:
         """Return the means of the logged values since the last call, over all processes.

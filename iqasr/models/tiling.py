@@ -1,7 +1,8 @@
 """Large images, restored tile by tile."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,45 +35,45 @@ def restore_tiled(
     """
     height, width = lq.shape[-2:]
     output = lq.new_empty(*lq.shape[:-2], height * scale, width * scale)
-    tiles = [
-        (
-            (top * scale, left * scale),
-            tile_at(top, height, tile_px, overlap_px, scale),
-            tile_at(left, width, tile_px, overlap_px, scale),
-        )
-        for top in range(0, height, tile_px)
-        for left in range(0, width, tile_px)
-    ]
-    for run in group_by_size(tiles, batch):
-        seen = torch.cat([lq[..., rows[0], columns[0]] for _, rows, columns in run])
-        restored = restore(seen).split(len(lq))
-        for ((top, left), rows, columns), whole in zip(run, restored, strict=True):
-            tile = whole[..., rows[1], columns[1]]
-            output[..., top:, left:][..., : tile.shape[-2], : tile.shape[-1]] = tile
+    rows, columns = (tiles_along(side, tile_px, overlap_px, scale) for side in (height, width))
+    for run in group_by_size(product(rows, columns), batch):
+        seen = torch.cat([lq[..., y.seen, x.seen] for y, x in run])
+        for (y, x), whole in zip(run, restore(seen).split(len(lq)), strict=True):
+            output[..., y.place, x.place] = whole[..., y.kept, x.kept]
     return output
 
 
-def group_by_size(tiles: Sequence[tuple], batch: int) -> Iterator[Sequence[tuple]]:
+class Tile(NamedTuple):
+    """A tile, along one axis."""
+
+    seen: slice
+    """What the network sees of its input."""
+    kept: slice
+    """What is kept of what it makes of that."""
+    place: slice
+    """Where that belongs in the output."""
+
+
+def group_by_size(
+    tiles: Iterable[tuple[Tile, Tile]], batch: int
+) -> Iterator[list[tuple[Tile, Tile]]]:
     """Put neighbouring tiles of which the network sees equally much together, up to `batch`."""
-
-    def size(tile: tuple) -> tuple[int, int]:
-        return tuple(seen.stop - seen.start for seen, _ in tile[1:])
-
-    for _, group in groupby(tiles, size):
+    for _, group in groupby(tiles, lambda tile: [t.seen.stop - t.seen.start for t in tile]):
         run = list(group)
         yield from (run[first : first + batch] for first in range(0, len(run), batch))
 
 
-def tile_at(start: int, length: int, tile: int, overlap: int, scale: int) -> tuple[slice, slice]:
-    """Place a tile on a line.
-
-    Returns:
-        What the network sees, and what of its output is kept.
+def tiles_along(length: int, tile: int, overlap: int, scale: int) -> list[Tile]:
+    """Divide an axis into tiles.
 
     Example:
-        >>> tile_at(8, 20, tile=8, overlap=2, scale=4)
-        (slice(6, 18, None), slice(8, 40, None))
+        >>> tiles_along(20, tile=8, overlap=2, scale=4)[1]
+        Tile(seen=slice(6, 18, None), kept=slice(8, 40, None), place=slice(32, 64, None))
     """
-    first, last = max(0, start - overlap), min(length, start + tile + overlap)
-    end = min(length, start + tile)
-    return slice(first, last), slice((start - first) * scale, (end - first) * scale)
+    tiles = []
+    for start in range(0, length, tile):
+        end, first = min(length, start + tile), max(0, start - overlap)
+        kept = slice((start - first) * scale, (end - first) * scale)
+        seen, place = slice(first, min(length, end + overlap)), slice(start * scale, end * scale)
+        tiles.append(Tile(seen, kept, place))
+    return tiles

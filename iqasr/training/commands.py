@@ -27,12 +27,7 @@ from iqasr.runtime.paths import project_root, resolve, time_stamp
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
 from iqasr.training.run_log import describe_environment, log_to_file, set_up_logging
-from iqasr.training.test_sets import (
-    RestoredImages,
-    find_checkpoints,
-    folder_names,
-    write_results,
-)
+from iqasr.training.test_sets import find_checkpoints, folder_names, write_results
 
 logger = logging.getLogger('iqasr')
 
@@ -252,7 +247,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
         with as_option_errors():
             opt = opt_of(own, process, folder, seed=own.manual_seed or 0, is_train=False)
             loaders = build_loaders(opt, own.scale, 'test')
-            model = build_tested(own, opt, process)
+            model = build_tested(own, opt)
         results = [model.validation(loader, own.name, None, own.val.save_img) for loader in loaders]
         if process.is_main and None not in results:
             label = f'{own.name}/{name}' if name else own.name
@@ -262,10 +257,8 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     return INCOMPLETE if missing else 0
 
 
-def build_tested(options: Options, opt: dict[str, Any], process: Process) -> Any:
-    """Build what restores and measures test sets, or only measures them."""
-    if options.is_restored:
-        return RestoredImages(options, process)
+def build_tested(options: Options, opt: dict[str, Any]) -> Any:
+    """Build the model that restores and measures test sets."""
     model = lookup(MODEL_REGISTRY, options.model_type)(opt)
     if options.path.pretrain_network_g is None and any(True for _ in model.net_g.parameters()):
         logger.warning('path.pretrain_network_g: missing, so random weights are tested.')

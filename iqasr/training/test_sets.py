@@ -1,50 +1,16 @@
 """The checkpoints of a test, and the files of its results."""
 
 import glob
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from torch.utils.data import DataLoader
-
-from iqasr.evaluation.evaluate import Result, dataset_name, evaluate
-from iqasr.metrics import Metric, build_metrics
+from iqasr.evaluation.evaluate import Result
+from iqasr.metrics import Metric
 from iqasr.options.sections import Options
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
-from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.paths import natural_order, resolve
-
-logger = logging.getLogger('iqasr')
-
-
-class RestoredImages:
-    """Measures images that are restored already, as a model is validated.
-
-    Args:
-        options: The checked option file.
-        process: This process.
-    """
-
-    def __init__(self, options: Options, process: Process) -> None:
-        self.process = process
-        self.metrics, self.missing_metrics = build_metrics(
-            options.val.metrics,
-            options.val.panel,
-            panel_crop_border=options.val.panel_crop_border,
-            device=process.device,
-        )
-
-    def validation(self, dataloader: DataLoader, current_iter: str, *_: Any) -> Result:
-        """Measure a data set; see `RestorationModel.validation`."""
-        dataset = dataloader.dataset
-        result = evaluate(
-            None, dataset, self.metrics, name=dataset_name(dataset), process=self.process
-        )
-        logger.info('%s, %s', current_iter, result.summary(self.metrics))
-        return result
 
 
 def find_checkpoints(patterns: Sequence[str]) -> list[Path]:

@@ -4,7 +4,7 @@ import pytest
 
 from iqasr.analysis.pairs import read_pairs
 from iqasr.analysis.panel import score_by_panel
-from iqasr.checking.command_line import scorer_sections
+from iqasr.checking.components import scorer_sections
 from iqasr.quality import NIQEScorer
 from iqasr.runtime.errors import DataError, OptionError
 

@@ -7,7 +7,7 @@ from basicsr.metrics import calculate_niqe
 from skimage.metrics import peak_signal_noise_ratio
 
 from iqasr.evaluation.evaluate import Result, evaluate, image_of, side_by_side
-from iqasr.evaluation.history import Best
+from iqasr.evaluation.history import update_best
 from iqasr.metrics import Metric, build_metric, has_no_direction, needs_base, register_metric
 from iqasr.quality import NIQEScorer
 from iqasr.registry import METRIC_REGISTRY
@@ -199,17 +199,17 @@ def test_means_leave_out_what_has_no_value(tmp_path):
 
 @pytest.mark.parametrize(('lower_better', 'kept'), [(False, (3.0, 2)), (True, (1.0, 1))])
 def test_best_follows_the_direction_of_the_metric(lower_better, kept):
-    best, metric = Best(), Metric('m', float, lower_better)
+    records, metric = {}, Metric('m', float, lower_better)
     for iteration, value in enumerate([1.0, 3.0, float('nan'), 2.0], 1):
-        best.update(Result('set', [{'name': 'a', 'm': value}]), [metric], iteration)
-    record = best.records['set/m']
+        update_best(records, Result('set', [{'name': 'a', 'm': value}]), [metric], iteration)
+    record = records['set/m']
     assert (record['value'], record['iteration']) == kept
 
 
 def test_metric_without_direction_has_no_best():
-    best, metric = Best(), Metric('m', float, lower_better=None)
-    line = best.update(Result('set', [{'name': 'a', 'm': 1.0}]), [metric], 1)
-    assert (best.records, line) == ({}, 'set @ 1: m 1.0000')
+    records, metric = {}, Metric('m', float, lower_better=None)
+    line = update_best(records, Result('set', [{'name': 'a', 'm': 1.0}]), [metric], 1)
+    assert (records, line) == ({}, 'set @ 1: m 1.0000')
 
 
 def test_metric_gets_the_images_it_names():
