@@ -86,7 +86,7 @@ class ValidationHistory:
         """Take in the result of one validation set; after the last one, ask the guard."""
         logger.info(update_best(self.records, result, self.metrics, iteration))
         means = {f'metrics/{result.dataset}/{name}': v for name, v in result.means().items()}
-        self.log_scalars(means, iteration, tb_logger)
+        log_scalars(tb_logger, means, iteration)
         self.results[result.dataset] = result
         if set(self.results) < set(self.datasets):
             return
@@ -111,14 +111,15 @@ class ValidationHistory:
         values = {'guard/fallen': len(record['fallen']), 'guard/alarms': guard.alarms}
         if record['index'] is not None:
             values['guard/index'] = record['index']
-        self.log_scalars(values, iteration, tb_logger)
+        log_scalars(tb_logger, values, iteration)
         if self.process.is_main:
             guard.write(self.root / 'guard.json')
 
-    def log_scalars(self, values: Mapping[str, float], iteration: int, tb_logger: Any) -> None:
-        """Write numbers to TensorBoard."""
-        for name, value in values.items() if tb_logger else ():
-            tb_logger.add_scalar(name, value, iteration)
+
+def log_scalars(board: Any, values: Mapping[str, float], iteration: int) -> None:
+    """Write numbers to TensorBoard's ``SummaryWriter``; to None, nothing is written."""
+    for name, value in values.items() if board else ():
+        board.add_scalar(name, value, iteration)
 
 
 def update_best(

@@ -114,26 +114,30 @@ class TrainingStep:
         update = iteration > self.train.net_d_init_iters and iteration % self.train.net_d_iters == 0
         # In fp16, the gradients of each side need a scale of their own.
         shared = update and self.net_d is not None and self.train.amp != 'fp16'
-        outputs = []
+        images = []
         for number, pairs in enumerate(batches):
+            sharpened = self.preparation.sharpen_gt(pairs)
+            real = sharpened if 'gan' in self.preparation.sharpen else pairs.gt
             last = number == len(batches) - 1
             with synchronise(self.train_g, last=last), synchronise(self.train_d, last=last):
                 with torch.set_grad_enabled(update), self.autocast():
                     output = self.train_g(pairs.lq).float()
                 if update:
-                    batch = self.complete(pairs, output, iteration, position + number)
-                    self.back_propagate(batch, log, len(batches), shared=shared)
-            outputs.append(output.detach())
+                    batch = self.complete(pairs, output, sharpened, iteration, position + number)
+                    self.back_propagate(batch, real, log, len(batches), shared=shared)
+            images.append((real, output.detach()))
         if update:
             self.step_optimizer('g', log)
             self.update_average()
         if self.net_d is not None:
             if not shared:
-                self.back_propagate_discriminator(batches, outputs, log)
+                self.back_propagate_discriminator(images, log)
             self.step_optimizer('d', log)
         return log
 
-    def complete(self, pairs: Pairs, output: Tensor, iteration: int, place: int) -> Batch:
+    def complete(
+        self, pairs: Pairs, output: Tensor, sharpened: Tensor | None, iteration: int, place: int
+    ) -> Batch:
         """Gather what the terms look at."""
         needs = self.objective.needs
         with torch.no_grad(), self.autocast():
@@ -144,7 +148,7 @@ class TrainingStep:
             gt=pairs.gt,
             output=output,
             negative=pairs.negative,
-            sharpened=self.preparation.sharpen_gt(pairs),
+            sharpened=sharpened,
             generator=generator_at(self.seed, 'objective', place, self.process.rank),
             iteration=iteration,
             base=base,
@@ -152,16 +156,16 @@ class TrainingStep:
         )
 
     def back_propagate(
-        self, batch: Batch, log: dict[str, Tensor], parts: int, *, shared: bool
+        self, batch: Batch, real: Tensor, log: dict[str, Tensor], parts: int, *, shared: bool
     ) -> None:
         """Add the gradients of one of several batches; with `shared`, the discriminator's too."""
         given = {}
         with self.autocast():
             if shared:
-                judgement = self.adversary.judge(batch.output, self.real(batch), self.train_d)
+                judgement = self.adversary.judge(batch.output, real, self.train_d)
                 given['gan'] = judgement.generator_loss
             elif self.adversary is not None:
-                given['gan'] = self.adversary.generator_loss(batch.output, self.real(batch))
+                given['gan'] = self.adversary.generator_loss(batch.output, real)
         if shared:
             # At once, so that its graph is freed before the other terms build theirs.
             weights = self.optimisation['d'].parameters
@@ -172,22 +176,16 @@ class TrainingStep:
         self.optimisation['g'].backward(loss / parts)
         self.note(log, values, loss, parts)
 
-    def real(self, batch: Batch) -> Tensor:
-        """Select the images that the discriminator takes for real."""
-        return batch.sharpened if 'gan' in self.preparation.sharpen else batch.gt
-
     def back_propagate_discriminator(
-        self, batches: Sequence[Pairs], outputs: Sequence[Tensor], log: dict[str, Tensor]
+        self, images: Sequence[tuple[Tensor, Tensor]], log: dict[str, Tensor]
     ) -> None:
-        """Add the discriminator's gradients on what the generator just made."""
-        for number, (pairs, output) in enumerate(zip(batches, outputs, strict=True)):
-            sharpened = 'gan' in self.preparation.sharpen
-            real = self.preparation.sharpen_gt(pairs) if sharpened else pairs.gt
-            with synchronise(self.train_d, last=number == len(batches) - 1):
+        """Add the discriminator's gradients on real images and what the generator just made."""
+        for number, (real, output) in enumerate(images):
+            with synchronise(self.train_d, last=number == len(images) - 1):
                 with self.autocast():
                     loss, values = self.adversary.discriminator_loss(output, real, self.train_d)
-                self.optimisation['d'].backward(loss / len(batches))
-            self.note(log, values, loss, len(batches))
+                self.optimisation['d'].backward(loss / len(images))
+            self.note(log, values, loss, len(images))
 
     def note(
         self, log: dict[str, Tensor], values: Mapping[str, Tensor], loss: Tensor, parts: int

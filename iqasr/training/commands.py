@@ -158,19 +158,16 @@ def lock_run(root: Path, process: Process) -> Iterator[None]:
     if not process.is_main:
         yield
         return
-    lock = FileLock(root.parent / f'.{root.name}.lock', blocking=False)
     with as_option_errors():
         root.parent.mkdir(parents=True, exist_ok=True)
     try:
-        lock.acquire()
+        lock = FileLock(root.parent / f'.{root.name}.lock', blocking=False).acquire()
     except Timeout:
         raise OptionError(
             f'{root}: another process is training under this name. Wait for it, or change name.'
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def base_folder(options: Options) -> Path:

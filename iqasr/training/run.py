@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from iqasr.data.build import build_dataset
 from iqasr.data.loader import loader_options, training_stream
-from iqasr.evaluation.history import ValidationHistory
+from iqasr.evaluation.history import ValidationHistory, log_scalars
 from iqasr.models import RestorationModel
 from iqasr.options.sections import Options
 from iqasr.registry import MODEL_REGISTRY, lookup
@@ -25,7 +25,7 @@ from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import CheckpointError
 from iqasr.runtime.weights import load_file
 from iqasr.training.opt import choose_seed, opt_of
-from iqasr.training.run_log import Board, Stopwatch, report_changes
+from iqasr.training.run_log import Stopwatch, open_board, report_changes
 from iqasr.training.stop_signal import StopSignal
 
 logger = logging.getLogger('iqasr')
@@ -86,16 +86,16 @@ class TrainingRun:
         self.train_set = build_dataset(opt['datasets']['train'], scale=options.scale, phase='train')
         self.val_loaders = build_loaders(opt, options.scale, 'val')
         self.model = model_class(opt)
-        self.history: ValidationHistory | None = None
+        self.history: ValidationHistory | None = self.model.history if self.is_ours else None
         if self.is_ours:
             self.model.interrupted = self.stop.is_set
-            self.history = self.model.history
             options.network_g = self.model.options.network_g  # recognised from its weights
         if state:
             self.resume(state)
         self.stopwatch = Stopwatch()
         self.board_folder = board if process.is_main else None
-        self.board: Board | None = None
+        self.board: Any = None
+        """TensorBoard's ``SummaryWriter``, while it trains."""
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Continue from a training state.
@@ -140,14 +140,16 @@ class TrainingRun:
             self.iteration,
             self.seed,
         )
-        wandb, name = self.options.logger.wandb, self.options.name
-        self.board = Board(self.board_folder, self.iteration + 1, wandb, name)
+        if self.board_folder is not None:
+            wandb, name = self.options.logger.wandb, self.options.name
+            self.board = open_board(self.board_folder, self.iteration + 1, wandb, name)
         with self.stop.listening():
             try:
                 self.begin()
                 self.loop()
             finally:
-                self.board.close()
+                if self.board is not None:
+                    self.board.close()
         if self.is_stopped_by_guard():
             logger.warning('%s', self.history.guard.explain_stop())
         elif self.iteration < self.total:
@@ -158,8 +160,12 @@ class TrainingRun:
     def begin(self) -> None:
         """Make sure of a checkpoint to return to, and of no later ones of another course."""
         self.checkpoints.make_folders()  # BasicSR's models expect them
+        # Asked before all processes meet, so that none sees what the main one saves afterwards.
+        found = self.iteration in self.checkpoints.iterations()
         self.checkpoints.set_aside_after(self.iteration, self.process)
-        if self.iteration in self.checkpoints.iterations():
+        if self.process.is_main and self.history is not None and self.history.guard is not None:
+            self.checkpoints.publish_best(self.history.best_iteration)
+        if found:
             self.last_saved = self.iteration
         elif self.is_ours:
             self.save()  # proof, too, that the disk can be written
@@ -268,7 +274,9 @@ class TrainingRun:
         bar.set_postfix(
             data=f'{values["time_data"]:.3f}s', compute=f'{values["time_compute"]:.3f}s'
         )
-        self.board.scalars(values, self.iteration)
+        # Losses go under one heading, as BasicSR has it.
+        shown = {f'losses/{k}' if k.startswith('l_') else k: v for k, v in values.items()}
+        log_scalars(self.board, shown, self.iteration)
 
     def is_due(self) -> bool:
         """Tell whether to validate."""
@@ -283,9 +291,7 @@ class TrainingRun:
         if not self.is_due():
             return
         for loader in self.val_loaders:
-            self.model.validation(
-                loader, self.iteration, self.board.writer, self.options.val.save_img
-            )
+            self.model.validation(loader, self.iteration, self.board, self.options.val.save_img)
             if self.stop.is_set():
                 return
 

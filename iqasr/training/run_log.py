@@ -6,6 +6,7 @@ import sys
 import time
 from logging.handlers import MemoryHandler
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -60,7 +61,7 @@ class Stopwatch:
     """Splits the time of a run into waiting for data and computing."""
 
     def __init__(self) -> None:
-        self.last = self.start = time.perf_counter()
+        self.last = time.perf_counter()
         self.seconds = {'data': 0.0, 'compute': 0.0}
         self.laps = 0
 
@@ -82,37 +83,20 @@ class Stopwatch:
         return means
 
 
-class Board:
-    """TensorBoard (and, through it, Weights & Biases), or nothing.
+def open_board(folder: Path, first: int, wandb: WandbOptions | None, name: str) -> Any:
+    """Open TensorBoard's ``SummaryWriter`` and, through it, Weights & Biases.
 
     Args:
-        folder: Where events go; None writes none.
+        folder: Where events go.
         first: First iteration of this start; later events of an earlier start are dropped.
         wandb: Section ``logger.wandb``; used if it names a project.
         name: Name of the run.
     """
+    if wandb is not None and wandb.project:
+        start_wandb(wandb, name)
+    from torch.utils.tensorboard import SummaryWriter
 
-    def __init__(
-        self, folder: Path | None, first: int, wandb: WandbOptions | None, name: str
-    ) -> None:
-        self.writer = None
-        if folder is None:
-            return
-        if wandb is not None and wandb.project:
-            start_wandb(wandb, name)
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(str(folder), purge_step=first)
-
-    def scalars(self, values: dict[str, float], iteration: int) -> None:
-        """Write numbers; losses go under one heading, as BasicSR has it."""
-        for name, value in values.items() if self.writer else ():
-            self.writer.add_scalar(f'losses/{name}' if name[:2] == 'l_' else name, value, iteration)
-
-    def close(self) -> None:
-        """Flush what is left."""
-        if self.writer:
-            self.writer.close()
+    return SummaryWriter(str(folder), purge_step=first)
 
 
 def start_wandb(options: WandbOptions, name: str) -> None:

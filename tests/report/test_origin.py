@@ -1,9 +1,10 @@
 import pytest
 import yaml
 
+from iqasr.evaluation.history import log_scalars
 from iqasr.evaluation.result_folder import read_result_folder
 from iqasr.report.origin import MOST_POINTS, Origin, differing_options, find_origin
-from iqasr.training.run_log import Board
+from iqasr.training.run_log import open_board
 
 
 @pytest.fixture
@@ -12,10 +13,10 @@ def trained(make_results, tmp_path):
     run = tmp_path / 'experiments' / 'run'
     (run / 'models').mkdir(parents=True)
     (run / 'run.yml').write_text(yaml.safe_dump({'name': 'run', 'train': {'total_iter': 9}}))
-    board = Board(tmp_path / 'tb_logger' / 'run', 0, None, 'run')
+    board = open_board(tmp_path / 'tb_logger' / 'run', 0, None, 'run')
     for iteration in range(1, 3 * MOST_POINTS):
-        board.scalars({'l_pix': iteration / 2, 'lr': 1.0}, iteration)
-    board.scalars({'l_pix': float('nan')}, 3 * MOST_POINTS)
+        log_scalars(board, {'losses/l_pix': iteration / 2, 'lr': 1.0}, iteration)
+    log_scalars(board, {'losses/l_pix': float('nan')}, 3 * MOST_POINTS)
     board.close()
     options = {'name': 'a', 'path': {'pretrain_network_g': str(run / 'models/net_g_9.pth')}}
     return make_results('a', {'psnr': [1.0]}, options=options)

@@ -158,13 +158,14 @@ def test_print_shows_all_rows_and_no_controls(report):
 
 
 def test_training_curves_are_drawn(page, make_results, tmp_path):
-    from iqasr.training.run_log import Board
+    from iqasr.evaluation.history import log_scalars
+    from iqasr.training.run_log import open_board
 
     models = tmp_path / 'experiments' / 'run' / 'models'
     models.mkdir(parents=True)
-    board = Board(tmp_path / 'tb_logger' / 'run', 0, None, 'run')
+    board = open_board(tmp_path / 'tb_logger' / 'run', 0, None, 'run')
     for iteration in range(5):
-        board.scalars({'l_pix': 1.0, 'lr': iteration / 10}, iteration)
+        log_scalars(board, {'losses/l_pix': 1.0, 'lr': iteration / 10}, iteration)
     board.close()
     options = {'path': {'pretrain_network_g': str(models / 'net_g_4.pth')}}
     folder = make_results('a', {'psnr': [1.0, 2.0]}, options=options)

@@ -199,6 +199,20 @@ def test_best_checkpoint_follows_a_run_that_takes_another_course(
     same_weights(weights_of(options, 'best'), weights_of(options, best))
 
 
+def test_best_checkpoint_of_a_later_iteration_is_replaced_on_resuming(
+    guarded_options, train, folder, weights_of, same_weights
+):
+    options = honest(guarded_options)
+    train(options)
+    assert memory(folder)['best']['iteration'] > 4
+    options['path']['resume_state'] = str(folder / 'training_states/4.state')
+    options['train']['total_iter'] = 4
+    assert train(options) == 0
+    earlier = [record for record in memory(folder)['history'] if 0 < record['iteration'] <= 4]
+    best = max(earlier, key=lambda record: record['index'])['iteration']
+    same_weights(weights_of(options, 'best'), weights_of(options, best))
+
+
 def test_validation_lost_between_two_files_is_made_up_for(guarded_options, train, folder):
     options = honest(guarded_options)
     options['train']['total_iter'] = 4

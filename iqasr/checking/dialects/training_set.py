@@ -51,14 +51,6 @@ def move_sample_options(file: Translation) -> None:
                 f'{key} and {TRAIN_SET}.{key} are both given; keep {TRAIN_SET}.{key}.'
             )
         file.move(key, f'{TRAIN_SET}.{key}')
-    ask_for_negatives(file)
-
-
-def ask_for_negatives(file: Translation) -> None:
-    """Let the training set return negatives, if a term compares with them."""
-    types = [file.get(f'{path}.type') for path in file.sections('train')]
-    if 'NegativeLoss' in types and file.get(f'{TRAIN_SET}.negatives') is None:
-        file.put(f'{TRAIN_SET}.negatives', True)
 
 
 def translate_training_set(file: Translation) -> None:
@@ -72,8 +64,6 @@ def translate_training_set(file: Translation) -> None:
     else:
         for key in ('queue_size', 'gt_size'):
             file.drop(key, 'left out, since nothing is degraded here.')
-    if file.get(f'{TRAIN_SET}.type') == 'MultiGTDataset':
-        ask_for_negatives(file)
     high_order = file.pop('high_order_degradation')
     if None not in (high_order, name) and bool(high_order) != (dataset is not None):
         reason = (

@@ -72,6 +72,12 @@ def test_enhancers_of_hggt(enhancement):
     assert options['network_d']['type'] == 'UNetDiscriminatorSN'
 
 
+def test_negatives_of_hggt_are_read_for_the_term_that_compares_with_them(hggt, write):
+    assert load_options(write(hggt)).train_set['negatives'] is True
+    del hggt['train']['neg_opt']
+    assert 'negatives' not in load_options(write(hggt)).train_set
+
+
 def test_data_set_of_hggt(hggt):
     roots = hggt['datasets']['train']
     options = translate(hggt).options
@@ -88,7 +94,6 @@ def test_data_set_of_hggt(hggt):
         'num_worker_per_gpu': 0,
         'batch_size_per_gpu': 2,
         'sampling': {'type': 'UniformSampler', 'candidates': 'positives-else-original'},
-        'negatives': True,
         'queue_size': 4,
     }
     assert options['train']['neg_opt'] == {'type': 'NegativeLoss', 'loss_weight': 3e2}
@@ -279,10 +284,9 @@ def test_samples_of_earlier_files_of_ours_are_described_in_the_training_set(cand
     assert candidate_options == before
     moved = ('sampling', 'quality', 'degradation', 'queue_size')
     train = before['datasets']['train'] | {key: before.pop(key) for key in moved}
-    before['datasets'] = {'train': train | {'negatives': True}}
+    before['datasets'] = {'train': train}
     assert translation.options == before
-    notes = [f'{key} -> datasets.train.{key}' for key in moved]
-    assert translation.notes == [*notes, 'datasets.train.negatives -> True']
+    assert translation.notes == [f'{key} -> datasets.train.{key}' for key in moved]
     assert translation.warnings == []
     assert translate(translation.options) == Translation(translation.options)
 
@@ -313,7 +317,7 @@ def test_a_set_of_candidates_in_another_tools_file_keeps_its_samples(earlier, ca
     options = copy.deepcopy(candidate_options if earlier else ours)
     options['train']['neg_opt'] = {'type': 'L1Loss'}
     train = translate(options | {'model_type': 'SRGANModel'}).options['datasets']['train']
-    assert train == ours['datasets']['train'] | {'negatives': True}
+    assert train == ours['datasets']['train']
 
 
 @pytest.mark.parametrize('model', ['RestorationModel', 'ESRGANModel'])
