@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
-from iqasr.analysis.run import analyse_metrics
+from iqasr.analysis.analysis import analyse_metrics
 from iqasr.user_study import pairs_from_study
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqasr.analysis.agreement import ReliabilityCurve
-from iqasr.analysis.complementarity import Table
+from iqasr.analysis.agreement import ReliabilityCurve, Table
 from iqasr.runtime.atomic_files import open_atomically
 
 if TYPE_CHECKING:

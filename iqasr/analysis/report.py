@@ -1,14 +1,15 @@
 """The results of an analysis: a Markdown report, CSV, JSON, plots and an option fragment."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from iqasr.analysis.analysis import PanelAnalysis
+from iqasr.analysis.agreement import Comparisons, ReliabilityCurve, Table
 from iqasr.analysis.bootstrap import Estimate
+from iqasr.analysis.combination import Combination
 from iqasr.analysis.plots import write_heat_map, write_reliability
 from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
 from iqasr.runtime.markdown import markdown_table
@@ -17,6 +18,26 @@ HEAT_MAPS = {
     'accuracy_where_wrong': 'Accuracy where this scorer is wrong',
     'jaccard': 'Overlap of errors',
 }
+
+
+@dataclass(frozen=True)
+class PanelAnalysis:
+    """The agreement of a panel of scorers with people, and with each other."""
+
+    comparisons: Comparisons
+    """The pairs that people decided."""
+    ties: int
+    """Pairs that people did not decide, or not clearly enough; they count only in correlations."""
+    undecided: list[float]
+    """Share of the pairs that each scorer cannot tell apart."""
+    agreement: Mapping[str, list[Estimate]]
+    """``accuracy`` and, if there is something to correlate with, those of `correlate_pairs`."""
+    complementarity: Mapping[str, Table]
+    combinations: list[Combination]
+    reliability: Mapping[str, list[ReliabilityCurve]]
+    """By the measure of how clear a pair is."""
+    fragment: str
+    """The fitted ensemble, YAML."""
 
 
 def write_analysis(analysis: PanelAnalysis, folder: Path) -> str:

@@ -7,6 +7,14 @@ from iqasr.options.schema import Problems, check_section
 from iqasr.options.sections import Options, TrainOptions
 from iqasr.registry import LOSS_REGISTRY, nearest
 
+TORCH_SECTIONS = {
+    'optim_g': (find_optimizer, 'params'),
+    'optim_d': (find_optimizer, 'params'),
+    'scheduler': (find_scheduler, 'optimizer'),
+}
+"""Sections of ``train`` whose ``type`` is in no registry: how it is found, and the argument of its
+constructor that does not come from the section."""
+
 USM_RADIUS_PX = 25
 """How far the unsharp mask looks each way."""
 
@@ -21,11 +29,7 @@ def check_training(problems: Problems, options: Options) -> None:
         problems.add('train', 'has no term to minimise; give pixel_opt, for one.')
     for key, section in train.terms.items():
         train.terms[key] = check_component(problems, f'train.{key}_opt', section, LOSS_REGISTRY)
-    for key, find, provided in (
-        ('optim_g', find_optimizer, 'params'),
-        ('optim_d', find_optimizer, 'params'),
-        ('scheduler', find_scheduler, 'optimizer'),
-    ):
+    for key, (find, provided) in TORCH_SECTIONS.items():
         path, section = f'train.{key}', getattr(train, key)
         if section is not None and (cls := find_class(problems, path, section, find)):
             setattr(train, key, check_section(problems, path, section, cls, (provided,)))

@@ -81,8 +81,7 @@ def find_contradictions(values: dict[str, dict[str, float]], summary: dict[str, 
     for metric, stated in summary['means'].items():
         column = np.array([row.get(metric, math.nan) for row in values.values()])
         mean = float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
-        same = math.isclose(mean, stated, rel_tol=RELATIVE_TOLERANCE)
-        if not same and not (math.isnan(mean) and math.isnan(stated)):
+        if not np.isclose(mean, stated, rtol=RELATIVE_TOLERANCE, atol=0, equal_nan=True):
             problems.append(f'the mean of {metric} is {mean:.6g}, in the summary {stated:.6g}')
     return problems
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from analysis.planted import PLANTED
 
-from iqasr.analysis.agreement import Comparisons, accuracy
+from iqasr.analysis.agreement import Comparisons, accuracy, complementarity
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
 from iqasr.analysis.combination import evaluate_combinations
-from iqasr.analysis.complementarity import complementarity
 from iqasr.analysis.correlation import correlate_pairs
 
 SIMULATIONS, SOURCES, PAIRS, RESAMPLES = 200, 50, 4, 300

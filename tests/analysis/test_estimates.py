@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from iqasr.analysis.agreement import Comparisons, accuracy, reliability_curves
+from iqasr.analysis.agreement import Comparisons, accuracy, complementarity, reliability_curves
 from iqasr.analysis.bootstrap import SourceBootstrap
-from iqasr.analysis.complementarity import complementarity
 from iqasr.analysis.correlation import correlate_pairs, kendall, pearson, spearman
 from iqasr.runtime.errors import DataError
 

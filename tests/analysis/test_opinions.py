@@ -7,9 +7,9 @@ import pytest
 from scipy.special import expit
 from scipy.stats import kendalltau, spearmanr
 
+from iqasr.analysis.analysis import analyse_metrics
 from iqasr.analysis.opinions import Opinion, correlate_opinions, read_opinions
 from iqasr.analysis.panel import PanelScorer
-from iqasr.analysis.run import analyse_metrics
 from iqasr.runtime.errors import DataError
 
 

@@ -17,7 +17,7 @@ from iqasr.checking.dialects.training_set import (
     translate_training_set,
 )
 from iqasr.checking.dialects.translation import Translation
-from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.checking.training import TORCH_SECTIONS
 from iqasr.options.schema import options_at, schema_names
 from iqasr.options.sections import OURS, LoaderOptions, Options
 from iqasr.registry import (
@@ -44,11 +44,7 @@ TYPED = {
 """Where sections with a ``type`` are, and the options that are none of its arguments. Networks are
 not among them: without one of its options, a network would be another."""
 
-FINDERS = {
-    'train.optim_g': find_optimizer,
-    'train.optim_d': find_optimizer,
-    'train.scheduler': find_scheduler,
-}
+FINDERS = {f'train.{key}': find for key, (find, _) in TORCH_SECTIONS.items()}
 """Sections whose ``type`` is in no registry."""
 
 
