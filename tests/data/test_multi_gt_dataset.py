@@ -275,8 +275,10 @@ def test_negatives_come_with_a_positive_and_what_people_said(make_set):
 def test_only_original_and_choice_are_read(make_set, monkeypatch):
     made = dataset(make_set(variants=('01', '02', '03', '04')))
     reads = []
-    read = made.candidates.image
-    monkeypatch.setattr(made.candidates, 'image', lambda file: reads.append(file) or read(file))
+    read = made.candidates.reader.image
+    monkeypatch.setattr(
+        made.candidates.reader, 'image', lambda file: reads.append(file) or read(file)
+    )
     choices = set()
     for number in range(40):
         reads.clear()

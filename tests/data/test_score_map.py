@@ -78,7 +78,9 @@ def test_every_place_holds_the_score_of_its_crop(candidates, made):
         quality = known.rows(group.key, group.names)
         assert quality.shape == (16, 3)
         for k, file in enumerate(group.files):
-            image = torch.from_numpy(opened.image(file).transpose(2, 0, 1).copy()).float() / 255
+            image = (
+                torch.from_numpy(opened.reader.image(file).transpose(2, 0, 1).copy()).float() / 255
+            )
             for place, (y, x) in enumerate((y, x) for y in places for x in places):
                 score = scorer(image[None, :, y : y + CROP, x : x + CROP])
                 assert quality[place, k].item() == pytest.approx(score.item(), rel=2e-3)

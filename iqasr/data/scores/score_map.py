@@ -153,8 +153,8 @@ def score_crops_of(
     earlier = known.get(group.key)
     if earlier is not None and (earlier.names, earlier.content_hashes) == (names, hashes):
         return earlier
-    images = [candidates.image(file) for file in files]
-    size, where = images[0].shape[:2], candidates.where(files[0])
+    images = [candidates.reader.image(file) for file in files]
+    size, where = images[0].shape[:2], candidates.reader.where(files[0])
     if any(image.shape != images[0].shape for image in images):
         raise DataError(f'{where}: its candidates differ in size. Make them equal.')
     if min(size) < kind.crop:

@@ -165,8 +165,8 @@ def score_group(
             row = QualityRow(*identity, math.nan, *scorer.score_range)
             stale.append(name)
         rows[name] = row
-    images = [candidates.image(group.present[name]) for name in stale]
-    places = [candidates.where(group.present[name]) for name in stale]
+    images = [candidates.reader.image(group.present[name]) for name in stale]
+    places = [candidates.reader.where(group.present[name]) for name in stale]
     qualities = score_images(images, places, scorer, batch=batch, device=device)
     for name, quality in zip(stale, qualities, strict=True):
         rows[name] = rows[name]._replace(quality=quality)

@@ -16,8 +16,9 @@ import numpy as np
 
 from iqasr.data.candidates.group import Group
 from iqasr.data.files.image_files import content_hash, decode_rgb
-from iqasr.data.files.inspection import in_parallel, inspect_file
+from iqasr.data.files.inspection import in_parallel
 from iqasr.data.files.journal import Journal, read_complete
+from iqasr.data.files.readers import FileReader
 from iqasr.data.stores.raw_reader import INDEX, PIXELS, RAW_FORMAT, RawImage, RawReader, open_raw
 from iqasr.data.stores.store_steps import (
     SourceImage,
@@ -124,7 +125,7 @@ def _lay_out(
     sizes: dict[str, tuple[int, int]] = {}
 
     def check(source: SourceImage) -> None:
-        sizes[source.key] = inspect_file(source.path, allow_grey=source.allow_grey)
+        sizes[source.key] = FileReader(allow_grey=source.allow_grey).inspect(source.path)
 
     if problems := in_parallel(check, sources, label='inspecting', workers=workers):
         raise DataError(problems)
