@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from iqasr.data.scores.quality_rows import QualityRow, RowWriter, read_rows, write_rows
+from iqasr.data.files.journal import open_journal
+from iqasr.data.scores.quality_rows import HEADER, QualityRow, as_csv, read_rows, write_rows
 from iqasr.data.scores.quality_table import QualityTable
 
 
@@ -86,9 +87,8 @@ def test_cut_last_line_is_left_out_and_rewritten(path, lost):
     whole = path.read_bytes()
     path.write_bytes(whole[:-lost])
     assert repr(read_rows(path)) == repr(ROWS[:-1])
-    writer = RowWriter(path)
-    writer.write(ROWS[-1:])
-    writer.close()
+    with open_journal(path, HEADER) as journal:
+        journal.write(as_csv(ROWS[-1:]))
     assert path.read_bytes() == whole
 
 
@@ -96,17 +96,15 @@ def test_cut_header_is_rewritten(path):
     whole = path.read_bytes()
     path.write_bytes(whole[:7])
     assert read_rows(path) == []
-    writer = RowWriter(path)
-    writer.write(ROWS)
-    writer.close()
+    with open_journal(path, HEADER) as journal:
+        journal.write(as_csv(ROWS))
     assert path.read_bytes() == whole
 
 
-def test_rows_are_on_the_disk_before_the_writer_closes(tmp_path):
-    writer = RowWriter(tmp_path / 'part.csv')
-    writer.write(ROWS[:2])
-    assert read_rows(tmp_path / 'part.csv') == ROWS[:2]
-    writer.close()
+def test_rows_are_on_the_disk_before_the_journal_closes(tmp_path):
+    with open_journal(tmp_path / 'part.csv', HEADER) as journal:
+        journal.write(as_csv(ROWS[:2]))
+        assert read_rows(tmp_path / 'part.csv') == ROWS[:2]
 
 
 def test_other_files_are_refused(path):

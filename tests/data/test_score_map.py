@@ -11,10 +11,10 @@ from torch.utils.data import default_collate
 from iqasr.checking.check import load_options
 from iqasr.data import build_dataset
 from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.files.journal import part_of
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.scores.parts import part_of
-from iqasr.data.scores.quality_map import MapKind, QualityMap, keep_order, lattice
-from iqasr.data.scores.score_map import map_share, read_parts, score_map
+from iqasr.data.scores.quality_map import QualityMap, keep_order, lattice
+from iqasr.data.scores.score_map import MapScoring, score_map
 from iqasr.data.scores.score_table import score_from_options
 from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.models.choice import GTChoice
@@ -32,9 +32,9 @@ class Roughness(QualityScorer):
 
     name, version, score_range = 'roughness', '1', (0.0, 1.0)
 
-    def __init__(self, stop_after=10**6):
+    def __init__(self, stop_after=10**6, version='1'):
         super().__init__()
-        self.left, self.calls = stop_after, []
+        self.left, self.calls, self.version = stop_after, [], version
 
     def _score(self, image, reference=None):
         self.calls.append(len(image))
@@ -48,6 +48,10 @@ class Roughness(QualityScorer):
 def make(candidates, out, scorer=None, **options):
     options = {'crop': CROP, 'stride': STRIDE} | options
     return score_map(str(candidates), scorer or Roughness(), str(out), **options)
+
+
+def scoring(path, scorer, process=None):
+    return MapScoring(scorer, path, 64, process or Process(), CROP, STRIDE)
 
 
 @pytest.fixture(scope='module')
@@ -149,17 +153,10 @@ def test_large_batches_within_a_group(candidates, tmp_path):
 
 def test_killed_run_continues_with_another_number_of_processes(candidates, tmp_path, made):
     path = tmp_path / 'killed.safetensors'
-    kind = MapKind('roughness', '1', (0.0, 1.0), CROP, STRIDE)
     for rank, stop_after in ((0, 3 * 48), (1, 2 * 48 + 5)):
         with pytest.raises(KeyboardInterrupt):
-            map_share(
-                open_candidates(str(candidates)),
-                Roughness(stop_after),
-                kind,
-                path,
-                {},
-                64,
-                Process(rank, world_size=2),
+            scoring(path, Roughness(stop_after), Process(rank, world_size=2)).score_share(
+                open_candidates(str(candidates))
             )
     cut = part_of(path, 1)
     cut.write_bytes(cut.read_bytes()[:-9])
@@ -283,12 +280,11 @@ def test_command_makes_a_map(candidates, tmp_path):
 
 
 def test_part_of_another_kind_is_passed_over(candidates, tmp_path):
-    kinds = [MapKind('roughness', version, (0.0, 1.0), CROP, STRIDE) for version in '12']
-    opened = open_candidates(str(candidates))
-    for kind in kinds:
-        map_share(opened, Roughness(), kind, tmp_path / 'm', {}, 64, Process())
-    assert len(read_parts([part_of(tmp_path / 'm', 0)], kinds[0])) == 10
-    assert read_parts([part_of(tmp_path / 'm', 0)], kinds[0]._replace(version='3')) == {}
+    scorings = [scoring(tmp_path / 'm', Roughness(version=version)) for version in '123']
+    for made in scorings[:2]:
+        made.score_share(open_candidates(str(candidates)))
+    held = [len(made.read_part(part_of(tmp_path / 'm', 0))) for made in scorings]
+    assert held == [10, 10, 0]
 
 
 def test_uniform_needs_no_map(candidates):

@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from iqasr.data.candidates.candidate_set import open_candidates
-from iqasr.data.scores.parts import part_of
+from iqasr.data.files.journal import part_of
 from iqasr.data.scores.quality_rows import read_rows
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.scores.score_table import (
-    merge_parts,
+    TableScoring,
     score_candidates,
     score_from_options,
-    score_share,
     scorer_named,
 )
 from iqasr.data.stores.lmdb_store import create_lmdb
@@ -97,10 +96,10 @@ def test_two_processes_give_the_same(source, tmp_path, expected):
     table, candidates = tmp_path / 'two.csv', open_candidates(str(source))
     for rank in (1, 0):
         process = Process(rank, world_size=2)
-        score_share(candidates, Brightness(), table, batch=8, process=process)
+        TableScoring(Brightness(), table, 8, process).score_share(candidates)
     assert len(read_rows(part_of(table, 0))) == 9
     assert len(read_rows(part_of(table, 1))) == 6
-    merge_parts(candidates.groups, Brightness(), table, 2)
+    TableScoring(Brightness(), table, 8, Process(0, world_size=2)).merge(candidates.groups)
     assert table.read_bytes() == expected
     assert not list(tmp_path.glob('two.csv.*'))
 
@@ -110,7 +109,7 @@ def test_killed_run_continues_with_another_number_of_processes(source, tmp_path,
     for rank, stop_after in ((0, 4), (1, 5)):
         process = Process(rank, world_size=2)
         with pytest.raises(KeyboardInterrupt):
-            score_share(candidates, Brightness(1.0, stop_after), table, batch=8, process=process)
+            TableScoring(Brightness(1.0, stop_after), table, 8, process).score_share(candidates)
     cut = part_of(table, 1)
     cut.write_bytes(cut.read_bytes()[:-9])
     scorer = Brightness()
