@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -165,6 +166,20 @@ def test_killed_run_continues_with_another_number_of_processes(candidates, tmp_p
     assert sum(scorer.calls) == (10 - 3 - 1) * 48
     assert path.read_bytes() == made.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_stale_part_of_another_number_of_processes_does_not_count(candidates, tmp_path, made):
+    source, path = shutil.copytree(candidates, tmp_path / 'set'), tmp_path / 'm'
+    scoring(path, Roughness(), Process(1, world_size=3)).score_share(open_candidates(str(source)))
+    group = open_candidates(str(source)).groups[4]  # the fifth: now a share of the first process
+    shutil.copyfile(group.files[0], group.files[1])
+    for rank in range(2):
+        made_by = scoring(path, Roughness(), Process(rank, world_size=2))
+        made_by.score_share(open_candidates(str(source)))
+    made_by.merge(open_candidates(str(source)).groups)
+    quality = QualityMap.read(str(path)).groups[group.key].quality
+    assert np.array_equal(quality[1], quality[0])
+    assert not np.array_equal(quality[1], QualityMap.read(str(made)).groups[group.key].quality[1])
 
 
 def test_second_run_scores_only_what_has_changed(make_small_set, tmp_path):
