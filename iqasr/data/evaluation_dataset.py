@@ -1,10 +1,9 @@
 """Whole images to measure: with one ground truth each, several or none; restored or not yet."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,16 +20,13 @@ from iqasr.runtime.errors import DataError
 from iqasr.sampling import UniformSampler
 
 
-@dataclass
-class ImageFiles:
+class ImageFiles(NamedTuple):
     """The files of one image."""
 
     name: str
     gt: list[str]
-    measured: bool
-    """False if there should be a ground truth and is none."""
-    lq: str | None = None
-    output: str | None = None
+    lq: str | None
+    output: str | None
 
 
 @DATASET_REGISTRY.register()
@@ -98,18 +94,21 @@ class EvaluationDataset(Dataset):
                 name: [os.path.join(roots[0], file)] if dataroot_gt else []
                 for name, file in stems(roots[0], problems).items()
             }
-        images = [ImageFiles(name, gt, bool(gt or not dataroot_gt)) for name, gt in found.items()]
+        measured = {name: gt for name, gt in found.items() if gt or not dataroot_gt}
+        self.dropped = len(found) - len(measured)
+        files = []
         for kind, root, template in (
             ('lq', dataroot_lq, filename_tmpl),
             ('output', dataroot_restored, restored_tmpl),
         ):
-            if root is not None:
-                template = '{}' if root == roots[0] else template
-                problems += _assign_files(images, kind, root, template)
+            wanted = {name if root == roots[0] else template.format(name): name for name in found}
+            files.append(_find_files(kind, root, wanted, measured, problems) if root else {})
         if problems:
             raise DataError(problems)
-        self.images = [image for image in images if image.measured]
-        self.dropped = len(images) - len(self.images)
+        self.images = [
+            ImageFiles(name, gt, *(of_kind.get(name) for of_kind in files))
+            for name, gt in measured.items()
+        ]
         self.several = any(len(image.gt) > 1 for image in self.images)
 
     def __len__(self) -> int:
@@ -187,34 +186,34 @@ def _chosen_files(groups: Sequence[Group], sampler: UniformSampler) -> dict[str,
     return chosen
 
 
-def _assign_files(images: Sequence[ImageFiles], kind: str, root: str, template: str) -> list[str]:
+def _find_files(
+    kind: str, root: str, wanted: dict[str, str], measured: Container[str], problems: list[str]
+) -> dict[str, str]:
     """Find the file of each image in a folder.
 
     Args:
-        images: Their attribute `kind` is set.
         kind: ``lq`` or ``output``.
         root: The folder.
-        template: Name of the file, without suffix, made from that of the image.
+        wanted: Names of the images by that of the file, without suffix.
+        measured: Names of those that must be there.
+        problems: Files that are missing, or that belong to no image, are added.
 
     Returns:
-        The problems: files that are missing, or that belong to no image.
+        Path by name of the image.
     """
-    problems: list[str] = []
     found = stems(root, problems)
-    wanted = {template.format(image.name): image for image in images}
-    for stem, image in wanted.items():
-        if stem in found:
-            setattr(image, kind, os.path.join(root, found[stem]))
-        elif image.measured:
-            problems.append(
-                f"{os.path.join(root, stem)}.*: missing, the {kind} of '{image.name}'. Add it, or "
-                'give the template of the names.'
-            )
-    return problems + [
+    problems += [
+        f"{os.path.join(root, stem)}.*: missing, the {kind} of '{name}'. Add it, or give the "
+        'template of the names.'
+        for stem, name in wanted.items()
+        if stem not in found and name in measured
+    ]
+    problems += [
         f'{os.path.join(root, found[stem])}: the test set has no image of this name. Remove it, or '
         'give the template of the names.'
         for stem in sorted(found.keys() - wanted.keys())
     ]
+    return {name: os.path.join(root, found[stem]) for stem, name in wanted.items() if stem in found}
 
 
 def _read_image(reader: Reader, file: str) -> Tensor:

@@ -236,12 +236,8 @@ class MultiGTDataset(Dataset):
             transpose=self.use_rot and uniform[4] < 0.5,
         )
         place = 0 if self.map is None else row * len(lefts) + column
-        return (
-            crop,
-            place,
-            int(uniform[5] * steps) * self.scale,
-            int(uniform[6] * steps) * self.scale,
-        )
+        top, left = (int(draw * steps) * self.scale for draw in uniform[5:])
+        return crop, place, top, left
 
     def _crop_places(self, group: Group, shape: tuple[int, ...]) -> list[Sequence[int]]:
         """List where crops may begin, from top and from left."""
