@@ -137,8 +137,8 @@ def find_status(row: PaperRow, root: Path) -> RowStatus:
         OptionError: If its option files cannot be read.
     """
     options, test = (read_yaml(root / file) for file in (row.option_file, row.test_file))
-    source = options['datasets']['train']['dataroot_gt']
-    table = options['datasets'].get('train', {}).get('quality', {}).get('table')
+    train = options['datasets']['train']
+    source, table = train['dataroot_gt'], train.get('quality', {}).get('table')
     before = options['path'].get('pretrain_network_g')
     weights = f'experiments/{row.name}/models/net_g_latest.pth'
     data = (root / source).is_dir()
