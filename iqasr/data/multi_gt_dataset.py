@@ -248,7 +248,7 @@ class MultiGTDataset(Dataset):
                 f'{self.reader.where(group.files[0])}: has another size than when it was '
                 f'scored. {self.map.how_to_update}'
             )
-        return [lattice(side, self.gt_size, self.map.kind.stride) for side in shape[:2]]
+        return [lattice(side, self.gt_size, self.map.stride) for side in shape[:2]]
 
     def _read_image(self, file: str) -> np.ndarray:
         image = self.reader.image(file)

@@ -201,7 +201,7 @@ def measure_gold_standard(root: Path) -> RowStatus:
             for group in groups:
                 positive = [label is Label.POSITIVE for label in group.labels]
                 if any(positive):
-                    means.append(table.row(group.key, group.names)[positive].nanmean().item())
+                    means.append(table.rows(group.key, group.names)[0, positive].nanmean().item())
             figures[metric] = sum(means) / len(means) if means else math.nan
     except (OSError, ValueError) as error:
         logger.warning('%s: no gold standard. %s', source, error)

@@ -276,7 +276,7 @@ def test_option_file_names_a_map(candidate_options, write_options, made):
     section = candidate_options['datasets']['train'] | {'sampling': {'type': 'ArgmaxSampler'}}
     section['quality'] = {'map': str(made), 'scorer': 'roughness'}
     data = build_dataset(section, scale=4, phase='train')
-    assert data.map.kind.stride == STRIDE
+    assert data.map.stride == STRIDE
     assert not data.online
     train = candidate_options['datasets']['train']
     train['sampling'] = {'type': 'ArgmaxSampler'}

@@ -132,7 +132,7 @@ def test_only_changed_images_are_scored_again(source):
     scorer = Brightness()
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert scorer.calls == [1]
-    assert table.row('c', NAMES).tolist() == pytest.approx([20 / 255, 1.0, 22 / 255])
+    assert table.rows('c', NAMES)[0].tolist() == pytest.approx([20 / 255, 1.0, 22 / 255])
 
 
 def test_new_version_scores_everything_again(source):
@@ -142,7 +142,7 @@ def test_new_version_scores_everything_again(source):
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert sum(scorer.calls) == 15
     assert table.version == '2'
-    assert table.row('b', NAMES)[0].item() == pytest.approx(5 / 255)
+    assert table.rows('b', NAMES)[0, 0].item() == pytest.approx(5 / 255)
 
 
 def test_other_scorers_in_the_table_are_kept(source, tmp_path):
@@ -168,9 +168,9 @@ def test_absent_candidate_gets_no_row(source):
     (source / '01' / 'b_01.png').unlink()
     table = QualityTable.read(str(score_candidates(str(source), Brightness())))
     values = [10 / 255, 12 / 255]
-    assert table.row('b', ('original', '02')).tolist() == pytest.approx(values)
+    assert table.rows('b', ('original', '02'))[0].tolist() == pytest.approx(values)
     with pytest.raises(ValueError, match='but original, 02 were scored'):
-        table.row('b', NAMES)
+        table.rows('b', NAMES)
 
 
 def test_quality_stays_with_its_candidate_when_another_is_added(source):
@@ -181,7 +181,7 @@ def test_quality_stays_with_its_candidate_when_another_is_added(source):
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert sum(scorer.calls) == 5
     values = [10 / 255, 11 / 255, 12 / 255, 201 / 255]
-    assert table.row('b', (*NAMES, '00')).tolist() == pytest.approx(values)
+    assert table.rows('b', (*NAMES, '00'))[0].tolist() == pytest.approx(values)
 
 
 def test_images_of_one_size_are_scored_together_wherever_they_lie(source):
@@ -189,7 +189,7 @@ def test_images_of_one_size_are_scored_together_wherever_they_lie(source):
     scorer = Brightness()
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert scorer.calls == [2, 1, 3, 3, 3, 3]
-    assert table.row('a', NAMES).tolist() == pytest.approx([0.0, 1.0, 2 / 255])
+    assert table.rows('a', NAMES)[0].tolist() == pytest.approx([0.0, 1.0, 2 / 255])
 
 
 def test_refused_image_is_named(source):
@@ -206,7 +206,7 @@ def test_channels_arrive_as_rgb(source):
         str(source / 'original' / 'a.png'), np.full((8, 8, 3), (0, 0, 255), np.uint8)
     )
     table = QualityTable.read(str(score_candidates(str(source), Red())))
-    assert table.row('a', NAMES)[0] == 1
+    assert table.rows('a', NAMES)[0, 0] == 1
 
 
 @pytest.mark.usefixtures('brightness')
@@ -223,7 +223,7 @@ def test_command_builds_and_scores(source, tmp_path):
     table = score_from_options(
         str(source), 'brightness', {'gain': 0.5}, str(tmp_path / 'new' / 'half.csv'), cpu=True
     )
-    assert QualityTable.read(str(table)).row('e', NAMES)[0].item() == pytest.approx(20 / 255)
+    assert QualityTable.read(str(table)).rows('e', NAMES)[0, 0].item() == pytest.approx(20 / 255)
 
 
 def test_crops_without_a_map_are_refused(source, tmp_path):

@@ -44,6 +44,14 @@ def read_rows(path: str | Path) -> list[QualityRow]:
     return [_parse(path, number, line) for number, line in enumerate(lines[1:], start=2)]
 
 
+def by_group(rows: Iterable[QualityRow]) -> dict[str, dict[str, QualityRow]]:
+    """Sort the rows of one scorer by key and candidate; later rows win."""
+    by_key: dict[str, dict[str, QualityRow]] = {}
+    for row in rows:
+        by_key.setdefault(row.key, {})[row.candidate] = row
+    return by_key
+
+
 def _parse(path: str | Path, number: int, line: list[str]) -> QualityRow:
     try:
         key, candidate, scorer, version, digest, quality, low, high = line

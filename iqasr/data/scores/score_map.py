@@ -14,15 +14,16 @@ from iqasr.data.candidates.group import Group
 from iqasr.data.files.inspection import in_px
 from iqasr.data.files.journal import read_complete
 from iqasr.data.files.readers import Reader
+from iqasr.data.scores.known_quality import ScoredGroup
 from iqasr.data.scores.parts import Scoring
-from iqasr.data.scores.quality_map import MapGroup, MapKind, QualityMap, keep_order, lattice
+from iqasr.data.scores.quality_map import QualityMap, keep_order, lattice
 from iqasr.quality import QualityScorer
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError
 
 
 @dataclass
-class MapScoring(Scoring[MapGroup]):
+class MapScoring(Scoring[ScoredGroup]):
     """Scores the crops of candidates into a quality map.
 
     Args:
@@ -39,11 +40,10 @@ class MapScoring(Scoring[MapGroup]):
             raise ValueError(f'crop is {self.crop}, stride {self.stride}; use 1 pixel or more.')
         if self.crop < scorer.min_size:
             raise ValueError(f'crop: {scorer.name} needs {scorer.min_size} px, not {self.crop}.')
-        score_range = tuple(scorer.score_range)
-        self.kind = MapKind(scorer.name, scorer.version, score_range, self.crop, self.stride)
+        self.kind = [scorer.name, scorer.version, [*scorer.score_range], self.crop, self.stride]
         super().__post_init__()
 
-    def read_earlier(self) -> dict[str, MapGroup]:
+    def read_earlier(self) -> dict[str, ScoredGroup]:
         """Read the map; nothing if the scorer has another version now.
 
         Raises:
@@ -52,32 +52,33 @@ class MapScoring(Scoring[MapGroup]):
         if not self.path.exists():
             return {}
         made = QualityMap.read(str(self.path))
-        old, new = ((k.scorer, k.crop, k.stride) for k in (made.kind, self.kind))
+        old = made.scorer, made.crop, made.stride
+        new = self.scorer.name, self.crop, self.stride
         if old != new:
             shown = ("'{}', crops of {} px, stride {}".format(*what) for what in (old, new))
             raise ValueError(
                 '{}: is a map by {}; wanted is {}. Choose another -o.'.format(self.path, *shown)
             )
-        return made.groups if made.kind == self.kind else {}
+        same = [made.version, [*made.score_range]] == self.kind[1:3]
+        return made.groups if same else {}
 
-    def read_part(self, part: Path) -> dict[str, MapGroup]:
+    def read_part(self, part: Path) -> dict[str, ScoredGroup]:
         """Read the groups of this kind of map."""
         known = {}
-        wanted = json.loads(json.dumps(self.kind))
         for line in read_complete(part).splitlines():
             its_kind, key, names, hashes, size, quality = json.loads(line)
-            if its_kind == wanted:
+            if its_kind == self.kind:
                 values = np.frombuffer(base64.b64decode(quality), np.float16)
                 values = values.reshape(len(names), -1)
-                known[key] = MapGroup(key, tuple(names), tuple(hashes), tuple(size), values)
+                known[key] = ScoredGroup(key, tuple(names), tuple(hashes), tuple(size), values)
         return known
 
-    def lines_of(self, scored: MapGroup) -> str:
+    def lines_of(self, scored: ScoredGroup) -> str:
         """Write a line of JSON."""
         quality = base64.b64encode(scored.quality.tobytes()).decode()
         return json.dumps([self.kind, *scored[:-1], quality]) + '\n'
 
-    def score(self, reader: Reader, group: Group, known: MapGroup | None) -> MapGroup:
+    def score(self, reader: Reader, group: Group, known: ScoredGroup | None) -> ScoredGroup:
         """Score the crops of all images of a group, unless none has changed."""
         names, files = tuple(group.present), list(group.present.values())
         hashes = tuple(map(reader.content_hash, files))
@@ -97,7 +98,7 @@ class MapScoring(Scoring[MapGroup]):
             quality = self.score_crops(pixels.to(self.process.device))
         except ValueError as error:
             raise ValueError(f'{where}: {error}') from error
-        return MapGroup(group.key, names, hashes, size, keep_order(quality.cpu().numpy()))
+        return ScoredGroup(group.key, names, hashes, size, keep_order(quality.cpu().numpy()))
 
     @torch.no_grad()
     def score_crops(self, images: Tensor) -> Tensor:
@@ -122,9 +123,11 @@ class MapScoring(Scoring[MapGroup]):
         ]
         return torch.cat(scores).reshape(-1, len(images)).T
 
-    def write(self, groups: Sequence[Group], scored: Mapping[str, MapGroup]) -> None:
+    def write(self, groups: Sequence[Group], scored: Mapping[str, ScoredGroup]) -> None:
         """Write the map, in the order of the groups."""
-        QualityMap(str(self.path), self.kind, dict(scored)).write()
+        name, version, score_range, *crops = self.kind
+        made = QualityMap(str(self.path), name, version, score_range, dict(scored), *crops)
+        made.write()
 
 
 def score_map(

@@ -11,7 +11,14 @@ import torch
 from iqasr.data.candidates.group import Group
 from iqasr.data.files.readers import Reader
 from iqasr.data.scores.parts import Scoring
-from iqasr.data.scores.quality_rows import HEADER, QualityRow, as_csv, read_rows, write_rows
+from iqasr.data.scores.quality_rows import (
+    HEADER,
+    QualityRow,
+    as_csv,
+    by_group,
+    read_rows,
+    write_rows,
+)
 from iqasr.quality import QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.distributed import Process, joined_processes
@@ -27,11 +34,8 @@ class TableScoring(Scoring[Rows]):
 
     def read_part(self, part: Path) -> dict[str, Rows]:
         """Read the rows of this scorer in this version."""
-        rows: dict[str, Rows] = {}
-        for row in read_rows(part):
-            if (row.scorer, row.version) == (self.scorer.name, self.scorer.version):
-                rows.setdefault(row.key, {})[row.candidate] = row
-        return rows
+        wanted = self.scorer.name, self.scorer.version
+        return by_group(row for row in read_rows(part) if (row.scorer, row.version) == wanted)
 
     def lines_of(self, scored: Rows) -> str:
         """Write a row per candidate."""
