@@ -79,8 +79,6 @@ def _changed_images(reader: Reader, group: Group, quality: KnownQuality) -> list
 
 def check_image_folder(folder: str, *, allow_grey: bool = False) -> list[str]:
     """Check every image of a folder; returns problems, as `check_candidates`."""
-    if not os.path.isdir(folder):
-        return [f'{folder}: no such folder.']
     names = list(image_names(folder))
     if not names:
         return [f'{folder}: holds no image ({", ".join(SUFFIXES)}).']

@@ -58,9 +58,6 @@ def check_pairs(gt_folder: str, lq_folder: str, rules: PairRules) -> list[str]:
     Returns:
         The problems: images without partner, of the wrong size, or that `inspect_image` refuses.
     """
-    absent = [folder for folder in (gt_folder, lq_folder) if not os.path.isdir(folder)]
-    if absent:
-        return [f'{folder}: no such folder.' for folder in absent]
     partner = {}
     for name in image_names(gt_folder):
         stem, suffix = os.path.splitext(name)

@@ -37,25 +37,23 @@ def in_parallel(
         All problems, in the order of the items.
     """
 
-    def run(item: _T) -> Iterable[str]:
-        try:
-            return check(item) or ()
-        except ValueError as error:
-            return [str(error)]
+    def run(batch: Sequence[_T]) -> list[str]:
+        problems: list[str] = []
+        for item in batch:
+            try:
+                problems += check(item) or ()
+            except ValueError as error:
+                problems.append(str(error))
+        return problems
 
     items = list(items)
     size = len(items) // _MOST_BATCHES + 1
     batches = [items[first : first + size] for first in range(0, len(items), size)]
     hidden = None if os.environ.get('RANK', '0') == '0' else True
     with ThreadPoolExecutor(workers) as pool:
-        found = tqdm(
-            pool.map(lambda batch: [p for item in batch for p in run(item)], batches),
-            label,
-            len(batches),
-            disable=hidden,
-            delay=_BAR_AFTER_S,
-        )
-        return [problem for problems in found for problem in problems]
+        found = pool.map(run, batches)
+        shown = tqdm(found, label, len(batches), disable=hidden, delay=_BAR_AFTER_S)
+        return [problem for problems in shown for problem in problems]
 
 
 def inspect_each(

@@ -125,9 +125,8 @@ class MapScoring(Scoring[ScoredGroup]):
 
     def write(self, groups: Sequence[Group], scored: Mapping[str, ScoredGroup]) -> None:
         """Write the map, in the order of the groups."""
-        name, version, score_range, *crops = self.kind
-        made = QualityMap(str(self.path), name, version, score_range, dict(scored), *crops)
-        made.write()
+        name, version, score_range, crop, stride = self.kind
+        QualityMap(str(self.path), name, version, score_range, scored, crop, stride).write()
 
 
 def score_map(

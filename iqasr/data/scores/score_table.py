@@ -156,7 +156,7 @@ def score_images(
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(index)
-    quality = [math.nan] * len(images)
+    quality: dict[int, float] = {}
     for indices in by_size.values():
         for first in range(0, len(indices), batch):
             run = indices[first : first + batch]
@@ -166,6 +166,5 @@ def score_images(
                     scored = scorer(pixels.permute(0, 3, 1, 2).float() / 255)
             except ValueError as error:
                 raise ValueError(f'{names[run[0]]}: {error}') from error
-            for index, value in zip(run, scored.tolist(), strict=True):
-                quality[index] = value
-    return quality
+            quality |= zip(run, scored.tolist(), strict=True)
+    return [quality[index] for index in range(len(images))]
