@@ -31,9 +31,8 @@ def main() -> None:
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     source, target, words = (args.pop(name) for name in ('input', 'output', 'enhancers'))
-    numbers = {name: args.pop(name) for name in NUMBER_FLAGS}
     try:
-        unreadable = enhance_from_words(source, target, words, numbers=numbers, **args)
+        unreadable = enhance_from_words(source, target, words, **args)
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
     sys.exit(1 if unreadable else 0)

@@ -12,7 +12,7 @@ import torch
 
 from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.data.scores.quality_rows import read_rows
-from iqasr.data.scores.score_table import merge_parts, score_share
+from iqasr.data.scores.score_table import TableScoring
 from iqasr.quality import QualityScorer
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.distributed import Process
@@ -69,10 +69,9 @@ def score_by_panel(
         reason = None
         try:
             scorer = build(SCORER_REGISTRY, section)
-            if scorer.needs_reference:
-                raise ValueError('it compares with a reference; choose no-reference scorers.')
             table = table_path(cache, scorer)
-            score_share(images, scorer.to(process.device), table, batch=batch, process=process)
+            scoring = TableScoring(scorer, table, batch, process)
+            scoring.score_share(images)
         except (MissingWeightsError, ImportError, ValueError, OSError) as error:
             reason = str(error)
         reasons = [other for other in process.gather(reason) if other]
@@ -81,7 +80,7 @@ def score_by_panel(
             logger.warning('%s is left out: %s', word, reasons[0])
             continue
         if process.is_main:
-            merge_parts(images.groups, scorer, table, process.world_size)
+            scoring.merge(images.groups)
         process.barrier()
         panel.append(read_scores(scorer, section, table, [other.name for other in panel]))
     if not panel:

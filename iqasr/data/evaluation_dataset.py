@@ -1,18 +1,18 @@
 """Whole images to measure: with one ground truth each, several or none; restored or not yet."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from iqasr.data.candidates.candidate_folders import find_sets, stems
-from iqasr.data.candidates.candidate_set import CandidateSet, is_store, open_candidates
-from iqasr.data.files.inspection import in_parallel, in_px, inspect_file
+from iqasr.data.candidates.candidate_set import is_store, open_candidates
+from iqasr.data.candidates.group import Group
+from iqasr.data.files.inspection import in_parallel, in_px
 from iqasr.data.files.readers import FileReader, Reader
 from iqasr.options.opt import accepts_opt
 from iqasr.registry import DATASET_REGISTRY
@@ -20,16 +20,13 @@ from iqasr.runtime.errors import DataError
 from iqasr.sampling import UniformSampler
 
 
-@dataclass
-class ImageFiles:
+class ImageFiles(NamedTuple):
     """The files of one image."""
 
     name: str
     gt: list[str]
-    measured: bool
-    """False if there should be a ground truth and is none."""
-    lq: str | None = None
-    output: str | None = None
+    lq: str | None
+    output: str | None
 
 
 @DATASET_REGISTRY.register()
@@ -82,13 +79,13 @@ class EvaluationDataset(Dataset):
         if dataroot_lq is None and dataroot_restored is None:
             raise DataError('EvaluationDataset: give dataroot_lq, or dataroot_restored.')
         self.scale = scale
-        self.files = FileReader()
-        self.gt_set = CandidateSet(roots[0], [], self.files)
+        self.files = FileReader(allow_grey=True)
+        self.gt_reader: Reader = self.files
         problems: list[str] = []
         if dataroot_gt is not None and (is_store(dataroot_gt) or find_sets(dataroot_gt)):
-            self.gt_set = open_candidates(dataroot_gt, dataroot_labels)
-            found = _chosen_files(self.gt_set, UniformSampler(candidates=candidates))
-            if len(found) < len(self.gt_set.groups):
+            _, groups, self.gt_reader = open_candidates(dataroot_gt, dataroot_labels)
+            found = _chosen_files(groups, UniformSampler(candidates=candidates))
+            if len(found) < len(groups):
                 problems.append(
                     f'{dataroot_gt}: sets in it share names. Give the folder of one set.'
                 )
@@ -97,18 +94,21 @@ class EvaluationDataset(Dataset):
                 name: [os.path.join(roots[0], file)] if dataroot_gt else []
                 for name, file in stems(roots[0], problems).items()
             }
-        images = [ImageFiles(name, gt, bool(gt or not dataroot_gt)) for name, gt in found.items()]
+        measured = {name: gt for name, gt in found.items() if gt or not dataroot_gt}
+        self.dropped = len(found) - len(measured)
+        files = []
         for kind, root, template in (
             ('lq', dataroot_lq, filename_tmpl),
             ('output', dataroot_restored, restored_tmpl),
         ):
-            if root is not None:
-                template = '{}' if root == roots[0] else template
-                problems += _assign_files(images, kind, root, template)
+            wanted = {name if root == roots[0] else template.format(name): name for name in found}
+            files.append(_find_files(kind, root, wanted, measured, problems) if root else {})
         if problems:
             raise DataError(problems)
-        self.images = [image for image in images if image.measured]
-        self.dropped = len(images) - len(self.images)
+        self.images = [
+            ImageFiles(name, gt, *(of_kind.get(name) for of_kind in files))
+            for name, gt in measured.items()
+        ]
         self.several = any(len(image.gt) > 1 for image in self.images)
 
     def __len__(self) -> int:
@@ -140,8 +140,8 @@ class EvaluationDataset(Dataset):
             height, width = item['output'].shape[1:]
         else:
             height, width = (side * self.scale for side in item['lq'].shape[1:])
-        gt = [_read_image(self.gt_set.reader, file)[:, :height, :width] for file in image.gt]
-        item['gt_path'] = self.gt_set.where(image.gt[0])
+        gt = [_read_image(self.gt_reader, file)[:, :height, :width] for file in image.gt]
+        item['gt_path'] = self.gt_reader.where(image.gt[0])
         return item | {'gt': gt if self.several else gt[0]}
 
     def check(self, decode: bool = False) -> list[str]:
@@ -156,17 +156,16 @@ class EvaluationDataset(Dataset):
         return in_parallel(partial(self._check, decode=decode), self.images)
 
     def _check(self, image: ImageFiles, decode: bool) -> list[str]:
-        gt = {self.gt_set.where(file): self._inspect_gt(file, decode) for file in image.gt}
+        gt = {f: self.gt_reader.inspect(f, decode=decode) for f in image.gt}
         lq, output = (
-            file and inspect_file(file, allow_grey=True, decode=decode)
-            for file in (image.lq, image.output)
+            file and self.files.inspect(file, decode=decode) for file in (image.lq, image.output)
         )
         size = output or tuple(side * self.scale for side in lq)
         place = image.output or f'{image.lq}, enlarged {self.scale} times,'
         problems = [
-            f'{place} is {in_px(size)}, but its ground truth {name} is {in_px(of_gt)}. Check '
-            '`scale`, and that both are of the same test set.'
-            for name, of_gt in gt.items()
+            f'{place} is {in_px(size)}, but its ground truth {self.gt_reader.where(file)} is '
+            f'{in_px(of_gt)}. Check `scale`, and that both are of the same test set.'
+            for file, of_gt in gt.items()
             if size not in (of_gt, tuple(side // self.scale * self.scale for side in of_gt))
         ]
         if lq and output and lq != tuple(side // self.scale for side in output):
@@ -176,59 +175,50 @@ class EvaluationDataset(Dataset):
             )
         return problems
 
-    def _inspect_gt(self, file: str, decode: bool) -> tuple[int, int]:
-        """Inspect a ground truth; a file may be grey, a candidate may not."""
-        if self.gt_set.reader is self.files:
-            return inspect_file(file, allow_grey=True, decode=decode)
-        return self.gt_set.reader.inspect(file, decode=decode)
 
-
-def _chosen_files(candidates: CandidateSet, sampler: UniformSampler) -> dict[str, list[str]]:
+def _chosen_files(groups: Sequence[Group], sampler: UniformSampler) -> dict[str, list[str]]:
     """List the candidates that serve as ground truths, by the name of their image."""
     chosen = {}
-    for group in candidates.groups:
+    for group in groups:
         allowed = sampler.allowed_candidates(group.labels)
         files = [file for file, use in zip(group.files, allowed, strict=True) if use and file]
         chosen[os.path.basename(group.key)] = files
     return chosen
 
 
-def _assign_files(images: Sequence[ImageFiles], kind: str, root: str, template: str) -> list[str]:
+def _find_files(
+    kind: str, root: str, wanted: dict[str, str], measured: Container[str], problems: list[str]
+) -> dict[str, str]:
     """Find the file of each image in a folder.
 
     Args:
-        images: Their attribute `kind` is set.
         kind: ``lq`` or ``output``.
         root: The folder.
-        template: Name of the file, without suffix, made from that of the image.
+        wanted: Names of the images by that of the file, without suffix.
+        measured: Names of those that must be there.
+        problems: Files that are missing, or that belong to no image, are added.
 
     Returns:
-        The problems: files that are missing, or that belong to no image.
+        Path by name of the image.
     """
-    problems: list[str] = []
     found = stems(root, problems)
-    wanted = {template.format(image.name): image for image in images}
-    for stem, image in wanted.items():
-        if stem in found:
-            setattr(image, kind, os.path.join(root, found[stem]))
-        elif image.measured:
-            problems.append(
-                f"{os.path.join(root, stem)}.*: missing, the {kind} of '{image.name}'. Add it, or "
-                'give the template of the names.'
-            )
-    return problems + [
+    problems += [
+        f"{os.path.join(root, stem)}.*: missing, the {kind} of '{name}'. Add it, or give the "
+        'template of the names.'
+        for stem, name in wanted.items()
+        if stem not in found and name in measured
+    ]
+    problems += [
         f'{os.path.join(root, found[stem])}: the test set has no image of this name. Remove it, or '
         'give the template of the names.'
         for stem in sorted(found.keys() - wanted.keys())
     ]
+    return {name: os.path.join(root, found[stem]) for stem, name in wanted.items() if stem in found}
 
 
 def _read_image(reader: Reader, file: str) -> Tensor:
-    try:
-        rgb = reader.image(file)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    return torch.from_numpy(rgb.transpose(2, 0, 1).copy())  # a store may give a read-only view
+    # Copied: a store may give a read-only view.
+    return torch.from_numpy(reader.image(file).transpose(2, 0, 1).copy())
 
 
 def _as_float(value: Any) -> Any:

@@ -15,6 +15,7 @@ import random  # noqa: TID251 - seeded for the data sets of BasicSR, which draw 
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import cv2
@@ -26,6 +27,7 @@ from iqasr.options.sections import LoaderOptions
 from iqasr.runtime.randomness import generator_at, seed_of
 
 
+@dataclass(eq=False)
 class PositionSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (position, index) without end, each process taking its share of every batch.
 
@@ -40,26 +42,18 @@ class PositionSampler(Sampler[list[tuple[int, int]]]):
         world_size: Number of processes.
     """
 
-    def __init__(
-        self,
-        size: int,
-        batch_size: int,
-        *,
-        enlarge: float = 1,
-        shuffle: bool = True,
-        seed: int = 0,
-        start: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.size = size
-        self.epoch_size = math.ceil(size * enlarge)
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.start = start
-        self.rank = rank
-        self.world_size = world_size
+    size: int
+    batch_size: int
+    _: KW_ONLY
+    enlarge: float = 1
+    shuffle: bool = True
+    seed: int = 0
+    start: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        self.epoch_size = math.ceil(self.size * self.enlarge)
 
     def order(self, epoch: int) -> torch.Tensor:
         """Order of the indices in an epoch."""
@@ -135,9 +129,7 @@ def training_stream(
     *,
     seed: int,
     accumulate: int = 1,
-    start: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
+    **place: int,
 ) -> Iterator[Iterator[list[Any]]]:
     """Open the training stream; its workers are started once and end with the context.
 
@@ -146,9 +138,7 @@ def training_stream(
         options: Batch size, workers, enlargement.
         seed: Seed of the run.
         accumulate: Batches that belong to one iteration.
-        start: Position of the first sample.
-        rank: This process.
-        world_size: Number of processes.
+        place: ``start``, ``rank`` and ``world_size``, as in `PositionSampler`.
 
     Yields:
         The batches of each iteration, without end.
@@ -159,16 +149,14 @@ def training_stream(
         enlarge=options.dataset_enlarge_ratio,
         shuffle=options.use_shuffle,
         seed=seed,
-        start=start,
-        rank=rank,
-        world_size=world_size,
+        **place,
     )
     loader = DataLoader(
         PlacedDataset(dataset, seed),
         batch_sampler=sampler,
         num_workers=options.num_worker_per_gpu,
         pin_memory=options.pin_memory and torch.cuda.is_available(),
-        worker_init_fn=leave_signals_to_main,
+        worker_init_fn=set_up_worker,
     )
     batches = iter(loader)
     try:
@@ -179,14 +167,12 @@ def training_stream(
             batches._shutdown_workers()
 
 
-def keep_to_one_core(_: int) -> None:
-    """Keep a worker to one core: the workers are the parallelism."""
+def set_up_worker(_: int) -> None:
+    """Keep a worker to one core: the workers are the parallelism.
+
+    A signal to the whole group is left to the main process, so that the iteration can be finished.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
-
-
-def leave_signals_to_main(worker: int) -> None:
-    """Let a worker outlive a signal to the whole group, so that the iteration can be finished."""
-    keep_to_one_core(worker)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -120,6 +120,7 @@ class MultiGTDataset(Dataset):
         else:
             found = open_candidates(dataroot_gt, dataroot_labels)
         self.candidates, self.allowed = select_allowed(found, sampling)
+        self.reader = found.reader
         self.dropped = len(found.groups) - len(self)
         self.choices: ChoiceTable | None = None
         if not self.online:
@@ -208,7 +209,7 @@ class MultiGTDataset(Dataset):
         image = original if choice == 0 else self._read_image(group.files[choice])
         if image.shape != original.shape:
             raise DataError(
-                f'{self.candidates.where(group.files[choice])}: its size differs from that of its '
+                f'{self.reader.where(group.files[choice])}: its size differs from that of its '
                 'original. Make all candidates of an image equal in size.'
             )
         return crop.cut(image)
@@ -235,12 +236,8 @@ class MultiGTDataset(Dataset):
             transpose=self.use_rot and uniform[4] < 0.5,
         )
         place = 0 if self.map is None else row * len(lefts) + column
-        return (
-            crop,
-            place,
-            int(uniform[5] * steps) * self.scale,
-            int(uniform[6] * steps) * self.scale,
-        )
+        top, left = (int(draw * steps) * self.scale for draw in uniform[5:])
+        return crop, place, top, left
 
     def _crop_places(self, group: Group, shape: tuple[int, ...]) -> list[Sequence[int]]:
         """List where crops may begin, from top and from left."""
@@ -248,19 +245,16 @@ class MultiGTDataset(Dataset):
             return [range(side - self.gt_size + 1) for side in shape[:2]]
         if self.map.groups[group.key].size != shape[:2]:
             raise DataError(
-                f'{self.candidates.where(group.files[0])}: has another size than when it was '
+                f'{self.reader.where(group.files[0])}: has another size than when it was '
                 f'scored. {self.map.how_to_update}'
             )
-        return [lattice(side, self.gt_size, self.map.kind.stride) for side in shape[:2]]
+        return [lattice(side, self.gt_size, self.map.stride) for side in shape[:2]]
 
     def _read_image(self, file: str) -> np.ndarray:
-        try:
-            image = self.candidates.image(file)
-        except ValueError as error:
-            raise DataError(str(error)) from error
+        image = self.reader.image(file)
         if min(image.shape[:2]) < self.gt_size:
             raise DataError(
-                f'{self.candidates.where(file)}: {in_px(image.shape)}, smaller than gt_size, '
+                f'{self.reader.where(file)}: {in_px(image.shape)}, smaller than gt_size, '
                 f'{self.gt_size}. Remove its group, or lower gt_size.'
             )
         return image

@@ -1,5 +1,6 @@
 """Candidate ground truths of a folder of photographs, in the layout that `MultiGTDataset` reads."""
 
+import json
 import logging
 import os
 import time
@@ -15,13 +16,13 @@ from tqdm import tqdm
 
 from iqasr.data.candidates.candidate_folders import ORIGINAL, stems
 from iqasr.data.files.image_files import decode_rgb
+from iqasr.data.files.journal import open_journal, part_of, parts_of, read_complete
 from iqasr.enhancement.contact_sheet import write_contact_sheet
 from iqasr.enhancement.outcome import Outcome
 from iqasr.enhancement.patches import choose_patches
-from iqasr.enhancement.progress_file import ProgressFile
 from iqasr.enhancement.selection import PhotographMeasures, measure_photograph, select_left_out
 from iqasr.enhancement.settings import EnhancementSettings
-from iqasr.runtime.atomic_files import write_bytes_atomically, write_json
+from iqasr.runtime.atomic_files import write_bytes_atomically, write_json, write_text_atomically
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError
@@ -162,16 +163,32 @@ class CandidateMaker:
         work: Callable[[str], dict[str, Any]],
         title: str,
     ) -> Mapping[str, dict[str, Any]]:
-        """Do this process's share of the unfinished work; returns the results of all, by name."""
-        progress = ProgressFile(self.target / file, self.process)
-        states = {name: file_state(self.files[name]) for name in names}
-        mine = names[self.process.rank :: self.process.world_size]
-        for name in tqdm(mine, title, unit='photograph', disable=not self.process.is_main):
-            known = progress.results.get(name)
-            if known is None or not self.is_current(name, known, states[name]):
-                progress.add(name, work(name) | {'state': states[name]})
-        results = progress.share()
-        progress.close()
+        """Do this process's share of the unfinished work; returns the results of all, by name.
+
+        Each process keeps its results in a journal of its own. At the end these are merged into
+        `file`, which does not depend on who did the work.
+        """
+        path, process = self.target / file, self.process
+        results: dict[str, dict[str, Any]] = {}
+        for kept in (path, *parts_of(path)):
+            results |= map(json.loads, read_complete(kept).splitlines())
+        own: dict[str, dict[str, Any]] = {}
+        mine = names[process.rank :: process.world_size]
+        process.barrier()  # no process writes before all have read
+        with open_journal(part_of(path, process.rank)) as journal:
+            for name in tqdm(mine, title, unit='photograph', disable=not process.is_main):
+                state = file_state(self.files[name])
+                if name not in results or not self.is_current(name, results[name], state):
+                    own[name] = work(name) | {'state': state}
+                    journal.write(json.dumps([name, own[name]]) + '\n')
+        for new in process.gather(own):
+            results |= new
+        if process.is_main:
+            lines = [json.dumps([name, results[name]]) for name in sorted(results)]
+            write_text_atomically(''.join(f'{line}\n' for line in lines), path)
+            for part in parts_of(path):
+                part.unlink()
+        process.barrier()
         return results
 
     def is_current(self, name: str, result: dict[str, Any], state: list[int]) -> bool:

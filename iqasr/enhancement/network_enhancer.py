@@ -1,6 +1,7 @@
 """Enhancement by networks, of scale 1 or larger."""
 
 import hashlib
+from functools import partial
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ class NetworkEnhancer(Enhancer):
         height, width = photograph.shape[:2]
         pixels = np.ascontiguousarray(photograph.transpose(2, 0, 1))
         image = from_uint8(torch.from_numpy(pixels).to(self.device))[None]
-        output = restore_tiled(self.restore, self.input_of(image), scale=self.scale, **self.tiles)
+        restore = partial(restore_whole, self.network, scale=self.scale)
+        output = restore_tiled(restore, self.input_of(image), scale=self.scale, **self.tiles)
         return to_uint8(output[0, :, :height, :width]).permute(1, 2, 0).cpu().numpy()
 
     def input_of(self, image: Tensor) -> Tensor:
@@ -79,10 +81,6 @@ class NetworkEnhancer(Enhancer):
         beyond = (0, -width % self.scale, 0, -height % self.scale)
         mode = 'reflect' if max(beyond) < min(height, width) else 'replicate'
         return self.reduce(F.pad(image, beyond, mode), torch.Generator())
-
-    def restore(self, tile: Tensor) -> Tensor:
-        """Restore a batch of tiles."""
-        return restore_whole(self.network, tile, self.scale)
 
 
 def hash_weights(weights: dict[str, Tensor]) -> str:

@@ -1,6 +1,7 @@
 """Recipes: sequences of enhancers, each of which makes one candidate of every photograph."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ NETWORK_FILES = (*OPTION_FILES, '.pth', '.safetensors')
 """Endings of the files that `NetworkEnhancer` reads."""
 
 
+@dataclass
 class Recipe:
     """Makes one candidate of a photograph.
 
@@ -25,11 +27,8 @@ class Recipe:
         sections: Sections that built them, for the record.
     """
 
-    def __init__(
-        self, steps: Sequence[Enhancer], sections: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
-        self.steps = list(steps)
-        self.sections = [dict(section) for section in sections]
+    steps: Sequence[Enhancer]
+    sections: Sequence[Mapping[str, Any]] = ()
 
     @property
     def name(self) -> str:
@@ -86,8 +85,8 @@ def parse_word(word: str) -> list[dict[str, Any]]:
 
 def section_of(step: Any) -> dict[str, Any]:
     """Turn a name, a file or a mapping into the section of an enhancer."""
-    if isinstance(step, Mapping):
-        return dict(step)
+    if isinstance(step, dict):
+        return step
     if str(step).endswith(NETWORK_FILES):
         return {'type': 'NetworkEnhancer', 'weights': str(step)}
     return {'type': str(step)}

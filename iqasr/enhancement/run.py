@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from types import MappingProxyType
 from typing import Any
 
 from iqasr.checking.components import scorer_sections
@@ -36,7 +35,7 @@ def enhance_from_words(
     scorer: str | None = None,
     seed: int = 0,
     cpu: bool = False,
-    numbers: Mapping[str, float | None] = MappingProxyType({}),
+    **numbers: float | None,
 ) -> int:
     """Make candidates; under ``torchrun``, the processes share the work.
 

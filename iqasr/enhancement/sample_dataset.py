@@ -20,7 +20,7 @@ from basicsr.utils.matlab_functions import imresize
 from tqdm import tqdm
 
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
-from iqasr.data.files.photographs import detailed_places, read_photographs
+from iqasr.data.files.photographs import detailed_places, read_photographs, reduced
 from iqasr.enhancement.operators import equalise, unsharp_mask
 from iqasr.evaluation.evaluate import write_image
 from iqasr.runtime.crops import Place, cut_square
@@ -83,7 +83,7 @@ def make_sample_dataset(
     folder = Path(partial, 'train')
     for who in ANNOTATORS:
         (folder / 'labels' / who).mkdir(parents=True)
-    photographs = _load_all(TRAIN) if train is None else read_photographs(train, reduce)
+    photographs = _load_photographs(TRAIN) if train is None else read_photographs(train, reduce)
     for name, image in tqdm(photographs, 'photographs', unit='image'):
         places = _choose_places(image, STRIDE_PX if train is None else PATCH_PX)
         if train is not None:
@@ -95,17 +95,13 @@ def make_sample_dataset(
             f'{train}: no photograph has a patch of {PATCH_PX} px with enough detail after '
             f'reduction by {reduce:g}. Use other photographs, or reduce less.'
         )
-    photographs = _load_all(VALIDATION) if val is None else read_photographs(val, reduce)
+    photographs = _load_photographs(VALIDATION) if val is None else read_photographs(val, reduce)
     for name, image in photographs:
         if val is not None:
             (place,) = detailed_places(image, VALIDATION_PX, 1)
             image = cut_square(image, place, VALIDATION_PX)
         _write_pair(Path(partial, 'val'), name, image)
     os.replace(partial, target)
-
-
-def _load_all(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
-    return ((name, _load_photograph(name)) for name in names)
 
 
 def _write_groups(
@@ -135,13 +131,13 @@ def _write_pair(val: Path, photograph: str, gt: np.ndarray) -> None:
         write_image(val / folder / f'{photograph}.png', image[..., ::-1])
 
 
-def _load_photograph(photograph: str) -> np.ndarray:
-    """Load a photograph of scikit-image, ``(H, W, 3)`` uint8 RGB."""
-    loaded = getattr(skimage.data, photograph)()
-    image = loaded[0] if isinstance(loaded, tuple) else loaded
-    if photograph == 'retina':  # it is twice as large as its detail
-        image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return image
+def _load_photographs(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Load photographs of scikit-image, ``(H, W, 3)`` uint8 RGB."""
+    for name in names:
+        loaded = getattr(skimage.data, name)()
+        image = loaded[0] if isinstance(loaded, tuple) else loaded
+        # The retina is twice as large as its detail.
+        yield name, reduced(image, 2 if name == 'retina' else 1)
 
 
 def _choose_places(image: np.ndarray, stride: int) -> Iterator[Place]:

@@ -24,7 +24,6 @@ MEASURED_PX = 512
 background does not count as a fault."""
 
 FINGERPRINT_BITS, THUMBNAIL_PX = 64, 32
-BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=int)
 
 
 @dataclass(frozen=True)
@@ -120,10 +119,9 @@ def differing_bits(own: str, others: Sequence[str]) -> np.ndarray:
         >>> differing_bits('00ff', ['01fe', '00ff'])
         array([2, 0])
     """
-    codes = np.frombuffer(bytes.fromhex(own + ''.join(others)), np.uint8).reshape(
-        1 + len(others), -1
-    )
-    return BITS_OF_BYTE[codes[1:] ^ codes[0]].sum(1)
+    codes = np.frombuffer(bytes.fromhex(own + ''.join(others)), np.uint8)
+    codes = codes.reshape(1 + len(others), -1)
+    return np.unpackbits(codes[1:] ^ codes[0], axis=1).sum(1, dtype=int)
 
 
 def select_left_out(

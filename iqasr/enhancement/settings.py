@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ from iqasr.enhancement.recipe import Recipe
 from iqasr.enhancement.selection import SelectionRules
 from iqasr.quality import QualityScorer
 from iqasr.runtime.errors import DataError
-
-PUBLISHED_PATCHES, DEFAULT_SELECTION = PatchRules(), SelectionRules()
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,8 @@ class EnhancementSettings:
     """
 
     recipes: Sequence[Recipe]
-    patches: PatchRules | None = PUBLISHED_PATCHES
-    selection: SelectionRules = DEFAULT_SELECTION
+    patches: PatchRules | None = field(default_factory=PatchRules)
+    selection: SelectionRules = field(default_factory=SelectionRules)
     scorer: QualityScorer | None = None
     seed: int = 0
 

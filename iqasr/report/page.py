@@ -1,11 +1,11 @@
 """The HTML page of a report: tables, plots and pictures in one file."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
@@ -66,12 +66,12 @@ def render_report(
 
 def cut_pictures(
     results: Sequence[ResultFolder], comparison: RunComparison, size: PictureSize
-) -> dict[str, list[Any]]:
+) -> dict[str, dict[str, dict[int, str]]]:
     """Cut the views of every image."""
     dataset = comparison.dataset
     images = tqdm(comparison.images, desc=f'pictures of {dataset}', unit='image', disable=None)
     return {
-        name: list(cut_views(read_versions(results, dataset, name), len(results), size))
+        name: cut_views(read_versions(results, dataset, name), len(results), size)
         for name in images
     }
 
@@ -84,14 +84,12 @@ def plot_data(comparisons: Sequence[RunComparison], origins: Sequence[Origin]) -
         'sets': [
             {
                 'better': list(c.better.items()),
-                'means': [list(map(finite_or_none, means)) for means in c.means],
+                # JSON has no NaN.
+                'means': [
+                    [m if math.isfinite(m) else None for m in row] for row in c.means.tolist()
+                ],
             }
             for c in comparisons
         ],
         'curves': [o.curves for o in origins],
     }
-
-
-def finite_or_none(value: float) -> float | None:
-    """Replace NaN, which JSON does not have, by None."""
-    return float(value) if np.isfinite(value) else None

@@ -137,8 +137,8 @@ def find_status(row: PaperRow, root: Path) -> RowStatus:
         OptionError: If its option files cannot be read.
     """
     options, test = (read_yaml(root / file) for file in (row.option_file, row.test_file))
-    source = options['datasets']['train']['dataroot_gt']
-    table = options['datasets'].get('train', {}).get('quality', {}).get('table')
+    train = options['datasets']['train']
+    source, table = train['dataroot_gt'], train.get('quality', {}).get('table')
     before = options['path'].get('pretrain_network_g')
     weights = f'experiments/{row.name}/models/net_g_latest.pth'
     data = (root / source).is_dir()
@@ -201,7 +201,7 @@ def measure_gold_standard(root: Path) -> RowStatus:
             for group in groups:
                 positive = [label is Label.POSITIVE for label in group.labels]
                 if any(positive):
-                    means.append(table.row(group.key, group.names)[positive].nanmean().item())
+                    means.append(table.rows(group.key, group.names)[0, positive].nanmean().item())
             figures[metric] = sum(means) / len(means) if means else math.nan
     except (OSError, ValueError) as error:
         logger.warning('%s: no gold standard. %s', source, error)

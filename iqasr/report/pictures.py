@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,19 +39,6 @@ class PictureSize:
     def __post_init__(self) -> None:
         if min(self.crop_px, self.whole_px) < 0 or not 1 <= self.quality <= LOSSLESS:
             raise ValueError('Sizes of pictures must be at least 0, their quality 1 to 100.')
-
-
-@dataclass(frozen=True)
-class View:
-    """The same piece of an image in every version.
-
-    Args:
-        label: Description of the piece.
-        pictures: Data URI by version, see `read_versions`.
-    """
-
-    label: str
-    pictures: dict[int, str]
 
 
 def find_missing_pictures(results: Sequence[ResultFolder], dataset: str) -> list[str]:
@@ -121,31 +108,40 @@ def read_bgr(path: Path) -> np.ndarray:
     return image
 
 
-def cut_views(versions: dict[int, np.ndarray], runs: int, size: PictureSize) -> Iterator[View]:
+def cut_views(
+    versions: dict[int, np.ndarray], runs: int, size: PictureSize
+) -> dict[str, dict[int, str]]:
     """Cut the pieces of an image for a page.
 
     Args:
         versions: As from `read_versions`.
         runs: Number of runs.
         size: Size of the pieces.
+
+    Returns:
+        By the description of a piece: the same piece of every version, as data URI.
     """
     outputs = [image for version, image in versions.items() if version < runs]
     if not outputs:
-        return
+        return {}
+    views = {}
     height, width = outputs[0].shape[:2]
     places = choose_places(outputs, versions.get(runs, outputs[0]), size.crop_px)
     for reason, (y, x) in places.items():
         crops = {v: cut_square(image, (y, x), size.crop_px) for v, image in versions.items()}
         h, w = cut_square(outputs[0], (y, x), size.crop_px).shape[:2]
-        yield View(f'{reason}: {w} x {h} px at ({x}, {y})', embed(crops, size.quality))
+        views[f'{reason}: {w} x {h} px at ({x}, {y})'] = crops
     if size.whole_px:
         reduction = max(1, max(height, width) / size.whole_px)
         target = (max(1, round(width / reduction)), max(1, round(height / reduction)))
-        reduced = {
+        remark = f', reduced {reduction:.1f} times' if reduction > 1 else ''
+        views[f'whole: {width} x {height} px{remark}'] = {
             v: cv2.resize(i, target, interpolation=cv2.INTER_AREA) for v, i in versions.items()
         }
-        remark = f', reduced {reduction:.1f} times' if reduction > 1 else ''
-        yield View(f'whole: {width} x {height} px{remark}', embed(reduced, size.quality))
+    return {
+        label: {v: data_uri(image, size.quality) for v, image in pieces.items()}
+        for label, pieces in views.items()
+    }
 
 
 def choose_places(
@@ -173,11 +169,6 @@ def most_different_place(images: Sequence[np.ndarray], crop_px: int) -> Place:
     inside = sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w]
     y, x = np.unravel_index(np.argmax(inside), inside.shape)
     return int(y), int(x)
-
-
-def embed(images: dict[int, np.ndarray], quality: int) -> dict[int, str]:
-    """Encode images (uint8 BGR) as data URIs."""
-    return {version: data_uri(image, quality) for version, image in images.items()}
 
 
 def data_uri(image: np.ndarray, quality: int) -> str:

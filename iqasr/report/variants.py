@@ -131,7 +131,8 @@ class VariantRuns:
         run_command('train', f'train/quickstart_{variant.name}', overrides, '--auto_resume')
         self.test(name, self.weights_path(name, 'latest'))
         for iteration in variant.checkpoints:
-            self.test(f'{name}@{iteration}', self.weights_path(name, iteration))
+            tested = run_name(f'{variant.name}@{iteration}', seed)
+            self.test(tested, self.weights_path(name, iteration))
 
     def weights_path(self, run: str, iteration: int | str) -> Path:
         """Path of the weights of a run."""
@@ -139,7 +140,6 @@ class VariantRuns:
 
     def test(self, name: str, weights: Path) -> None:
         """Test a network, unless that is done."""
-        name = name.replace('@', '-')
         if (self.root / 'results' / name / 'summary.json').is_file():
             return
         overrides = [
@@ -155,23 +155,18 @@ class VariantRuns:
 
     def results(self, name: str, seed: int) -> ResultFolder:
         """Read the results of a variant, or of a checkpoint of it (``<variant>@<iteration>``)."""
-        variant, *iteration = name.split('@')
-        folder = '-'.join([run_name(variant, seed), *iteration])
-        return read_result_folder(self.root / 'results' / folder)
+        return read_result_folder(self.root / 'results' / run_name(name, seed))
 
     def values(self, name: str) -> dict[str, np.ndarray]:
         """Read the values of a variant by metric, seeds x photographs."""
         runs = [list(self.results(name, s).values(TEST_NAME).values()) for s in self.seeds]
         return {m: np.array([[row[m] for row in rows] for rows in runs]) for m in runs[0][0]}
 
-    def directions(self) -> dict[str, str]:
-        """Direction of each metric, ``higher`` or ``lower``."""
-        return self.results(VARIANTS[0].name, self.seeds[0]).better
 
-
-def run_name(variant: str, seed: int) -> str:
-    """Name the run of a variant and seed."""
-    return f'study_{variant}_seed{seed}'
+def run_name(name: str, seed: int) -> str:
+    """Name the run of a variant, or the test of a checkpoint of it (``<variant>@<iteration>``)."""
+    variant, *iteration = name.split('@')
+    return '-'.join([f'study_{variant}_seed{seed}', *iteration])
 
 
 def run_command(script: str, option_file: str, overrides: Sequence[str], *flags: str) -> None:
@@ -279,8 +274,8 @@ def compare_variants(
     names = [name for v in VARIANTS for name in (*(f'{v.name}@{i}' for i in v.checkpoints), v.name)]
     values = {name: runs.values(name) for name in names}
     comparisons = (*COMPARISONS, find_equal_gain(values))
-    text = variant_tables(values, runs.directions(), comparisons) + '\n'
-    write_text_atomically(text, root / 'study.md')
     shown = [runs.results(variant.name, seeds[0]) for variant in VARIANTS]
+    text = variant_tables(values, shown[0].better, comparisons) + '\n'
+    write_text_atomically(text, root / 'study.md')
     write_image(root / 'study.png', picture_grid(shown, per_image=1))
     return text

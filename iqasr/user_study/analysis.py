@@ -93,16 +93,17 @@ def analyse_votes(
     Raises:
         DataError: If no vote is left.
     """
-    raters = [check_rater(ballot, manifest, least_caught) for ballot in ballots]
-    included = [b for b, rater in zip(ballots, raters, strict=True) if rater.included]
-    cast = [
-        (rater, vote, item)
-        for rater, ballot in enumerate(included)
-        for vote, item in counted_votes(ballot, manifest)
-    ]
+    raters: list[Rater] = []
+    cast: list[tuple[int, Vote, Item]] = []
+    for number, ballot in enumerate(ballots):
+        found, votes = rater_reliability(ballot, manifest), counted_votes(ballot, manifest)
+        raters.append(Rater(ballot.rater, len(votes), found, found.passes(least_caught)))
+        if raters[-1].included:
+            cast += [(number, vote, item) for vote, item in votes]
     if not cast:
+        included = sum(rater.included for rater in raters)
         raise DataError(
-            f'No vote is left: {len(ballots)} raters, {len(included)} of them answered '
+            f'No vote is left: {len(ballots)} raters, {included} of them answered '
             f'{least_caught:.0%} of their catch trials correctly. Collect more votes.'
         )
     votes = index_votes(cast, manifest)
@@ -118,13 +119,6 @@ def analyse_votes(
         agreement=krippendorff_alpha(first, second),
         left=estimate_rate(left, len(cast)),
     )
-
-
-def check_rater(ballot: Ballot, manifest: Manifest, least_caught: float) -> Rater:
-    """Include or exclude a rater by the catch trials."""
-    found = rater_reliability(ballot, manifest)
-    votes = len(counted_votes(ballot, manifest))
-    return Rater(ballot.rater, votes, found, found.passes(least_caught))
 
 
 def index_votes(cast: Sequence[tuple[int, Vote, Item]], manifest: Manifest) -> Votes:

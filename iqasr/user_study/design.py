@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from iqasr.data.files.image_files import content_hash
 from iqasr.data.files.photographs import detailed_places
+from iqasr.data.files.readers import FileReader
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
 from iqasr.user_study.manifest import Catch, Item, Manifest, key_of, read_manifest, serving_order
-from iqasr.user_study.methods import Method, read_image, read_methods
+from iqasr.user_study.methods import Method, read_methods
 
 CATCH_BLUR_PX = 4.0
 """Standard deviation of the blur in catch trials, which nobody who looks can prefer."""
@@ -127,9 +128,10 @@ def cut_crops(
     Returns:
         PNG by file name.
     """
-    images = {method.name: read_image(method.images[source]) for method in methods}
+    reader = FileReader()
+    images = {method.name: reader.image(method.images[source]) for method in methods}
     path = methods[0].references.get(source)
-    reference = None if path is None else read_image(path)
+    reference = None if path is None else reader.image(path)
     # Without a ground truth the mean decides, so that no method determines the place.
     guide = np.mean(list(images.values()), 0).astype(np.uint8) if reference is None else reference
     [place] = detailed_places(guide, design.crop_px, 1)

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from iqasr.data.files.image_files import decode_rgb, image_names
-from iqasr.data.files.inspection import in_px, size_of_file
+from iqasr.data.files.image_files import image_names
+from iqasr.data.files.inspection import in_px, inspect_each
+from iqasr.data.files.readers import FileReader
 from iqasr.evaluation.result_folder import read_result_folder
 from iqasr.runtime.errors import DataError
 
@@ -100,33 +99,13 @@ def find_missing_images(methods: Sequence[Method]) -> list[str]:
 
 def find_unequal_sizes(methods: Sequence[Method], source: str) -> list[str]:
     """List the images of a source that cannot be read or differ in size from the first."""
-    problems: list[str] = []
     paths = [method.images[source] for method in methods]
     paths += [m.references[source] for m in methods[:1] if source in m.references]
-    sizes = {path: read_size(path, problems) for path in paths}
-    expected = sizes[paths[0]]
+    problems = [f'{path}: there is no such file.' for path in paths if not os.path.isfile(path)]
+    sizes = inspect_each(FileReader(allow_grey=True), filter(os.path.isfile, paths), problems)
+    expected = sizes.get(paths[0])
     return problems + [
         f'{path}: {in_px(size)}, but {paths[0]} is {in_px(expected)}. Compare images of one size.'
         for path, size in sizes.items()
-        if size and expected and size != expected
+        if expected and size != expected
     ]
-
-
-def read_size(path: str, problems: list[str]) -> tuple[int, int] | None:
-    """Read the size of an image; None, with the problem added to `problems`, if that fails."""
-    if not os.path.isfile(path):
-        problems.append(f'{path}: there is no such file.')
-        return None
-    return size_of_file(path, problems, allow_grey=True)
-
-
-def read_image(path: str) -> np.ndarray:
-    """Read an image, ``(H, W, 3)`` uint8 RGB.
-
-    Raises:
-        DataError: If it is damaged.
-    """
-    try:
-        return decode_rgb(Path(path).read_bytes(), path)
-    except ValueError as error:
-        raise DataError(str(error)) from error

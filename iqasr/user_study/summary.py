@@ -7,7 +7,7 @@ from pathlib import Path
 from iqasr.analysis.plots import save_figure
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.runtime.markdown import markdown_table
-from iqasr.user_study.analysis import Rate, Rater, Strength, StudyAnalysis, analyse_votes
+from iqasr.user_study.analysis import Rate, Strength, StudyAnalysis, analyse_votes
 from iqasr.user_study.manifest import read_manifest
 from iqasr.user_study.votes import LEAST_CAUGHT, read_ballots
 
@@ -68,27 +68,22 @@ def summary_text(analysis: StudyAnalysis) -> str:
         f'- Agreement between raters (Krippendorff alpha, 0 is chance): {agreement}\n'
         f'- The left (or upper) image was chosen in {left.rate:.1%} of votes, '
         f'{interval_text(left)}',
-        rater_table(analysis.raters),
+        markdown_table(
+            ['rater', 'votes', 'catch trials right', 'repeats consistent', ''],
+            [
+                [
+                    rater.name,
+                    str(rater.votes),
+                    f'{rater.reliability.caught} of {rater.reliability.catch}',
+                    f'{rater.reliability.consistent} of {rater.reliability.repeats}',
+                    '' if rater.included else 'left out',
+                ]
+                for rater in analysis.raters
+            ],
+        ),
         '![strengths](strengths.png)',
     ]
     return '\n\n'.join(parts) + '\n'
-
-
-def rater_table(raters: Sequence[Rater]) -> str:
-    """Table of the raters, with a note on those left out."""
-    return markdown_table(
-        ['rater', 'votes', 'catch trials right', 'repeats consistent', ''],
-        [
-            [
-                rater.name,
-                str(rater.votes),
-                f'{rater.reliability.caught} of {rater.reliability.catch}',
-                f'{rater.reliability.consistent} of {rater.reliability.repeats}',
-                '' if rater.included else 'left out',
-            ]
-            for rater in raters
-        ],
-    )
 
 
 def interval_text(rate: Rate) -> str:

@@ -31,7 +31,7 @@ from iqasr.data.candidates.hggt import ANNOTATORS
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.raw_pairs import RawPairs
 from iqasr.data.scores.quality_rows import QualityRow
-from iqasr.data.scores.quality_table import QualityTable
+from iqasr.data.scores.quality_table import QualityTable, grouped
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.runtime.randomness import generator_at
@@ -82,19 +82,17 @@ def multi_gt(folder: Path, groups: int, size: int, rounds: int) -> dict[str, Any
     root = write_candidates(folder / 'candidates', groups, size)
     create_raw_store(str(root), str(folder / 'candidates.raw'))
     hggt = AllCandidates(root)
-    lines = {
-        group.key: {
-            name: QualityRow(group.key, name, 'any', '1', '', float(k), 0.0, 4.0)
-            for k, name in enumerate(group.names)
-        }
+    rows = [
+        QualityRow(group.key, name, 'any', '1', '', float(k), 0.0, 4.0)
         for group in hggt.groups
-    }
+        for k, name in enumerate(group.names)
+    ]
     data = MultiGTDataset(
         str(folder / 'candidates.raw'),
         CROP,
         scale=4,
         sampling=SoftmaxSampler(temperature=2.0),
-        quality=QualityTable('table', 'any', '1', (0.0, 4.0), lines),
+        quality=QualityTable('table', 'any', '1', (0.0, 4.0), grouped(rows)),
     )
     numbers = itertools.count()
     works = {

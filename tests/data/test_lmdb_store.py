@@ -41,7 +41,7 @@ def assert_same(folder, made):
         assert ours._replace(files=()) == theirs._replace(files=())
         for file, key in zip(ours.files, theirs.files, strict=True):
             assert first.reader.read(file) == second.reader.read(key)
-    second.close()
+    second.reader.close()
 
 
 def test_candidates_survive_unchanged(labelled, target):
@@ -327,7 +327,7 @@ def test_two_sets_share_an_lmdb(labelled, target):
     create_lmdb(labelled, target)
     first, second = open_candidates(target), pickle.loads(pickle.dumps(open_candidates(target)))
     assert read_first(first) == read_first(second)
-    first.close()
+    first.reader.close()
     assert read_first(second)
 
 

@@ -15,7 +15,7 @@ from iqasr.data.files.image_files import content_hash, decode_rgb
 from iqasr.data.loader import PlacedDataset
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.scores.quality_rows import QualityRow, write_rows
-from iqasr.data.scores.quality_table import QualityTable
+from iqasr.data.scores.quality_table import QualityTable, grouped
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.registry import takes_options
 from iqasr.runtime.errors import DataError, OptionError
@@ -31,15 +31,17 @@ def dataset(root, sampler=None, **options):
     return MultiGTDataset(root, SIZE, **{'sampling': sampler or UniformSampler()} | options)
 
 
-def table(qualities, score_range=(0.0, 10.0)):
-    rows = {
-        key: {
-            name: QualityRow(key, name, 'some', '1', '', quality, *score_range)
-            for name, quality in zip(('original', '01', '02'), row, strict=True)
-        }
+def rows_of(qualities, score_range=(0.0, 10.0)):
+    return [
+        QualityRow(key, name, 'some', '1', '', quality, *score_range)
         for key, row in qualities.items()
-    }
-    return QualityTable('table.csv', 'some', '1', score_range, rows)
+        for name, quality in zip(('original', '01', '02'), row, strict=True)
+    ]
+
+
+def table(qualities, score_range=(0.0, 10.0)):
+    groups = grouped(rows_of(qualities, score_range))
+    return QualityTable('table.csv', 'some', '1', score_range, groups)
 
 
 def images_of(made, index):
@@ -275,8 +277,10 @@ def test_negatives_come_with_a_positive_and_what_people_said(make_set):
 def test_only_original_and_choice_are_read(make_set, monkeypatch):
     made = dataset(make_set(variants=('01', '02', '03', '04')))
     reads = []
-    read = made.candidates.image
-    monkeypatch.setattr(made.candidates, 'image', lambda file: reads.append(file) or read(file))
+    read = made.candidates.reader.image
+    monkeypatch.setattr(
+        made.candidates.reader, 'image', lambda file: reads.append(file) or read(file)
+    )
     choices = set()
     for number in range(40):
         reads.clear()
@@ -304,9 +308,8 @@ def test_best_of_the_table_is_chosen(make_set):
 
 
 def test_quality_is_normalised_over_what_may_be_chosen(make_set, tmp_path):
-    rows = table({key: [100, 2, 4] for key in 'abc'}).by_key.values()
     path = tmp_path / 'quality.csv'
-    write_rows(path, [row for of_group in rows for row in of_group.values()])
+    write_rows(path, rows_of({key: [100, 2, 4] for key in 'abc'}))
     enhanced = ArgmaxSampler(candidates='enhanced')
     made = dataset(make_set(), enhanced, quality={'table': str(path), 'norm': 'zscore_set'})
     assert made[0]['quality'].tolist() == [-np.inf, -1, 1]
@@ -392,10 +395,9 @@ def test_decoding_check_finds_images_that_changed_since_they_were_scored(make_se
     root = make_set()
     made = dataset(root, ArgmaxSampler(), quality=table({key: [1, 2, 3] for key in 'abc'}))
     for group in made.candidates.groups:
-        for name, file in zip(group.names, group.files, strict=True):
-            row = made.known_quality.by_key[group.key][name]
-            digest = content_hash(made.candidates.reader.read(file))
-            made.known_quality.by_key[group.key][name] = row._replace(content_hash=digest)
+        hashes = tuple(content_hash(made.reader.read(file)) for file in group.files)
+        scored = made.known_quality.groups[group.key]
+        made.known_quality.groups[group.key] = scored._replace(content_hashes=hashes)
     assert made.check(decode=True) == []
     changed = os.path.join(root, '02', 'b_02.png')
     cv2.imwrite(changed, make_picture(77))

@@ -26,7 +26,7 @@ def test_list_says_which_and_may_say_more(candidates, tmp_path):
     listing.write_text('original/04.png (96,96,3)\n\noriginal/01.png\n')
     found = open_originals(str(candidates), str(listing))
     assert [group.key for group in found.groups] == ['original/01', 'original/04']
-    assert found.image(found.groups[0].files[0]).shape == (96, 96, 3)
+    assert found.reader.image(found.groups[0].files[0]).shape == (96, 96, 3)
 
 
 def test_lmdb_of_basicsr_is_read(candidates, tmp_path):
@@ -39,7 +39,7 @@ def test_lmdb_of_basicsr_is_read(candidates, tmp_path):
     found = open_originals(str(root))
     whole = open_originals(str(candidates / 'original'))
     assert [group.key for group in found.groups] == names
-    assert (found.image('01') == whole.image(whole.groups[1].files[0])).all()
+    assert (found.reader.image('01') == whole.reader.image(whole.groups[1].files[0])).all()
 
 
 @pytest.mark.parametrize(

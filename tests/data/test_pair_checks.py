@@ -59,8 +59,9 @@ def test_pairs_with_a_broken_image_are_reported(pair_folders):
 
 
 def test_absent_pair_folders_are_reported(tmp_path):
-    problems = check_pairs(str(tmp_path / 'x'), str(tmp_path / 'y'), PairRules(4, exact=True))
-    assert ['no such folder' in problem for problem in problems] == [True, True]
+    roots = {f'dataroot_{kind}': str(tmp_path / kind) for kind in ('gt', 'lq')}
+    with pytest.raises(DataError, match=f'{tmp_path}/gt, {tmp_path}/lq: no such folder'):
+        check_files({'phase': 'train', 'scale': 4, **roots})
 
 
 def test_gt_smaller_than_the_crop_is_reported(pair_folders):

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from iqasr.data.scores.quality_rows import QualityRow, RowWriter, read_rows, write_rows
+from iqasr.data.files.journal import open_journal
+from iqasr.data.scores.quality_rows import HEADER, QualityRow, as_csv, read_rows, write_rows
 from iqasr.data.scores.quality_table import QualityTable
 
 
@@ -34,8 +35,8 @@ def test_rows_return_exactly(path):
 def test_lookup_gives_one_row_of_quality_in_the_order_asked_for(path):
     table = QualityTable.read(str(path))
     names = ['01', 'original', '02']
-    assert table.row('a', names).tolist() == pytest.approx([0.3, -4.25, math.inf])
-    assert torch.equal(table.row('b, "c"', ['original', '01'])[1], torch.tensor(-1 / 3))
+    assert table.rows('a', names)[0].tolist() == pytest.approx([0.3, -4.25, math.inf])
+    assert torch.equal(table.rows('b, "c"', ['original', '01'])[0, 1], torch.tensor(-1 / 3))
     assert (table.scorer, table.version, table.score_range) == ('niqe', '1', (-20.0, 0.0))
 
 
@@ -58,7 +59,7 @@ def test_moments_are_over_the_finite_quality(path):
 def test_other_candidates_than_were_scored_are_refused_with_the_command(path, key, names, scored):
     reason = rf"'{key}' are {', '.join(names)}, but {scored} were scored\. .*py .* -o {path}"
     with pytest.raises(ValueError, match=reason):
-        QualityTable.read(str(path)).row(key, names)
+        QualityTable.read(str(path)).rows(key, names)
 
 
 def test_missing_table_is_refused_with_the_command(tmp_path):
@@ -68,7 +69,7 @@ def test_missing_table_is_refused_with_the_command(tmp_path):
 
 def test_scorer_is_found_among_several(path):
     write_rows(path, [*ROWS, row('a', 'original', 60.0, scorer='musiq')])
-    assert QualityTable.read(str(path), 'musiq').row('a', ['original']).tolist() == [60.0]
+    assert QualityTable.read(str(path), 'musiq').rows('a', ['original'])[0].tolist() == [60.0]
     with pytest.raises(ValueError, match=r'several scorers\. Name one of: musiq, niqe'):
         QualityTable.read(str(path))
     with pytest.raises(ValueError, match=r"'musik'\. Did you mean 'musiq'\?"):
@@ -86,9 +87,8 @@ def test_cut_last_line_is_left_out_and_rewritten(path, lost):
     whole = path.read_bytes()
     path.write_bytes(whole[:-lost])
     assert repr(read_rows(path)) == repr(ROWS[:-1])
-    writer = RowWriter(path)
-    writer.write(ROWS[-1:])
-    writer.close()
+    with open_journal(path, HEADER) as journal:
+        journal.write(as_csv(ROWS[-1:]))
     assert path.read_bytes() == whole
 
 
@@ -96,17 +96,15 @@ def test_cut_header_is_rewritten(path):
     whole = path.read_bytes()
     path.write_bytes(whole[:7])
     assert read_rows(path) == []
-    writer = RowWriter(path)
-    writer.write(ROWS)
-    writer.close()
+    with open_journal(path, HEADER) as journal:
+        journal.write(as_csv(ROWS))
     assert path.read_bytes() == whole
 
 
-def test_rows_are_on_the_disk_before_the_writer_closes(tmp_path):
-    writer = RowWriter(tmp_path / 'part.csv')
-    writer.write(ROWS[:2])
-    assert read_rows(tmp_path / 'part.csv') == ROWS[:2]
-    writer.close()
+def test_rows_are_on_the_disk_before_the_journal_closes(tmp_path):
+    with open_journal(tmp_path / 'part.csv', HEADER) as journal:
+        journal.write(as_csv(ROWS[:2]))
+        assert read_rows(tmp_path / 'part.csv') == ROWS[:2]
 
 
 def test_other_files_are_refused(path):

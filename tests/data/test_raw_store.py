@@ -41,7 +41,7 @@ def assert_same(folder, made):
     for ours, theirs in zip(first.groups, second.groups, strict=True):
         assert ours._replace(files=()) == theirs._replace(files=())
         for file, key in zip(ours.files, theirs.files, strict=True):
-            assert np.array_equal(first.image(file), second.image(key))
+            assert np.array_equal(first.reader.image(file), second.reader.image(key))
             assert first.reader.content_hash(file) == second.reader.content_hash(key)
 
 
@@ -242,7 +242,7 @@ def test_targets_that_cannot_be_made_are_refused(labelled, target):
     with pytest.raises(DataError, match='carries its labels'):
         open_candidates(target, labelled)
     with pytest.raises(DataError, match="the key 'z' is missing"):
-        open_candidates(target).image('z')
+        open_candidates(target).reader.image('z')
 
 
 @pytest.mark.parametrize('method', ['fork', 'spawn'])
@@ -256,7 +256,7 @@ def test_workers_read_what_their_parent_opened(labelled, target, method):
     )
     assert torch.equal(next(iter(workers))['gt'], alone[0]['gt'])
     assert len(pickle.dumps(made.candidates.reader)) < 5000
-    made.candidates.close()
+    made.candidates.reader.close()
     assert torch.equal(placed[0, 0]['gt'], alone[0]['gt'][0])
 
 
@@ -275,14 +275,14 @@ class Watched:
 def test_only_the_crops_of_original_and_choice_are_touched(labelled, target, monkeypatch):
     create_raw_store(labelled, target)
     made = dataset(target, sampling=UniformSampler(candidates='enhanced'))
-    image, taken, files = made.candidates.image, [], []
+    image, taken, files = made.candidates.reader.image, [], []
     assert not image('a/01').flags.owndata  # a view of the mapped file
 
     def watch(file):
         files.append(file)
         return Watched(image(file), taken)
 
-    monkeypatch.setattr(made.candidates, 'image', watch)
+    monkeypatch.setattr(made.candidates.reader, 'image', watch)
     for number in range(30):
         taken.clear()
         files.clear()

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from torch.utils.data import default_collate
 from iqasr.checking.check import load_options
 from iqasr.data import build_dataset
 from iqasr.data.candidates.candidate_set import open_candidates
+from iqasr.data.files.journal import part_of
 from iqasr.data.multi_gt_dataset import MultiGTDataset
-from iqasr.data.scores.parts import part_of
-from iqasr.data.scores.quality_map import MapKind, QualityMap, keep_order, lattice
-from iqasr.data.scores.score_map import map_share, read_parts, score_map
+from iqasr.data.scores.quality_map import QualityMap, keep_order, lattice
+from iqasr.data.scores.score_map import MapScoring, score_map
 from iqasr.data.scores.score_table import score_from_options
 from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.models.choice import GTChoice
@@ -32,9 +33,9 @@ class Roughness(QualityScorer):
 
     name, version, score_range = 'roughness', '1', (0.0, 1.0)
 
-    def __init__(self, stop_after=10**6):
+    def __init__(self, stop_after=10**6, version='1'):
         super().__init__()
-        self.left, self.calls = stop_after, []
+        self.left, self.calls, self.version = stop_after, [], version
 
     def _score(self, image, reference=None):
         self.calls.append(len(image))
@@ -48,6 +49,10 @@ class Roughness(QualityScorer):
 def make(candidates, out, scorer=None, **options):
     options = {'crop': CROP, 'stride': STRIDE} | options
     return score_map(str(candidates), scorer or Roughness(), str(out), **options)
+
+
+def scoring(path, scorer, process=None):
+    return MapScoring(scorer, path, 64, process or Process(), CROP, STRIDE)
 
 
 @pytest.fixture(scope='module')
@@ -78,7 +83,9 @@ def test_every_place_holds_the_score_of_its_crop(candidates, made):
         quality = known.rows(group.key, group.names)
         assert quality.shape == (16, 3)
         for k, file in enumerate(group.files):
-            image = torch.from_numpy(opened.image(file).transpose(2, 0, 1).copy()).float() / 255
+            image = (
+                torch.from_numpy(opened.reader.image(file).transpose(2, 0, 1).copy()).float() / 255
+            )
             for place, (y, x) in enumerate((y, x) for y in places for x in places):
                 score = scorer(image[None, :, y : y + CROP, x : x + CROP])
                 assert quality[place, k].item() == pytest.approx(score.item(), rel=2e-3)
@@ -147,17 +154,10 @@ def test_large_batches_within_a_group(candidates, tmp_path):
 
 def test_killed_run_continues_with_another_number_of_processes(candidates, tmp_path, made):
     path = tmp_path / 'killed.safetensors'
-    kind = MapKind('roughness', '1', (0.0, 1.0), CROP, STRIDE)
     for rank, stop_after in ((0, 3 * 48), (1, 2 * 48 + 5)):
         with pytest.raises(KeyboardInterrupt):
-            map_share(
-                open_candidates(str(candidates)),
-                Roughness(stop_after),
-                kind,
-                path,
-                {},
-                64,
-                Process(rank, world_size=2),
+            scoring(path, Roughness(stop_after), Process(rank, world_size=2)).score_share(
+                open_candidates(str(candidates))
             )
     cut = part_of(path, 1)
     cut.write_bytes(cut.read_bytes()[:-9])
@@ -166,6 +166,20 @@ def test_killed_run_continues_with_another_number_of_processes(candidates, tmp_p
     assert sum(scorer.calls) == (10 - 3 - 1) * 48
     assert path.read_bytes() == made.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_stale_part_of_another_number_of_processes_does_not_count(candidates, tmp_path, made):
+    source, path = shutil.copytree(candidates, tmp_path / 'set'), tmp_path / 'm'
+    scoring(path, Roughness(), Process(1, world_size=3)).score_share(open_candidates(str(source)))
+    group = open_candidates(str(source)).groups[4]  # the fifth: now a share of the first process
+    shutil.copyfile(group.files[0], group.files[1])
+    for rank in range(2):
+        made_by = scoring(path, Roughness(), Process(rank, world_size=2))
+        made_by.score_share(open_candidates(str(source)))
+    made_by.merge(open_candidates(str(source)).groups)
+    quality = QualityMap.read(str(path)).groups[group.key].quality
+    assert np.array_equal(quality[1], quality[0])
+    assert not np.array_equal(quality[1], QualityMap.read(str(made)).groups[group.key].quality[1])
 
 
 def test_second_run_scores_only_what_has_changed(make_small_set, tmp_path):
@@ -262,7 +276,7 @@ def test_option_file_names_a_map(candidate_options, write_options, made):
     section = candidate_options['datasets']['train'] | {'sampling': {'type': 'ArgmaxSampler'}}
     section['quality'] = {'map': str(made), 'scorer': 'roughness'}
     data = build_dataset(section, scale=4, phase='train')
-    assert data.map.kind.stride == STRIDE
+    assert data.map.stride == STRIDE
     assert not data.online
     train = candidate_options['datasets']['train']
     train['sampling'] = {'type': 'ArgmaxSampler'}
@@ -281,12 +295,11 @@ def test_command_makes_a_map(candidates, tmp_path):
 
 
 def test_part_of_another_kind_is_passed_over(candidates, tmp_path):
-    kinds = [MapKind('roughness', version, (0.0, 1.0), CROP, STRIDE) for version in '12']
-    opened = open_candidates(str(candidates))
-    for kind in kinds:
-        map_share(opened, Roughness(), kind, tmp_path / 'm', {}, 64, Process())
-    assert len(read_parts([part_of(tmp_path / 'm', 0)], kinds[0])) == 10
-    assert read_parts([part_of(tmp_path / 'm', 0)], kinds[0]._replace(version='3')) == {}
+    scorings = [scoring(tmp_path / 'm', Roughness(version=version)) for version in '123']
+    for made in scorings[:2]:
+        made.score_share(open_candidates(str(candidates)))
+    held = [len(made.read_part(part_of(tmp_path / 'm', 0))) for made in scorings]
+    assert held == [10, 10, 0]
 
 
 def test_uniform_needs_no_map(candidates):

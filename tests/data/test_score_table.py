@@ -9,14 +9,13 @@ import pytest
 import torch
 
 from iqasr.data.candidates.candidate_set import open_candidates
-from iqasr.data.scores.parts import part_of
+from iqasr.data.files.journal import part_of
 from iqasr.data.scores.quality_rows import read_rows
 from iqasr.data.scores.quality_table import QualityTable
 from iqasr.data.scores.score_table import (
-    merge_parts,
+    TableScoring,
     score_candidates,
     score_from_options,
-    score_share,
     scorer_named,
 )
 from iqasr.data.stores.lmdb_store import create_lmdb
@@ -97,10 +96,10 @@ def test_two_processes_give_the_same(source, tmp_path, expected):
     table, candidates = tmp_path / 'two.csv', open_candidates(str(source))
     for rank in (1, 0):
         process = Process(rank, world_size=2)
-        score_share(candidates, Brightness(), table, batch=8, process=process)
+        TableScoring(Brightness(), table, 8, process).score_share(candidates)
     assert len(read_rows(part_of(table, 0))) == 9
     assert len(read_rows(part_of(table, 1))) == 6
-    merge_parts(candidates.groups, Brightness(), table, 2)
+    TableScoring(Brightness(), table, 8, Process(0, world_size=2)).merge(candidates.groups)
     assert table.read_bytes() == expected
     assert not list(tmp_path.glob('two.csv.*'))
 
@@ -110,7 +109,7 @@ def test_killed_run_continues_with_another_number_of_processes(source, tmp_path,
     for rank, stop_after in ((0, 4), (1, 5)):
         process = Process(rank, world_size=2)
         with pytest.raises(KeyboardInterrupt):
-            score_share(candidates, Brightness(1.0, stop_after), table, batch=8, process=process)
+            TableScoring(Brightness(1.0, stop_after), table, 8, process).score_share(candidates)
     cut = part_of(table, 1)
     cut.write_bytes(cut.read_bytes()[:-9])
     scorer = Brightness()
@@ -133,7 +132,7 @@ def test_only_changed_images_are_scored_again(source):
     scorer = Brightness()
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert scorer.calls == [1]
-    assert table.row('c', NAMES).tolist() == pytest.approx([20 / 255, 1.0, 22 / 255])
+    assert table.rows('c', NAMES)[0].tolist() == pytest.approx([20 / 255, 1.0, 22 / 255])
 
 
 def test_new_version_scores_everything_again(source):
@@ -143,7 +142,7 @@ def test_new_version_scores_everything_again(source):
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert sum(scorer.calls) == 15
     assert table.version == '2'
-    assert table.row('b', NAMES)[0].item() == pytest.approx(5 / 255)
+    assert table.rows('b', NAMES)[0, 0].item() == pytest.approx(5 / 255)
 
 
 def test_other_scorers_in_the_table_are_kept(source, tmp_path):
@@ -169,9 +168,9 @@ def test_absent_candidate_gets_no_row(source):
     (source / '01' / 'b_01.png').unlink()
     table = QualityTable.read(str(score_candidates(str(source), Brightness())))
     values = [10 / 255, 12 / 255]
-    assert table.row('b', ('original', '02')).tolist() == pytest.approx(values)
+    assert table.rows('b', ('original', '02'))[0].tolist() == pytest.approx(values)
     with pytest.raises(ValueError, match='but original, 02 were scored'):
-        table.row('b', NAMES)
+        table.rows('b', NAMES)
 
 
 def test_quality_stays_with_its_candidate_when_another_is_added(source):
@@ -182,7 +181,7 @@ def test_quality_stays_with_its_candidate_when_another_is_added(source):
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert sum(scorer.calls) == 5
     values = [10 / 255, 11 / 255, 12 / 255, 201 / 255]
-    assert table.row('b', (*NAMES, '00')).tolist() == pytest.approx(values)
+    assert table.rows('b', (*NAMES, '00'))[0].tolist() == pytest.approx(values)
 
 
 def test_images_of_one_size_are_scored_together_wherever_they_lie(source):
@@ -190,7 +189,7 @@ def test_images_of_one_size_are_scored_together_wherever_they_lie(source):
     scorer = Brightness()
     table = QualityTable.read(str(score_candidates(str(source), scorer)))
     assert scorer.calls == [2, 1, 3, 3, 3, 3]
-    assert table.row('a', NAMES).tolist() == pytest.approx([0.0, 1.0, 2 / 255])
+    assert table.rows('a', NAMES)[0].tolist() == pytest.approx([0.0, 1.0, 2 / 255])
 
 
 def test_refused_image_is_named(source):
@@ -207,7 +206,7 @@ def test_channels_arrive_as_rgb(source):
         str(source / 'original' / 'a.png'), np.full((8, 8, 3), (0, 0, 255), np.uint8)
     )
     table = QualityTable.read(str(score_candidates(str(source), Red())))
-    assert table.row('a', NAMES)[0] == 1
+    assert table.rows('a', NAMES)[0, 0] == 1
 
 
 @pytest.mark.usefixtures('brightness')
@@ -224,7 +223,7 @@ def test_command_builds_and_scores(source, tmp_path):
     table = score_from_options(
         str(source), 'brightness', {'gain': 0.5}, str(tmp_path / 'new' / 'half.csv'), cpu=True
     )
-    assert QualityTable.read(str(table)).row('e', NAMES)[0].item() == pytest.approx(20 / 255)
+    assert QualityTable.read(str(table)).rows('e', NAMES)[0, 0].item() == pytest.approx(20 / 255)
 
 
 def test_crops_without_a_map_are_refused(source, tmp_path):

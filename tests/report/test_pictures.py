@@ -28,18 +28,19 @@ def test_versions_are_runs_then_ground_truth_then_input(two_runs, photographs):
 def test_crop_lies_where_the_runs_differ(two_runs):
     versions = read_versions(read_result_folders(two_runs), 'pieces', '00')
     assert most_different_place([versions[0], versions[1]], 20) == (60, 10)
-    first, second, whole = cut_views(versions, 2, PictureSize(crop_px=20, whole_px=48, quality=100))
-    assert first.label == 'most different: 20 x 20 px at (10, 60)'
-    np.testing.assert_array_equal(decoded(first.pictures[1]), 255)
-    assert second.label.startswith('most detailed')
-    assert whole.label == 'whole: 96 x 96 px, reduced 2.0 times'
-    assert decoded(whole.pictures[3]).shape == (48, 48, 3)
+    views = cut_views(versions, 2, PictureSize(crop_px=20, whole_px=48, quality=100))
+    first, second, whole = views
+    assert first == 'most different: 20 x 20 px at (10, 60)'
+    np.testing.assert_array_equal(decoded(views[first][1]), 255)
+    assert second.startswith('most detailed')
+    assert whole == 'whole: 96 x 96 px, reduced 2.0 times'
+    assert decoded(views[whole][3]).shape == (48, 48, 3)
 
 
 def test_image_smaller_than_a_crop_is_shown_as_it_is(two_runs):
     versions = read_versions(read_result_folders(two_runs), 'pieces', '00')
-    (view,) = cut_views(versions, 2, PictureSize(crop_px=500, whole_px=0, quality=100))
-    assert decoded(view.pictures[2]).shape == (96, 96, 3)
+    (pictures,) = cut_views(versions, 2, PictureSize(500, whole_px=0, quality=100)).values()
+    assert decoded(pictures[2]).shape == (96, 96, 3)
 
 
 def test_jpeg_keeps_within_a_few_grey_levels(photographs):

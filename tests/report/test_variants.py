@@ -63,7 +63,7 @@ def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
     study.train_and_test(VARIANTS[0], 0)
     assert [words[0] for words in commands] == ['train']
     assert study.values('original')['psnr'].tolist() == [[0, 2], [1, 2]]
-    assert study.directions() == {'psnr': 'higher'}
+    assert study.results('original', 0).better == {'psnr': 'higher'}
 
 
 def test_failing_command_says_why(tmp_path):

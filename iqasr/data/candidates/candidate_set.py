@@ -1,8 +1,8 @@
 """Sets of candidate ground truths: opening and reading them."""
 
 import os
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,35 +15,15 @@ from iqasr.runtime.errors import DataError
 from iqasr.sampling.base import GTSampler
 
 
-class CandidateSet:
-    """Groups of candidates and the way to read them; may cross processes by fork or pickle.
+class CandidateSet(NamedTuple):
+    """Groups of candidates and the way to read them; may cross processes by fork or pickle."""
 
-    Args:
-        root: Folder, LMDB or raw store the set was opened from.
-        groups: The groups, sorted by key.
-        reader: Reads the images.
-    """
-
-    def __init__(self, root: str, groups: list[Group], reader: Reader) -> None:
-        self.root = root
-        self.groups = groups
-        self.reader = reader
-
-    def image(self, file: str) -> np.ndarray:
-        """Read one image, by its entry in `Group.files`: ``(H, W, 3)`` uint8 RGB.
-
-        Raises:
-            ValueError: If it cannot be read.
-        """
-        return self.reader.image(file)
-
-    def where(self, file: str) -> str:
-        """Name one image in a message: its path, or store and key."""
-        return self.reader.where(file)
-
-    def close(self) -> None:
-        """Close what this process holds open; reading opens it again."""
-        self.reader.close()
+    root: str
+    """Folder, LMDB or raw store the set was opened from."""
+    groups: list[Group]
+    """Sorted by key."""
+    reader: Reader
+    """Reads the images, by their entries in `Group.files`."""
 
 
 def open_candidates(
@@ -105,4 +85,4 @@ def select_allowed(found: CandidateSet, sampler: GTSampler) -> tuple[CandidateSe
     groups = [found.groups[k] for k in kept]
     most = max(len(group.files) for group in groups)
     padded = [allowed[k] + [False] * (most - len(allowed[k])) for k in kept]
-    return CandidateSet(found.root, groups, found.reader), torch.tensor(padded)
+    return found._replace(groups=groups), torch.tensor(padded)

@@ -14,7 +14,7 @@ class Group(NamedTuple):
     names: tuple[str, ...]
     """Kinds of candidates: ``original``, then the folders of the others."""
     files: tuple[str | None, ...]
-    """As `CandidateSet.image` takes them; None where a candidate is absent."""
+    """As the `Reader` of the set takes them; None where a candidate is absent."""
     labels: tuple[Label | None, ...]
     """Merged judgements; None where nobody judged. The original's is `Label.ORIGINAL`."""
     votes: tuple[int, ...] = ()

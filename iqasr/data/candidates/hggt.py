@@ -108,15 +108,9 @@ def write_votes(path: str, name: str, votes: Mapping[str, Label]) -> None:
         name: Name of the group's original, without suffix.
         votes: A label for each folder of enhanced candidates.
     """
-    entries = [(f'{name}.png', 'original', None)]
-    entries += [(f'{name}_{folder}.png', folder, votes[folder]) for folder in votes]
-    pictures = {
-        f'Picture_{number}': {
-            'Name': file,
-            'File': folder,
-            'Label': None if label is None else label.name.capitalize(),
-        }
-        for number, (file, folder, label) in enumerate(entries, start=1)
-    }
+    pictures = {'Picture_1': {'Name': f'{name}.png', 'File': 'original', 'Label': None}}
+    for number, (folder, label) in enumerate(votes.items(), start=2):
+        entry = {'Name': f'{name}_{folder}.png', 'File': folder, 'Label': label.name.capitalize()}
+        pictures[f'Picture_{number}'] = entry
     with open(path, 'w', encoding='utf-8') as file:
         json.dump(pictures, file, indent=2)

@@ -5,7 +5,8 @@ import os
 from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.data.candidates.group import Group
 from iqasr.data.files.image_files import SUFFIXES, file_names, image_names, is_image_name
-from iqasr.data.files.inspection import in_parallel, in_px, inspect_file
+from iqasr.data.files.inspection import in_parallel, in_px, inspect_each
+from iqasr.data.files.readers import FileReader, Reader
 from iqasr.data.scores.known_quality import KnownQuality
 
 
@@ -35,16 +36,12 @@ def check_candidates(
 
     def check(group: Group) -> list[str]:
         problems: list[str] = []
-        for file in group.present.values():
-            try:
-                found[file] = reader.inspect(file, decode=decode)
-            except ValueError as error:
-                problems.append(str(error))
-        original = group.files[0]
-        if original in found:
-            problems += _wrong_sizes(candidates, group, found, min_size)
+        sizes = inspect_each(reader, group.present.values(), problems, decode=decode)
+        found.update(sizes)
+        if group.files[0] in sizes:
+            problems += _wrong_sizes(reader, group, sizes, min_size)
         if quality is not None and not problems:
-            problems += _changed_images(candidates, group, quality)
+            problems += _changed_images(reader, group, quality)
         return problems
 
     problems = in_parallel(check, candidates.groups)
@@ -54,42 +51,42 @@ def check_candidates(
 
 
 def _wrong_sizes(
-    candidates: CandidateSet, group: Group, sizes: dict[str, tuple[int, int]], min_size: int
+    reader: Reader, group: Group, sizes: dict[str, tuple[int, int]], min_size: int
 ) -> list[str]:
     original = group.files[0]
     expected = sizes[original]
     problems = [
-        f'{candidates.where(file)}: {in_px(sizes[file])}, but its original is {in_px(expected)}. '
+        f'{reader.where(file)}: {in_px(sizes[file])}, but its original is {in_px(expected)}. '
         'Make all candidates of an image equal in size.'
         for file in group.present.values()
         if sizes.get(file, expected) != expected
     ]
     if min(expected) < min_size:
         problems.append(
-            f'{candidates.where(original)}: {in_px(expected)}, at least {min_size} px '
+            f'{reader.where(original)}: {in_px(expected)}, at least {min_size} px '
             'are needed each way. Remove the group, or ask for smaller crops.'
         )
     return problems
 
 
-def _changed_images(candidates: CandidateSet, group: Group, quality: KnownQuality) -> list[str]:
+def _changed_images(reader: Reader, group: Group, quality: KnownQuality) -> list[str]:
     return [
-        f'{candidates.where(file)}: has changed since it was scored. {quality.how_to_update}'
+        f'{reader.where(file)}: has changed since it was scored. {quality.how_to_update}'
         for name, file in group.present.items()
-        if candidates.reader.content_hash(file) != quality.content_hash(group.key, name)
+        if reader.content_hash(file) != quality.content_hash(group.key, name)
     ]
 
 
-def check_image_folder(folder: str, *, allow_grey: bool = False, decode: bool = False) -> list[str]:
+def check_image_folder(folder: str, *, allow_grey: bool = False) -> list[str]:
     """Check every image of a folder; returns problems, as `check_candidates`."""
-    if not os.path.isdir(folder):
-        return [f'{folder}: no such folder.']
     names = list(image_names(folder))
     if not names:
         return [f'{folder}: holds no image ({", ".join(SUFFIXES)}).']
 
+    reader = FileReader(allow_grey=allow_grey)
+
     def check(name: str) -> None:
-        inspect_file(os.path.join(folder, name), allow_grey=allow_grey, decode=decode)
+        reader.inspect(os.path.join(folder, name))
 
     return in_parallel(check, names)
 

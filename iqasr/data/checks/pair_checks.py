@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from iqasr.data.files.image_files import SUFFIXES, image_names
-from iqasr.data.files.inspection import in_parallel, in_px, size_of_file
+from iqasr.data.files.inspection import in_parallel, in_px, inspect_each
+from iqasr.data.files.readers import FileReader
 from iqasr.data.stores.lmdb_reader import read_sizes
 from iqasr.data.stores.raw_reader import is_raw, open_raw
 
@@ -57,9 +58,6 @@ def check_pairs(gt_folder: str, lq_folder: str, rules: PairRules) -> list[str]:
     Returns:
         The problems: images without partner, of the wrong size, or that `inspect_image` refuses.
     """
-    absent = [folder for folder in (gt_folder, lq_folder) if not os.path.isdir(folder)]
-    if absent:
-        return [f'{folder}: no such folder.' for folder in absent]
     partner = {}
     for name in image_names(gt_folder):
         stem, suffix = os.path.splitext(name)
@@ -135,9 +133,11 @@ def _report_unpaired(
 
 
 def _check_files(pairs: Iterable[tuple[str, str]], rules: PairRules) -> list[str]:
+    reader = FileReader(allow_grey=rules.allow_grey)
+
     def check(pair: tuple[str, str]) -> list[str]:
         problems: list[str] = []
-        gt, lq = (size_of_file(path, problems, allow_grey=rules.allow_grey) for path in pair)
-        return problems if gt is None or lq is None else rules.check(pair, gt, lq)
+        sizes = inspect_each(reader, pair, problems)
+        return problems or rules.check(pair, *(sizes[path] for path in pair))
 
     return in_parallel(check, pairs)

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from iqasr.runtime.errors import DataError
+
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 """Suffixes of image files, lower case."""
 
@@ -53,12 +55,12 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
         ``(H, W, 3)`` uint8 RGB in [0, 255].
 
     Raises:
-        ValueError: If the image is broken, cut short, has 16 bits or transparency.
+        DataError: If the image is broken, cut short, has 16 bits or transparency.
     """
     inspect_image(data, name, allow_grey=True)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(f'{name}: cannot be decoded. Copy or download it again.')
+        raise DataError(f'{name}: cannot be decoded. Copy or download it again.')
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
 
 
@@ -76,13 +78,13 @@ def inspect_image(
         Height and width as `decode_rgb` returns them (turned as the file's EXIF entry says).
 
     Raises:
-        ValueError: If it is no image, cut short, has 16 bits, transparency, unknown colours, or is
+        DataError: If it is no image, cut short, has 16 bits, transparency, unknown colours, or is
             greyscale when that is not allowed. The message names the image and the remedy.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     size = stream.seek(0, os.SEEK_END)
     if size == 0:
-        raise ValueError(f'{name}: empty (0 bytes). Copy or download it again.')
+        raise DataError(f'{name}: empty (0 bytes). Copy or download it again.')
     try:
         with Image.open(stream, formats=('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF')) as image:
             _check_pixels(image, stream, name, allow_grey)
@@ -90,7 +92,7 @@ def inspect_image(
             height, width = image.height, image.width
             return (width, height) if _is_sideways(image) else (height, width)
     except (OSError, SyntaxError) as error:
-        raise ValueError(
+        raise DataError(
             f'{name}: not an image that can be read ({type(error).__name__}). '
             'Remove it, or export it again as PNG.'
         ) from error
@@ -98,13 +100,13 @@ def inspect_image(
 
 def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: bool) -> None:
     if _bits(image, stream) > 8:
-        raise ValueError(f'{name}: more than 8 bits per channel. Convert it to 8 bits.')
+        raise DataError(f'{name}: more than 8 bits per channel. Convert it to 8 bits.')
     if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
-        raise ValueError(f'{name}: has transparency. Flatten it and save it as RGB.')
+        raise DataError(f'{name}: has transparency. Flatten it and save it as RGB.')
     if image.mode in _GREY_MODES and not allow_grey:
-        raise ValueError(f'{name}: greyscale. Save it as RGB, or allow greyscale (allow_grey).')
+        raise DataError(f'{name}: greyscale. Save it as RGB, or allow greyscale (allow_grey).')
     if image.mode not in _GREY_MODES + _COLOUR_MODES:
-        raise ValueError(f'{name}: its colours are {image.mode}. Save it as RGB.')
+        raise DataError(f'{name}: its colours are {image.mode}. Save it as RGB.')
 
 
 def _bits(image: Image.Image, stream: BinaryIO) -> int:
@@ -126,7 +128,7 @@ def _check_complete(image: Image.Image, stream: BinaryIO, size: int, name: str) 
         with Image.open(stream) as fresh:
             fresh.load()
     except (OSError, SyntaxError) as error:
-        raise ValueError(
+        raise DataError(
             f'{name}: cut short or damaged ({size} bytes). Copy or download it again.'
         ) from error
 

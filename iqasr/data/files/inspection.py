@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from iqasr.data.files.image_files import decode_rgb, inspect_image
+from iqasr.data.files.readers import Reader
 
 _BAR_AFTER_S = 2.0
 _MOST_BATCHES = 256
@@ -37,44 +37,36 @@ def in_parallel(
         All problems, in the order of the items.
     """
 
-    def run(item: _T) -> Iterable[str]:
-        try:
-            return check(item) or ()
-        except ValueError as error:
-            return [str(error)]
+    def run(batch: Sequence[_T]) -> list[str]:
+        problems: list[str] = []
+        for item in batch:
+            try:
+                problems += check(item) or ()
+            except ValueError as error:
+                problems.append(str(error))
+        return problems
 
     items = list(items)
     size = len(items) // _MOST_BATCHES + 1
     batches = [items[first : first + size] for first in range(0, len(items), size)]
     hidden = None if os.environ.get('RANK', '0') == '0' else True
     with ThreadPoolExecutor(workers) as pool:
-        found = tqdm(
-            pool.map(lambda batch: [p for item in batch for p in run(item)], batches),
-            label,
-            len(batches),
-            disable=hidden,
-            delay=_BAR_AFTER_S,
-        )
-        return [problem for problems in found for problem in problems]
+        found = pool.map(run, batches)
+        shown = tqdm(found, label, len(batches), disable=hidden, delay=_BAR_AFTER_S)
+        return [problem for problems in shown for problem in problems]
 
 
-def inspect_file(path: str, *, allow_grey: bool = False, decode: bool = False) -> tuple[int, int]:
-    """Inspect an image file, as `inspect_image`; with `decode`, decode it, too."""
-    with open(path, 'rb') as stream:
-        size = inspect_image(stream, path, allow_grey=allow_grey)
-        if decode:
-            stream.seek(0)
-            decode_rgb(stream.read(), path)
-        return size
-
-
-def size_of_file(path: str, problems: list[str], **how: bool) -> tuple[int, int] | None:
-    """Inspect an image file; None, and one more problem, if it is refused."""
-    try:
-        return inspect_file(path, **how)
-    except ValueError as error:
-        problems.append(str(error))
-        return None
+def inspect_each(
+    reader: Reader, files: Iterable[str], problems: list[str], *, decode: bool = False
+) -> dict[str, tuple[int, int]]:
+    """Find height and width of images by file; of those that are refused, add the problems."""
+    sizes = {}
+    for file in files:
+        try:
+            sizes[file] = reader.inspect(file, decode=decode)
+        except ValueError as error:
+            problems.append(str(error))
+    return sizes
 
 
 def in_px(size: Sequence[int]) -> str:

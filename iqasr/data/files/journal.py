@@ -1,51 +1,46 @@
 """Text files that grow line by line, and lose no more than the last lines to a killed program."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from typing import TextIO
 
 
 def read_complete(path: str | Path) -> str:
-    """Read a text file without a last line that was cut short."""
-    return _complete(path).decode()
+    """Read a text file without a last line that was cut short; empty if there is none."""
+    if not os.path.exists(path):
+        return ''
+    content = Path(path).read_bytes()
+    return content[: content.rfind(b'\n') + 1].decode()
 
 
-class Journal:
-    """Appends lines to a text file; they are kept even if the program is killed right after.
+@contextmanager
+def open_journal(path: str | Path, header: str = '') -> Iterator[TextIO]:
+    """Open a text file for lines to be written at its end.
+
+    What is written is kept even if the program is killed right after, and on the disk at the end.
 
     Args:
         path: The file; made where it does not exist. A last line that was cut short is removed.
+        header: First line, with its end, of a file that has none yet.
     """
-
-    def __init__(self, path: str | Path) -> None:
-        if os.path.exists(path):
-            os.truncate(path, len(_complete(path)))
-        self._file = open(path, 'a', encoding='utf-8', newline='')  # noqa: SIM115 (closed below)
-
-    def __enter__(self) -> 'Journal':
-        return self
-
-    def __exit__(
-        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are no lines yet."""
-        return self._file.tell() == 0
-
-    def append(self, text: str) -> None:
-        """Append lines, each with its end."""
-        self._file.write(text)
-        self._file.flush()
-
-    def close(self) -> None:
-        """Put everything on the disk and close the file."""
-        os.fsync(self._file.fileno())
-        self._file.close()
+    complete = read_complete(path)
+    with open(path, 'a', buffering=1, encoding='utf-8', newline='') as file:
+        file.truncate(len(complete.encode()))
+        file.write('' if complete else header)
+        try:
+            yield file
+        finally:
+            os.fsync(file.fileno())
 
 
-def _complete(path: str | Path) -> bytes:
-    content = Path(path).read_bytes()
-    return content[: content.rfind(b'\n') + 1]
+def part_of(path: Path, rank: int) -> Path:
+    """Name the journal of a process, beside the file that is made of those of all processes."""
+    return path.with_name(f'{path.name}.rank{rank}')
+
+
+def parts_of(path: Path) -> list[Path]:
+    """List the journals that this and earlier runs left, of any number of processes."""
+    prefix = f'{path.name}.rank'
+    return sorted(part for part in path.parent.iterdir() if part.name.startswith(prefix))

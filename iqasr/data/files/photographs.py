@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,13 +31,8 @@ def read_photographs(folder: str, reduce: float = 1.0) -> Iterator[tuple[str, np
     if not names:
         raise DataError(f'{folder}: holds no photographs.')
     for name in names:
-        path = os.path.join(folder, name)
-        with open(path, 'rb') as file:
-            try:
-                image = decode_rgb(file.read(), path)
-            except ValueError as error:
-                raise DataError(str(error)) from error
-        yield os.path.splitext(name)[0], reduced(image, reduce)
+        path = Path(folder, name)
+        yield path.stem, reduced(decode_rgb(path.read_bytes(), str(path)), reduce)
 
 
 def reduced(image: np.ndarray, factor: float) -> np.ndarray:

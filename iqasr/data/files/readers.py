@@ -34,6 +34,9 @@ class Reader(Protocol):
 class EncodedReader(Reader):
     """Reads images that are stored as image files."""
 
+    allow_grey = False
+    """Whether `inspect` accepts greyscale images."""
+
     @abstractmethod
     def open(self, file: str) -> BinaryIO:
         """Open one image file for reading."""
@@ -54,7 +57,7 @@ class EncodedReader(Reader):
     def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
         """Look at the first and last bytes of an image, or decode it."""
         with self.open(file) as stream:
-            size = inspect_image(stream, self.where(file))
+            size = inspect_image(stream, self.where(file), allow_grey=self.allow_grey)
             if decode:
                 stream.seek(0)
                 decode_rgb(stream.read(), self.where(file))
@@ -62,7 +65,14 @@ class EncodedReader(Reader):
 
 
 class FileReader(EncodedReader):
-    """Reads image files by path."""
+    """Reads image files by path.
+
+    Args:
+        allow_grey: Accept greyscale images.
+    """
+
+    def __init__(self, *, allow_grey: bool = False) -> None:
+        self.allow_grey = allow_grey
 
     def open(self, file: str) -> BinaryIO:
         """Open one image file."""

@@ -1,75 +1,116 @@
 """Scoring a data set by several processes, each of which keeps its part in a file of its own."""
 
-from collections.abc import Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
 
 from tqdm import tqdm
 
 from iqasr.data.candidates.candidate_set import CandidateSet, open_candidates
 from iqasr.data.candidates.group import Group
+from iqasr.data.files.journal import open_journal, part_of, parts_of
+from iqasr.data.files.readers import Reader
 from iqasr.quality import QualityScorer
 from iqasr.runtime.distributed import Process
 
+Scored = TypeVar('Scored')
+"""What is known of one group."""
 
-def score_in_parts(
-    source: str,
-    path: Path,
-    process: Process,
-    score: Callable[[CandidateSet], None],
-    merge: Callable[[list[Group]], None],
-) -> Path:
-    """Score the share of this process; the first one then merges the parts of all.
+
+@dataclass
+class Scoring(ABC, Generic[Scored]):
+    """Scores groups of candidates, several processes sharing the work.
+
+    May be killed at any time and started again, with another number of processes too: what was
+    scored is kept beside `path`, in ``<path>.rank<k>``, until the file is complete.
 
     Args:
-        source: Folder or store, as `open_candidates` takes it.
-        path: The file that is made; its folder is made if need be.
+        scorer: The scorer.
+        path: The file that is made.
+        batch: Most images per call of the scorer.
         process: This process among those that share the work.
-        score: Writes the part of this process, `part_of`.
-        merge: Writes the file from the parts, when all are complete, and removes them.
-
-    Returns:
-        `path`, complete in every process.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    candidates = open_candidates(source, allow_missing=True)
-    score(candidates)
-    process.barrier()
-    if process.is_main:
-        merge(candidates.groups)
-    process.barrier()
-    return path
-
-
-def share_of(candidates: CandidateSet, process: Process, label: str) -> Iterable[Group]:
-    """Go through the groups of a process, every world_size-th, behind a bar in the first one."""
-    share = candidates.groups[process.rank :: process.world_size]
-    return tqdm(share, label, unit='group', disable=not process.is_main)
-
-
-def part_of(path: Path, rank: int) -> Path:
-    """Name the file in which a process keeps what it scored."""
-    return path.with_name(f'{path.name}.rank{rank}')
-
-
-def parts_of(path: Path) -> list[Path]:
-    """List the parts that this and earlier runs left, of any number of processes."""
-    prefix = f'{path.name}.rank'
-    return sorted(part for part in path.parent.iterdir() if part.name.startswith(prefix))
-
-
-def remove_parts(path: Path) -> None:
-    """Remove the parts of which a file was made."""
-    for part in parts_of(path):
-        part.unlink()
-
-
-def refuse_scorer(scorer: QualityScorer, batch: int) -> None:
-    """Refuse a scorer that cannot score candidates, and an empty batch.
 
     Raises:
-        ValueError: If it needs a reference, or `batch` is below 1.
+        ValueError: If the scorer needs a reference, or `batch` is below 1.
     """
-    if scorer.needs_reference:
-        raise ValueError(f'{scorer.name}: compares with a reference; choose a no-reference scorer.')
-    if batch < 1:
-        raise ValueError(f'batch is {batch}; use 1 or more images per call.')
+
+    scorer: QualityScorer
+    path: Path
+    batch: int
+    process: Process
+
+    header: ClassVar[str] = ''
+    """First line of a part."""
+
+    def __post_init__(self) -> None:
+        if self.scorer.needs_reference:
+            raise ValueError(
+                f'{self.scorer.name}: compares with a reference; choose a no-reference scorer.'
+            )
+        if self.batch < 1:
+            raise ValueError(f'batch is {self.batch}; use 1 or more images per call.')
+        self.earlier = self.read_earlier()
+
+    def read_earlier(self) -> dict[str, Scored]:
+        """Read what `path` holds of this scorer, by key of the group."""
+        return self.read_part(self.path)
+
+    @abstractmethod
+    def read_part(self, part: Path) -> dict[str, Scored]:
+        """Read what a part holds of this scorer, by key of the group; later lines win."""
+
+    @abstractmethod
+    def lines_of(self, scored: Scored) -> str:
+        """Write a group as lines of a part."""
+
+    @abstractmethod
+    def score(self, reader: Reader, group: Group, known: Scored | None) -> Scored:
+        """Score a group; returns `known`, where its images are the same."""
+
+    @abstractmethod
+    def write(self, groups: Sequence[Group], scored: Mapping[str, Scored]) -> None:
+        """Write `path` from what was scored, by key."""
+
+    def run(self, source: str) -> Path:
+        """Score a data set, or what is new or changed in it; see `open_candidates`.
+
+        Returns:
+            `path`, complete in every process.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        candidates = open_candidates(source, allow_missing=True)
+        self.score_share(candidates)
+        self.process.barrier()
+        if self.process.is_main:
+            self.merge(candidates.groups)
+        self.process.barrier()
+        return self.path
+
+    def score_share(self, candidates: CandidateSet) -> None:
+        """Write the part of this process: every world_size-th group."""
+        self.scorer.to(self.process.device)
+        part = part_of(self.path, self.process.rank)
+        own = self.read_part(part)
+        known = self.earlier.copy()
+        for other in parts_of(self.path):
+            known |= self.read_part(other)
+        known |= own
+        share = candidates.groups[self.process.rank :: self.process.world_size]
+        hidden = not self.process.is_main
+        with open_journal(part, self.header) as journal:
+            for group in tqdm(share, self.scorer.name, unit='group', disable=hidden):
+                scored = self.score(candidates.reader, group, known.get(group.key))
+                if scored is not own.get(group.key):
+                    journal.write(self.lines_of(scored))
+
+    def merge(self, groups: Sequence[Group]) -> None:
+        """Write the file from the parts of all processes, and remove those."""
+        count = self.process.world_size
+        parts = [self.read_part(part_of(self.path, rank)) for rank in range(count)]
+        # Of earlier runs, a part may also hold groups that are another process's share now.
+        scored = {group.key: parts[k % count][group.key] for k, group in enumerate(groups)}
+        self.write(groups, scored)
+        for part in parts_of(self.path):
+            part.unlink()

@@ -9,16 +9,13 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
-from iqasr.data.scores.known_quality import KnownQuality
+from iqasr.data.scores.known_quality import KnownQuality, ScoredGroup
 from iqasr.runtime.atomic_files import save_safetensors
 
 HOW_TO_MAP = (
@@ -29,41 +26,17 @@ _MOST = 60_000.0
 """Quality is clipped to this, either sign; float16 ends at 65,504."""
 
 
-class MapKind(NamedTuple):
-    """The scorer of a map, and its crops."""
+@dataclass(frozen=True)
+class QualityMap(KnownQuality):
+    """The quality that one scorer gave to the crops of the candidates of a data set.
 
-    scorer: str
-    version: str
-    score_range: tuple[float, float]
-    """Worst and best quality to expect from the scorer."""
+    It is stored as float16; the places of a group are in `lattice` order, row by row.
+    """
+
     crop: int
     """Side of the crops, in pixels."""
     stride: int
     """Their distance, in pixels."""
-
-
-class MapGroup(NamedTuple):
-    """The quality of the crops of one image's candidates."""
-
-    key: str
-    names: tuple[str, ...]
-    content_hashes: tuple[str, ...]
-    """Hashes of the candidates' image files."""
-    size: tuple[int, int]
-    """Height and width."""
-    quality: np.ndarray
-    """``(K, P)`` float16, higher is better, NaN where a crop got no score; `lattice` order, row by
-    row."""
-
-
-@dataclass(frozen=True)
-class QualityMap(KnownQuality):
-    """The quality that one scorer gave to the crops of the candidates of a data set."""
-
-    path: str
-    kind: MapKind
-    groups: dict[str, MapGroup]
-    """By key."""
 
     @classmethod
     def read(cls, path: str, scorer: str | None = None) -> 'QualityMap':
@@ -84,17 +57,16 @@ class QualityMap(KnownQuality):
             with safe_open(path, 'numpy') as file:
                 content = json.loads(file.metadata()['quality_map'])
                 flat = file.get_tensor('quality')
-            name, version, score_range, *lattice = content['kind']
-            kind = MapKind(name, version, tuple(score_range), *lattice)
-            groups = {group.key: group for group in _split(flat, content['groups'], kind)}
+            name, version, score_range, crop, stride = content['kind']
+            groups = {group.key: group for group in _split(flat, content['groups'], crop, stride)}
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f'{path}: not a quality map ({error!r}). Make it again.') from error
         if scorer not in (None, name):
-            command = HOW_TO_MAP.format(scorer=scorer, crop=kind.crop, path='<map>')
+            command = HOW_TO_MAP.format(scorer=scorer, crop=crop, path='<map>')
             raise ValueError(
                 f"{path}: holds quality by '{name}', not '{scorer}'. Make another map: {command}"
             )
-        return cls(path, kind, groups)
+        return cls(path, name, version, tuple(score_range), groups, crop, stride)
 
     def check_crop(self, gt_size: int) -> None:
         """Check that the crops are those of the training.
@@ -102,11 +74,11 @@ class QualityMap(KnownQuality):
         Raises:
             ValueError: If they are of another size.
         """
-        if self.kind.crop != gt_size:
-            command = HOW_TO_MAP.format(scorer=self.kind.scorer, crop=gt_size, path='<map>')
+        if self.crop != gt_size:
+            command = HOW_TO_MAP.format(scorer=self.scorer, crop=gt_size, path='<map>')
             raise ValueError(
-                f'{self.path}: holds quality of crops of {self.kind.crop} px, but gt_size is '
-                f'{gt_size}. Use gt_size: {self.kind.crop}, or make another map: {command}'
+                f'{self.path}: holds quality of crops of {self.crop} px, but gt_size is '
+                f'{gt_size}. Use gt_size: {self.crop}, or make another map: {command}'
             )
 
     def write(self) -> None:
@@ -117,42 +89,19 @@ class QualityMap(KnownQuality):
         """
         groups = self.groups.values()
         flat = np.concatenate([group.quality.reshape(-1) for group in groups])
-        content = {'kind': self.kind, 'groups': [group[:-1] for group in groups]}
+        kind = self.scorer, self.version, self.score_range, self.crop, self.stride
+        content = {'kind': kind, 'groups': [group[:-1] for group in groups]}
         save_safetensors(
             {'quality': torch.from_numpy(flat)},
             Path(self.path),
             {'quality_map': json.dumps(content)},
         )
 
-    def rows(self, key: str, names: Sequence[str]) -> Tensor:
-        """Look up the quality of the candidates of one image: a row per place of the lattice."""
-        known = self.groups[key].names if key in self.groups else ()
-        self._refuse_others(key, names, known)
-        order = [known.index(name) for name in names]
-        return torch.from_numpy(self.groups[key].quality[order].T.astype(np.float32))
-
-    def content_hash(self, key: str, name: str) -> str:
-        """Look up the hash of the image file that was scored."""
-        group = self.groups[key]
-        return group.content_hashes[group.names.index(name)]
-
-    @property
-    def score_range(self) -> tuple[float, float]:
-        """Worst and best quality to expect from the scorer."""
-        return self.kind.score_range
-
     @property
     def how_to_update(self) -> str:
         """The command that scores what has changed in the data, as a sentence."""
-        how = HOW_TO_MAP.format(scorer=self.kind.scorer, crop=self.kind.crop, path=self.path)
-        return f'Score what is new: {how} --stride {self.kind.stride}'
-
-    @cached_property
-    def finite(self) -> Tensor:
-        """All finite quality, float64."""
-        flat = [group.quality.reshape(-1) for group in self.groups.values()]
-        quality = torch.from_numpy(np.concatenate(flat).astype(np.float64))
-        return quality[quality.isfinite()]
+        how = HOW_TO_MAP.format(scorer=self.scorer, crop=self.crop, path=self.path)
+        return f'Score what is new: {how} --stride {self.stride}'
 
 
 def lattice(length: int, crop: int, stride: int) -> list[int]:
@@ -192,14 +141,16 @@ def keep_order(quality: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _split(flat: np.ndarray, entries: Iterable[Sequence], kind: MapKind) -> Iterable[MapGroup]:
+def _split(
+    flat: np.ndarray, entries: Iterable[Sequence], crop: int, stride: int
+) -> Iterable[ScoredGroup]:
     """Give every group its part of the quality."""
     first = 0
     for key, names, hashes, size in entries:
-        places = math.prod(len(lattice(side, kind.crop, kind.stride)) for side in size)
+        places = math.prod(len(lattice(side, crop, stride)) for side in size)
         last = first + len(names) * places
         quality = flat[first:last].reshape(len(names), places)
-        yield MapGroup(key, tuple(names), tuple(hashes), tuple(size), quality)
+        yield ScoredGroup(key, tuple(names), tuple(hashes), tuple(size), quality)
         first = last
     if first != len(flat):
         raise ValueError(f'{len(flat)} values instead of {first}')

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from iqasr.data.files.journal import Journal, read_complete
+from iqasr.data.files.journal import read_complete
 from iqasr.runtime.atomic_files import write_text_atomically
 
 
@@ -26,6 +26,9 @@ class QualityRow(NamedTuple):
     range_high: float
 
 
+HEADER = ','.join(QualityRow._fields) + '\n'
+
+
 def read_rows(path: str | Path) -> list[QualityRow]:
     """Read the lines of a table; a last line that was cut short is left out.
 
@@ -37,10 +40,16 @@ def read_rows(path: str | Path) -> list[QualityRow]:
     """
     lines = list(csv.reader(io.StringIO(read_complete(path), newline='')))
     if lines and lines[0] != list(QualityRow._fields):
-        raise ValueError(
-            f'{path}: not a quality table; its first line should be {",".join(QualityRow._fields)}.'
-        )
+        raise ValueError(f'{path}: not a quality table; its first line should be {HEADER.strip()}.')
     return [_parse(path, number, line) for number, line in enumerate(lines[1:], start=2)]
+
+
+def by_group(rows: Iterable[QualityRow]) -> dict[str, dict[str, QualityRow]]:
+    """Sort the rows of one scorer by key and candidate; later rows win."""
+    by_key: dict[str, dict[str, QualityRow]] = {}
+    for row in rows:
+        by_key.setdefault(row.key, {})[row.candidate] = row
+    return by_key
 
 
 def _parse(path: str | Path, number: int, line: list[str]) -> QualityRow:
@@ -55,23 +64,6 @@ def _parse(path: str | Path, number: int, line: list[str]) -> QualityRow:
     return QualityRow(key, candidate, scorer, version, digest, *numbers)
 
 
-class RowWriter(Journal):
-    """Appends lines to a table; floats are written so that they are read back exactly.
-
-    Args:
-        path: The CSV file; made with its header where it does not exist.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        if self.is_empty:
-            self.append(_as_csv([QualityRow._fields]))
-
-    def write(self, rows: Iterable[QualityRow]) -> None:
-        """Append rows, at once."""
-        self.append(_as_csv(rows))
-
-
 def write_rows(path: Path, rows: Iterable[QualityRow]) -> None:
     """Write a table; `path` holds either its old content or all of the new one.
 
@@ -82,10 +74,11 @@ def write_rows(path: Path, rows: Iterable[QualityRow]) -> None:
     Raises:
         CheckpointError: If it cannot be written.
     """
-    write_text_atomically(_as_csv([QualityRow._fields, *rows]), path)
+    write_text_atomically(HEADER + as_csv(rows), path)
 
 
-def _as_csv(lines: Iterable[Iterable[object]]) -> str:
+def as_csv(rows: Iterable[QualityRow]) -> str:
+    """Write rows as lines; floats are written so that they are read back exactly."""
     text = io.StringIO()
-    csv.writer(text, lineterminator='\n').writerows(lines)
+    csv.writer(text, lineterminator='\n').writerows(rows)
     return text.getvalue()

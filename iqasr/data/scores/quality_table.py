@@ -1,15 +1,13 @@
 """Quality of every candidate ground truth, scored once and kept in a CSV file."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from iqasr.data.scores.known_quality import KnownQuality
-from iqasr.data.scores.quality_rows import QualityRow, read_rows
+from iqasr.data.scores.known_quality import KnownQuality, ScoredGroup
+from iqasr.data.scores.quality_rows import QualityRow, by_group, read_rows
 from iqasr.registry import nearest
 
 HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -o {path}'
@@ -18,13 +16,6 @@ HOW_TO_SCORE = 'python scripts/score_candidates.py -i <data> --scorer {scorer} -
 @dataclass(frozen=True)
 class QualityTable(KnownQuality):
     """The quality that one scorer gave to the candidates of a data set."""
-
-    path: str
-    scorer: str
-    version: str
-    score_range: tuple[float, float]
-    by_key: dict[str, dict[str, QualityRow]]
-    """Its lines by key and candidate."""
 
     @classmethod
     def read(cls, path: str, scorer: str | None = None) -> 'QualityTable':
@@ -56,36 +47,22 @@ class QualityTable(KnownQuality):
                 f'{HOW_TO_SCORE.format(scorer=scorer, path=path)}'
             )
         version, *score_range = kinds.pop()
-        by_key: dict[str, dict[str, QualityRow]] = {}
-        for row in rows:
-            by_key.setdefault(row.key, {})[row.candidate] = row
-        return cls(path, scorer, version, tuple(score_range), by_key)
-
-    def row(self, key: str, names: Sequence[str]) -> Tensor:
-        """Look up the quality of the candidates of one image, :math:`(K,)`; see `rows`."""
-        rows = self.by_key.get(key, {})
-        self._refuse_others(key, names, rows)
-        return torch.tensor([rows[name].quality for name in names])
-
-    def rows(self, key: str, names: Sequence[str]) -> Tensor:
-        """Look up the quality of the candidates of one image: one row for all its crops."""
-        return self.row(key, names)[None]
-
-    def content_hash(self, key: str, name: str) -> str:
-        """Look up the hash of the image file that was scored."""
-        return self.by_key[key][name].content_hash
+        return cls(path, scorer, version, tuple(score_range), grouped(rows))
 
     @property
     def how_to_update(self) -> str:
         """The command that scores what has changed in the data, as a sentence."""
         return f'Score what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
 
-    @cached_property
-    def finite(self) -> Tensor:
-        """All finite quality, float64."""
-        qualities = [row.quality for rows in self.by_key.values() for row in rows.values()]
-        quality = torch.tensor(qualities, dtype=torch.float64)
-        return quality[quality.isfinite()]
+
+def grouped(rows: Iterable[QualityRow]) -> dict[str, ScoredGroup]:
+    """Collect the rows of one scorer by group; later rows win."""
+    groups = {}
+    for key, own in by_group(rows).items():
+        hashes = tuple(row.content_hash for row in own.values())
+        quality = np.array([[row.quality] for row in own.values()])
+        groups[key] = ScoredGroup(key, tuple(own), hashes, None, quality)
+    return groups
 
 
 def _which_scorer(path: str, scorer: str | None, known: list[str]) -> str:

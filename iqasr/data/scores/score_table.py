@@ -1,30 +1,70 @@
 """Score every candidate ground truth of a data set once, into a quality table."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.data.candidates.group import Group
-from iqasr.data.scores.parts import (
-    part_of,
-    parts_of,
-    refuse_scorer,
-    remove_parts,
-    score_in_parts,
-    share_of,
+from iqasr.data.files.readers import Reader
+from iqasr.data.scores.parts import Scoring
+from iqasr.data.scores.quality_rows import (
+    HEADER,
+    QualityRow,
+    as_csv,
+    by_group,
+    read_rows,
+    write_rows,
 )
-from iqasr.data.scores.quality_rows import QualityRow, RowWriter, read_rows, write_rows
 from iqasr.quality import QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.distributed import Process, joined_processes
 
-ScoredRows: TypeAlias = dict[tuple[str, str], QualityRow]
-"""Rows of one scorer and version by key and candidate."""
+Rows: TypeAlias = dict[str, QualityRow]
+"""Rows of the candidates of a group, by name."""
+
+
+class TableScoring(Scoring[Rows]):
+    """Scores candidates into a quality table; rows of other scorers in it are kept."""
+
+    header = HEADER
+
+    def read_part(self, part: Path) -> dict[str, Rows]:
+        """Read the rows of this scorer in this version."""
+        wanted = self.scorer.name, self.scorer.version
+        return by_group(row for row in read_rows(part) if (row.scorer, row.version) == wanted)
+
+    def lines_of(self, scored: Rows) -> str:
+        """Write a row per candidate."""
+        return as_csv(scored.values())
+
+    def score(self, reader: Reader, group: Group, known: Rows | None) -> Rows:
+        """Score the images of a group that are not known."""
+        rows, stale = dict(known or {}), []
+        for name, file in group.present.items():
+            digest = reader.content_hash(file)
+            if name not in rows or rows[name].content_hash != digest:
+                identity = (group.key, name, self.scorer.name, self.scorer.version, digest)
+                rows[name] = QualityRow(*identity, math.nan, *self.scorer.score_range)
+                stale.append(name)
+        if known and not stale:
+            return known
+        files = [group.present[name] for name in stale]
+        images, places = ([read(file) for file in files] for read in (reader.image, reader.where))
+        how = {'batch': self.batch, 'device': self.process.device}
+        qualities = score_images(images, places, self.scorer, **how)
+        for name, quality in zip(stale, qualities, strict=True):
+            rows[name] = rows[name]._replace(quality=quality)
+        return rows
+
+    def write(self, groups: Sequence[Group], scored: Mapping[str, Rows]) -> None:
+        """Write the table, in the order of the groups."""
+        others = [row for row in read_rows(self.path) if row.scorer != self.scorer.name]
+        own = [scored[group.key][name] for group in groups for name in group.present]
+        write_rows(self.path, others + own)
 
 
 def score_candidates(
@@ -56,17 +96,8 @@ def score_candidates(
         DataError: If the data set cannot be read.
         ValueError: If the scorer needs a reference or refuses an image, or `batch` is below 1.
     """
-    refuse_scorer(scorer, batch)
-    process = process or Process()
     table = Path(out or Path(source, f'quality_{scorer.name}.csv'))
-
-    def score(candidates: CandidateSet) -> None:
-        score_share(candidates, scorer.to(process.device), table, batch=batch, process=process)
-
-    def merge(groups: list[Group]) -> None:
-        merge_parts(groups, scorer, table, process.world_size)
-
-    return score_in_parts(source, table, process, score, merge)
+    return TableScoring(scorer, table, batch, process or Process()).run(source)
 
 
 def score_from_options(
@@ -99,80 +130,6 @@ def scorer_named(name: str, options: Mapping[str, Any]) -> QualityScorer:
     return build(SCORER_REGISTRY, scorer_section(name, options))
 
 
-def score_share(
-    candidates: CandidateSet, scorer: QualityScorer, table: Path, *, batch: int, process: Process
-) -> None:
-    """Write the part of this process, ``<table>.rank<k>``: every world_size-th group.
-
-    Rows of earlier runs are taken over where scorer, version and image are the same.
-    """
-    part = part_of(table, process.rank)
-    own = rows_by_candidate([part], scorer)
-    known = rows_by_candidate([table, *parts_of(table)], scorer) | own
-    with RowWriter(part) as writer:
-        for group in share_of(candidates, process, scorer.name):
-            rows = score_group(candidates, group, scorer, known, batch, process.device)
-            writer.write([row for row in rows if own.get((row.key, row.candidate)) is not row])
-
-
-def merge_parts(groups: Iterable[Group], scorer: QualityScorer, table: Path, count: int) -> None:
-    """Write the table from the parts of `count` processes, in the order of groups."""
-    parts = [rows_by_candidate([part_of(table, rank)], scorer) for rank in range(count)]
-    others = (
-        [row for row in read_rows(table) if row.scorer != scorer.name] if table.exists() else []
-    )
-    rows = [
-        parts[index % count][group.key, name]
-        for index, group in enumerate(groups)
-        for name in group.present
-    ]
-    write_rows(table, others + rows)
-    remove_parts(table)
-
-
-def rows_by_candidate(paths: Iterable[Path], scorer: QualityScorer) -> ScoredRows:
-    """Read what a scorer, in this version, gave; later rows win."""
-    return {
-        (row.key, row.candidate): row
-        for path in paths
-        if path.exists()
-        for row in read_rows(path)
-        if (row.scorer, row.version) == (scorer.name, scorer.version)
-    }
-
-
-def score_group(
-    candidates: CandidateSet,
-    group: Group,
-    scorer: QualityScorer,
-    known: ScoredRows,
-    batch: int,
-    device: torch.device,
-) -> list[QualityRow]:
-    """Find the quality of the candidates of one image.
-
-    Returns:
-        One row per candidate that is there: the known one where the image is the same, else a new
-        one.
-    """
-    rows: dict[str, QualityRow] = {}
-    stale: list[str] = []
-    for name, file in group.present.items():
-        digest = candidates.reader.content_hash(file)
-        row = known.get((group.key, name))
-        if row is None or row.content_hash != digest:
-            identity = (group.key, name, scorer.name, scorer.version, digest)
-            row = QualityRow(*identity, math.nan, *scorer.score_range)
-            stale.append(name)
-        rows[name] = row
-    images = [candidates.image(group.present[name]) for name in stale]
-    places = [candidates.where(group.present[name]) for name in stale]
-    qualities = score_images(images, places, scorer, batch=batch, device=device)
-    for name, quality in zip(stale, qualities, strict=True):
-        rows[name] = rows[name]._replace(quality=quality)
-    return list(rows.values())
-
-
 def score_images(
     images: Sequence[np.ndarray],
     names: Sequence[str],
@@ -199,7 +156,7 @@ def score_images(
     by_size: dict[tuple[int, ...], list[int]] = {}
     for index, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(index)
-    quality = [math.nan] * len(images)
+    quality: dict[int, float] = {}
     for indices in by_size.values():
         for first in range(0, len(indices), batch):
             run = indices[first : first + batch]
@@ -209,6 +166,5 @@ def score_images(
                     scored = scorer(pixels.permute(0, 3, 1, 2).float() / 255)
             except ValueError as error:
                 raise ValueError(f'{names[run[0]]}: {error}') from error
-            for index, value in zip(run, scored.tolist(), strict=True):
-                quality[index] = value
-    return quality
+            quality |= zip(run, scored.tolist(), strict=True)
+    return [quality[index] for index in range(len(images))]

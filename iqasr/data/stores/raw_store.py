@@ -16,8 +16,9 @@ import numpy as np
 
 from iqasr.data.candidates.group import Group
 from iqasr.data.files.image_files import content_hash, decode_rgb
-from iqasr.data.files.inspection import in_parallel, inspect_file
-from iqasr.data.files.journal import Journal, read_complete
+from iqasr.data.files.inspection import in_parallel
+from iqasr.data.files.journal import open_journal, read_complete
+from iqasr.data.files.readers import FileReader
 from iqasr.data.stores.raw_reader import INDEX, PIXELS, RAW_FORMAT, RawImage, RawReader, open_raw
 from iqasr.data.stores.store_steps import (
     SourceImage,
@@ -124,7 +125,7 @@ def _lay_out(
     sizes: dict[str, tuple[int, int]] = {}
 
     def check(source: SourceImage) -> None:
-        sizes[source.key] = inspect_file(source.path, allow_grey=source.allow_grey)
+        sizes[source.key] = FileReader(allow_grey=source.allow_grey).inspect(source.path)
 
     if problems := in_parallel(check, sources, label='inspecting', workers=workers):
         raise DataError(problems)
@@ -138,8 +139,6 @@ def _lay_out(
 
 def _read_stored(journal: str, places: Mapping[SourceImage, RawImage]) -> dict[str, RawImage]:
     """Read the entries of unchanged sources in unchanged places."""
-    if not os.path.exists(journal):
-        return {}
     lines = read_complete(journal).split('\n')[:-1]
     last = {key: entry for key, *entry in map(json.loads, lines)}
     return {
@@ -162,14 +161,14 @@ def _store(
     def load(source: SourceImage) -> tuple[SourceImage, RawImage]:
         return source, _write(path, source, places[source])
 
-    with path.open('rb+') as pixels, Journal(os.path.join(partial, _JOURNAL)) as journal:
+    with path.open('rb+') as pixels, open_journal(Path(partial, _JOURNAL)) as journal:
         pixels.truncate(sum(place.num_bytes for place in places.values()))
 
         def keep(batch: Sequence[tuple[SourceImage, RawImage]]) -> None:
             os.fsync(pixels.fileno())
             images.update((source.key, image) for source, image in batch)
             lines = [json.dumps([source.key, *source.state, *image]) for source, image in batch]
-            journal.append(''.join(f'{line}\n' for line in lines))
+            journal.write(''.join(f'{line}\n' for line in lines))
 
         store_in_batches(places, list(images), load, keep, workers)
 
