@@ -59,11 +59,6 @@ class QualityOptions(Section):
     scorer: str | dict[str, Any] | None = None
     norm: Literal['none', 'range01', 'zscore_set', 'zscore_dataset'] = 'none'
 
-    @property
-    def online(self) -> bool:
-        """Whether crops are scored while training."""
-        return self.table is None and self.map is None
-
 
 class TrainOptions(Section):
     """The training sum (``<name>_opt``, one term each) and how it is minimised."""
