@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -47,8 +48,8 @@ class SourceFile:
         return PurePosixPath(self.path).name
 
     def is_at(self, path: Path) -> bool:
-        """Tell whether a file is this one, by its hash."""
-        return path.is_file() and bool(self.sha256) and sha256_of(path).startswith(self.sha256)
+        """Tell whether a file is this one, by its hash, as far as that is published."""
+        return path.is_file() and sha256_of(path).startswith(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ class PackageSource:
     def place(self) -> str:
         """Name of the source, for messages."""
         return f'PyPI {self.requirement}'
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package is installed and has the files; not whether they are right."""
+        paths = self._installed()
+        return bool(paths) and all(path.is_file() for path in paths)
 
     @property
     def remedy(self) -> str:
@@ -185,15 +192,26 @@ def lacking(files: tuple[SourceFile, ...], folder: Path) -> str:
     return ', '.join(file.path for file in files if not file.is_at(folder / file.name))
 
 
-def take_from_archive(archive: Path, files: tuple[SourceFile, ...], folder: Path) -> None:
-    """Copy those of some files that a wheel or source distribution holds into a folder."""
+def is_archive(path: Path) -> bool:
+    """Tell whether a file looks like a wheel or a source distribution."""
+    return path.name.endswith(('.whl', '.tar.gz'))
+
+
+def take_from_archive(archive: Path, files: Iterable[SourceFile], folder: Path) -> None:
+    """Copy those of some files that a wheel or source distribution holds into a folder.
+
+    Raises:
+        SourceError: If it is neither, or damaged.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with open_archive(archive) as members:
-        for file in files:
-            if file.path not in members:
-                continue
-            with members[file.path]() as content, (folder / file.name).open('wb') as target:
-                shutil.copyfileobj(content, target)
+    try:
+        with open_archive(archive) as members:
+            for file in files:
+                if file.path in members:
+                    with members[file.path]() as content, (folder / file.name).open('wb') as target:
+                        shutil.copyfileobj(content, target)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        raise SourceError(f'{archive}: damaged ({error}). Copy or download it again.') from error
 
 
 @contextmanager
