@@ -10,6 +10,7 @@ from iqasr.models.network_files import open_network
 from iqasr.pretrained import CATALOGUE, find_weights, locate_weights, named_entry, notice_of_fetch
 from iqasr.pretrained.commands import weights_command
 from iqasr.pretrained.entry import url_source
+from iqasr.registry import MODEL_REGISTRY
 from iqasr.runtime.errors import MissingWeightsError, OptionError
 from iqasr.runtime.paths import packaged_weights
 from iqasr.training.commands import train_command
@@ -113,8 +114,9 @@ def test_weights_of_a_scorer_may_be_a_name(named_options, write_options):
         load_options(write_options(named_options))
 
 
-def test_a_model_of_basicsr_reads_files_only(named_options, write_options):
-    named_options['model_type'] = 'VideoBaseModel'
+def test_models_of_others_read_files_only(named_options, write_options, monkeypatch):
+    monkeypatch.setitem(MODEL_REGISTRY._obj_map, 'TheirModel', object)
+    named_options['model_type'] = 'TheirModel'
     named_options['network_g'] = {'type': 'MSRResNet'}
     with pytest.raises(OptionError, match=r'export\.py -i compact -o compact\.pth'):
         load_options(write_options(named_options))
