@@ -7,7 +7,14 @@ import pytest
 
 from iqasr.checking.check import load_options, notices_of_fetch
 from iqasr.models.network_files import open_network
-from iqasr.pretrained import CATALOGUE, find_weights, locate_weights, named_entry, notice_of_fetch
+from iqasr.pretrained import (
+    CATALOGUE,
+    entry_at,
+    find_weights,
+    locate_weights,
+    named_entry,
+    notice_of_fetch,
+)
 from iqasr.pretrained.commands import weights_command
 from iqasr.pretrained.entry import url_source
 from iqasr.registry import MODEL_REGISTRY
@@ -166,3 +173,10 @@ def test_a_file_of_something_else_is_refused(name, folders, capsys):
     (folders / name).write_bytes(b'PK nothing')
     assert weights_command(['import', str(folders / name)]) == 2
     assert name in capsys.readouterr().err
+
+
+def test_a_file_that_pyiqa_misses_is_found_by_its_name(folders):
+    place = folders / 'torch' / 'hub' / 'pyiqa' / 'alex_shift_tolerant.pth'
+    assert entry_at(place).name == 'stlpips'
+    assert entry_at(place.with_name('musiq_koniq_ckpt-e95806b9.pth')).name == 'musiq-koniq'
+    assert entry_at(place.with_name('other.pth')) is None
