@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from iqasr.checking.check import load_options, notices_of_fetch
+from iqasr.enhancement.recipe import build_recipes
 from iqasr.models.network_files import open_network
 from iqasr.pretrained import (
     CATALOGUE,
@@ -65,6 +66,12 @@ def test_a_network_is_opened_by_its_name(compact):
     network, scale = open_network('compact')
     assert (type(network).__name__, scale) == ('SRVGGNetCompact', 4)
     assert notice_of_fetch('compact') == ''
+
+
+def test_an_enhancer_may_be_a_name(compact):
+    (recipe,) = build_recipes(['compact'])
+    assert recipe.name == 'compact'
+    assert recipe.steps[0].scale == 4
 
 
 def test_checkpoints_may_be_names(compact, folders):
