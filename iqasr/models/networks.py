@@ -14,9 +14,9 @@ from iqasr.archs.spandrel_networks import network_of
 from iqasr.checking.check import load_options
 from iqasr.models.tiling import restore_tiled
 from iqasr.options.sections import RECOGNISED, Options
+from iqasr.pretrained import locate_weights
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.errors import CheckpointError
-from iqasr.runtime.paths import resolve
 from iqasr.runtime.weights import load_file, load_network, parameters_in
 
 logger = logging.getLogger('iqasr')
@@ -29,7 +29,7 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
 
     Args:
         path: A test option file with its weights; or weights (``.pth``, ``.safetensors``), of which
-            ``params_ema`` is preferred, whose architecture is recognised.
+            ``params_ema`` is preferred, whose architecture is recognised; or their name.
 
     Returns:
         The network, frozen and in evaluation mode, and how many times it enlarges.
@@ -40,7 +40,7 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
         ValueError: If the weights are not recognised, or the network does not enlarge RGB images
             by a whole number.
     """
-    path = resolve(path)
+    path = locate_weights(path)
     if path.suffix in OPTION_FILES:
         options = load_options(path, phase='test')
         network, scale = build_generator(options), options.scale
@@ -94,7 +94,7 @@ def build_network(options: Options, letter: str) -> nn.Module:
     section, weights = getattr(options, label), getattr(path, f'pretrain_{label}')
     key, strict = getattr(path, f'param_key_{letter}'), getattr(path, f'strict_load_{letter}')
     if weights is not None:
-        weights = str(resolve(weights))
+        weights = str(locate_weights(weights))
     if section == RECOGNISED:
         network, section = network_of(parameters_in(load_file(weights), key, weights), weights)
         setattr(options, label, dict(section))
