@@ -3,6 +3,7 @@
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer
 from iqasr.quality.names import scorer_section
+from iqasr.quality.nima import NIMAScorer
 from iqasr.quality.niqe_scorer import NIQEScorer
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.quality.pyiqa_scorer import PyIQAScorer

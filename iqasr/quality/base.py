@@ -1,7 +1,9 @@
 """The base class of scorers of image quality."""
 
+import hashlib
 import math
 from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -131,3 +133,12 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
             ValueError: If the range is infinite.
         """
         return normalise_quality(quality, 'range01', score_range=self.score_range)
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """Identify weights by their values and names, whatever file they were in: eight hex digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]
