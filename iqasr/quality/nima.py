@@ -49,7 +49,7 @@ class NIMAScorer(QualityScorer):
     Args:
         view: ``crops`` averages over crops at full resolution; ``whole`` reduces or enlarges the
             image to 224 x 224 pixels.
-        crop: Side of the crops, in pixels; 64 or more.
+        crop: Side of the crops, in pixels; 96 or more.
         max_crops: Most crops of an image.
         weights: Name of the weights, see `iqasr.pretrained`.
 
@@ -59,7 +59,7 @@ class NIMAScorer(QualityScorer):
     """
 
     score_range = (1.0, 10.0)
-    min_size = 64
+    min_size = 96
     differentiable = True
 
     def __init__(

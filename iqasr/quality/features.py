@@ -1,0 +1,131 @@
+"""Features that full-reference scorers compare: AlexNet's and VGG16's, stage by stage.
+
+Source:
+    Krizhevsky (2014), One weird trick for parallelizing convolutional neural networks, arXiv
+    1404.5997; Simonyan and Zisserman (2015), Very deep convolutional networks for large-scale image
+    recognition, ICLR. Both in the form of torchvision; written here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the pixels of ImageNet, by which its networks expect images to be normalised."""
+
+
+class Blur(nn.Module):
+    """Smooths by the binomial filter (1, 2, 1) in both directions, and halves the resolution.
+
+    Source:
+        Zhang (2019), Making convolutional networks shift-invariant again, ICML; with two pixels of
+        reflection at each side, as in ST-LPIPS.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve features, :math:`(N, C, H, W)`, to :math:`(N, C, H // 2 + 1, W // 2 + 1)`."""
+        return smooth(F.pad(x, (2, 2, 2, 2), 'reflect'))
+
+
+class L2Pool(nn.Module):
+    """Root of the smoothed squares, at half the resolution.
+
+    Source:
+        Hénaff and Simoncelli (2016), Geodesics of learned representations, ICLR; as in DISTS.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Halve features, :math:`(N, C, H, W)`."""
+        return (smooth(F.pad(x.square(), (1, 1, 1, 1))) + 1e-12).sqrt()
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Apply the binomial filter (1, 2, 1) at every other place, without padding."""
+    line = x.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(x, kernel, stride=2, groups=x.shape[1])
+
+
+def convolutions(weights: Mapping[str, Tensor], **first: int) -> Iterator[nn.Conv2d]:
+    """Build the convolutions in some weights in their order, padded to keep the size.
+
+    Args:
+        weights: Those of a network, whose names hold the numbers of their layers. What has no bias
+            is no convolution and left out.
+        first: ``stride`` and ``padding`` of the first one.
+    """
+    names = [name.removesuffix('.bias') for name in weights if name.endswith('.bias')]
+    for name in sorted(names, key=lambda name: int(name.split('.')[-1])):
+        outputs, inputs, size, _ = weights[f'{name}.weight'].shape
+        layer = nn.Conv2d(inputs, outputs, size, **(first or {'padding': size // 2}))
+        layer.load_state_dict({part: weights[f'{name}.{part}'] for part in ('weight', 'bias')})
+        yield layer
+        first = {}
+
+
+def build_vgg16(weights: Mapping[str, Tensor], pool: Callable[[], nn.Module]) -> nn.ModuleList:
+    """Build the five stages of VGG16, each of which ends before a pooling.
+
+    Args:
+        weights: Those of its 13 convolutions, see `convolutions`.
+        pool: Makes what halves the resolution between the stages.
+    """
+    layers, stages = convolutions(weights), nn.ModuleList()
+    for count in (2, 2, 3, 3, 3):
+        stage = [pool()] if len(stages) else []
+        for _ in range(count):
+            stage += [next(layers), nn.ReLU(inplace=True)]
+        stages.append(nn.Sequential(*stage))
+    return stages
+
+
+def build_alexnet(weights: Mapping[str, Tensor]) -> nn.ModuleList:
+    """Build the five stages of AlexNet, each of which ends after a convolution.
+
+    Args:
+        weights: Those of its five convolutions, see `convolutions`.
+    """
+    first, *others = convolutions(weights, stride=4, padding=2)
+    return _alexnet(nn.Sequential(first), others, lambda: nn.MaxPool2d(3, 2))
+
+
+def build_blurred_alexnet(weights: Mapping[str, Tensor]) -> nn.ModuleList:
+    """Build AlexNet with strides that blur, as in ST-LPIPS, see `build_alexnet`."""
+    first, *others = convolutions(weights, stride=1, padding=2)
+    return _alexnet(
+        nn.Sequential(first, Blur()), others, lambda: nn.Sequential(nn.MaxPool2d(3, 1), Blur())
+    )
+
+
+def _alexnet(
+    first: nn.Sequential, others: list[nn.Conv2d], pool: Callable[[], nn.Module]
+) -> nn.ModuleList:
+    befores = [first, nn.Sequential(pool(), others[0]), nn.Sequential(pool(), others[1])]
+    return nn.ModuleList(
+        nn.Sequential(*stage, nn.ReLU(inplace=True))
+        for stage in (*befores, nn.Sequential(others[2]), nn.Sequential(others[3]))
+    )
+
+
+def paired_features(
+    stages: nn.ModuleList, image: Tensor, reference: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Compute the features of two batches of images, one stage after the other.
+
+    Args:
+        stages: Of a network for images as ImageNet's.
+        image: :math:`(N, 3, H, W)` RGB in [0, 1].
+        reference: Alike; its features have no gradient.
+
+    Yields:
+        Features of both after each stage, which are changed by the next one if they are kept.
+    """
+    mean, spread = (image.new_tensor(values).view(3, 1, 1) for values in (MEAN, SPREAD))
+    x, y = ((images - mean) / spread for images in (image, reference.detach()))
+    for stage in stages:
+        x = stage(x)
+        with torch.no_grad():
+            y = stage(y)
+        yield x, y
