@@ -26,6 +26,7 @@ setup(
         'opencv-python',
         'choix',
         'filelock',
+        'h5py',
         'jinja2',
         'lmdb',
         'matplotlib',

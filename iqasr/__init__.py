@@ -4,6 +4,7 @@ Importing the package registers everything in BasicSR's registries. Its rooms, i
 one builds on another::
 
     runtime       files that last, processes, randomness, paths
+    pretrained    weights by name: catalogue, sources, cache
     options       option files, and the constructor as schema
     sampling      policies: which candidate ground truth a crop is trained on
     quality       scorers: image -> quality, higher is better

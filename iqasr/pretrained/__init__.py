@@ -1,0 +1,4 @@
+"""Weights by name: where they come from, and the cache that keeps them."""
+
+from iqasr.pretrained.cache import find_weights, is_known, load_weights
+from iqasr.pretrained.catalogue import CATALOGUE, Entry
