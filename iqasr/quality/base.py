@@ -135,7 +135,7 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
         return normalise_quality(quality, 'range01', score_range=self.score_range)
 
 
-def digest(weights: Mapping[str, Tensor]) -> str:
+def digest_of(weights: Mapping[str, Tensor]) -> str:
     """Identify weights by their values and names, whatever file they were in: eight hex digits."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):

@@ -6,7 +6,8 @@ Source:
     recognition, ICLR. Both in the form of torchvision; written here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -48,65 +49,50 @@ def smooth(x: Tensor) -> Tensor:
     return F.conv2d(x, kernel, stride=2, groups=x.shape[1])
 
 
-def convolutions(weights: Mapping[str, Tensor], **first: int) -> Iterator[nn.Conv2d]:
-    """Build the convolutions in some weights in their order, padded to keep the size.
-
-    Args:
-        weights: Those of a network, whose names hold the numbers of their layers. What has no bias
-            is no convolution and left out.
-        first: ``stride`` and ``padding`` of the first one.
-    """
-    names = [name.removesuffix('.bias') for name in weights if name.endswith('.bias')]
-    for name in sorted(names, key=lambda name: int(name.split('.')[-1])):
-        outputs, inputs, size, _ = weights[f'{name}.weight'].shape
-        layer = nn.Conv2d(inputs, outputs, size, **(first or {'padding': size // 2}))
-        layer.load_state_dict({part: weights[f'{name}.{part}'] for part in ('weight', 'bias')})
-        yield layer
-        first = {}
-
-
-def build_vgg16(weights: Mapping[str, Tensor], pool: Callable[[], nn.Module]) -> nn.ModuleList:
+def build_vgg16(weights: Mapping[str, Tensor], pool: Sequence[nn.Module]) -> nn.ModuleList:
     """Build the five stages of VGG16, each of which ends before a pooling.
 
     Args:
-        weights: Those of its 13 convolutions, see `convolutions`.
-        pool: Makes what halves the resolution between the stages.
+        weights: Those of its 13 convolutions, see `read_convolutions`.
+        pool: What halves the resolution between stages.
     """
-    layers, stages = convolutions(weights), nn.ModuleList()
-    for count in (2, 2, 3, 3, 3):
-        stage = [pool()] if len(stages) else []
-        for _ in range(count):
-            stage += [next(layers), nn.ReLU(inplace=True)]
-        stages.append(nn.Sequential(*stage))
-    return stages
+    layers = iter(read_convolutions(weights))
+    stages = []
+    for number, count in enumerate((2, 2, 3, 3, 3)):
+        pairs = [(next(layers), nn.ReLU(inplace=True)) for _ in range(count)]
+        stages.append(nn.Sequential(*(pool if number else ()), *itertools.chain(*pairs)))
+    return nn.ModuleList(stages)
 
 
-def build_alexnet(weights: Mapping[str, Tensor]) -> nn.ModuleList:
+def build_alexnet(weights: Mapping[str, Tensor], *, blurred: bool = False) -> nn.ModuleList:
     """Build the five stages of AlexNet, each of which ends after a convolution.
 
     Args:
-        weights: Those of its five convolutions, see `convolutions`.
+        weights: Those of its five convolutions, see `read_convolutions`.
+        blurred: Blur before each halving, as ST-LPIPS does, instead of strides alone.
     """
-    first, *others = convolutions(weights, stride=4, padding=2)
-    return _alexnet(nn.Sequential(first), others, lambda: nn.MaxPool2d(3, 2))
+    first, *others = read_convolutions(weights)
+    first.stride, first.padding = ((1, 1) if blurred else (4, 4)), (2, 2)
+    pool = [nn.MaxPool2d(3, 1), Blur()] if blurred else [nn.MaxPool2d(3, 2)]
+    stages = [[first, Blur()] if blurred else [first]]
+    stages += [[*before, layer] for before, layer in zip((pool, pool, (), ()), others, strict=True)]
+    return nn.ModuleList(nn.Sequential(*stage, nn.ReLU(inplace=True)) for stage in stages)
 
 
-def build_blurred_alexnet(weights: Mapping[str, Tensor]) -> nn.ModuleList:
-    """Build AlexNet with strides that blur, as in ST-LPIPS, see `build_alexnet`."""
-    first, *others = convolutions(weights, stride=1, padding=2)
-    return _alexnet(
-        nn.Sequential(first, Blur()), others, lambda: nn.Sequential(nn.MaxPool2d(3, 1), Blur())
-    )
+def read_convolutions(weights: Mapping[str, Tensor]) -> list[nn.Conv2d]:
+    """Build the convolutions of a network in their order, padded to keep the size of the image.
 
-
-def _alexnet(
-    first: nn.Sequential, others: list[nn.Conv2d], pool: Callable[[], nn.Module]
-) -> nn.ModuleList:
-    befores = [first, nn.Sequential(pool(), others[0]), nn.Sequential(pool(), others[1])]
-    return nn.ModuleList(
-        nn.Sequential(*stage, nn.ReLU(inplace=True))
-        for stage in (*befores, nn.Sequential(others[2]), nn.Sequential(others[3]))
-    )
+    Args:
+        weights: By names such as ``features.3.weight``, with the number of the layer; what has no
+            bias is no convolution.
+    """
+    names = [name.removesuffix('.bias') for name in weights if name.endswith('.bias')]
+    layers = []
+    for name in sorted(names, key=lambda name: int(name.split('.')[-1])):
+        outputs, inputs, size, _ = weights[f'{name}.weight'].shape
+        layers.append(nn.Conv2d(inputs, outputs, size, padding=size // 2))
+        layers[-1].load_state_dict({p: weights[f'{name}.{p}'] for p in ('weight', 'bias')})
+    return layers
 
 
 def paired_features(
@@ -120,7 +106,7 @@ def paired_features(
         reference: Alike; its features have no gradient.
 
     Yields:
-        Features of both after each stage, which are changed by the next one if they are kept.
+        Features of both after each stage.
     """
     mean, spread = (image.new_tensor(values).view(3, 1, 1) for values in (MEAN, SPREAD))
     x, y = ((images - mean) / spread for images in (image, reference.detach()))

@@ -18,7 +18,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from iqasr.pretrained import load_weights
-from iqasr.quality.base import QualityScorer, digest
+from iqasr.quality.base import QualityScorer, digest_of
 from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.crops import tiles_within
 
@@ -78,7 +78,7 @@ class NIMAScorer(QualityScorer):
         self.network = build_mobilenet(state)
         self.name = 'nima-mobilenet'
         places = f'crops of {crop} px, at most {max_crops}' if view == 'crops' else 'whole image'
-        self.version = f'{digest(state)} {places}'
+        self.version = f'{digest_of(state)} {places}'
 
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
         if self.view == 'whole':
