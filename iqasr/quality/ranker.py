@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from iqasr.pretrained import locate_weights
 from iqasr.quality.base import QualityScorer
 from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.errors import MissingWeightsError
@@ -116,7 +117,9 @@ class RankerScorer(QualityScorer):
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()
-        path = packaged_weights('ranker.safetensors') if weights is None else Path(weights)
+        path = (
+            packaged_weights('ranker.safetensors') if weights is None else locate_weights(weights)
+        )
         self.network = read_ranker(path)
         self.version = f'iqasr {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}'
 

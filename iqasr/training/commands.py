@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from torch.utils.data import Subset
 from tqdm import tqdm
 
-from iqasr.checking.check import load_options
+from iqasr.checking.check import load_options, notices_of_fetch
 from iqasr.data.loader import left_unopened
 from iqasr.evaluation.evaluate import dataset_name, evaluate
 from iqasr.models import RestorationModel
@@ -120,6 +120,10 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
     base = base_folder(options)
     root = base / 'experiments' / options.name
     if arguments.check:
+        if notices := notices_of_fetch(options):
+            logger.info('The options are right. %s.', '; '.join(notices))
+            logger.info('Data and a first step are checked only once they are here.')
+            return 0
         with as_option_errors():
             training = TrainingRun(options, process, root)
         return check(training)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from iqasr.options.sections import Options
+from iqasr.pretrained import locate_weights
 from iqasr.runtime.distributed import Process
-from iqasr.runtime.paths import resolve
 
 
 def choose_seed(options: Options, process: Process) -> int:
@@ -49,7 +49,7 @@ def opt_of(
         opt['datasets'][key] = add_place(section, key, options.scale)
     path = opt.setdefault('path', {})
     for key in [key for key in path if key.startswith('pretrain_network') and path[key]]:
-        path[key] = str(resolve(path[key]))
+        path[key] = str(locate_weights(path[key]))
     path['resume_state'] = resume_state and str(resume_state)
     folders = ('models', 'training_states', 'visualization') if is_train else ('visualization',)
     path |= {'experiments_root' if is_train else 'results_root': str(root), 'log': str(root)}

