@@ -50,7 +50,8 @@ class DISTSScorer(QualityScorer):
 
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
         pairs = paired_features(self.stages, image, reference)
-        compared = [similarity(x, y) for x, y in itertools.chain([(image, reference)], pairs)]
+        own = [(image, reference.detach())]
+        compared = [similarity(x, y) for x, y in itertools.chain(own, pairs)]
         alpha, beta = self.shares / self.shares.sum()
         means, structures = (torch.cat(part, 1) for part in zip(*compared, strict=True))
         return 1 - means @ alpha - structures @ beta

@@ -116,7 +116,7 @@ def build_mobilenet(weights: Mapping[str, Tensor]) -> nn.Sequential:
             # As in Keras, whose padding is on one side where the stride is 2.
             layers += [nn.ZeroPad2d((0, 1, 0, 1))] if stride == 2 else []
             layers += [fold_norm(weights, name, stride), nn.ReLU6(inplace=True)]
-        head = nn.Linear(1024, 10)
+        head = nn.Linear(*reversed(weights['head.weight'].shape))
         head.load_state_dict({part: weights[f'head.{part}'] for part in ('weight', 'bias')})
     except (KeyError, RuntimeError) as error:
         raise ValueError(f'the weights are not of NIMA on MobileNet: {error}.') from error
