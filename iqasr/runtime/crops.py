@@ -58,11 +58,16 @@ def tiles_within(size: Sequence[int], tile: int, most: int) -> list[tuple[slice,
 
     Example:
         >>> len(tiles_within((448, 900), 224, 10)), len(tiles_within((448, 900), 224, 7))
-        (10, 6)
+        (10, 4)
     """
+    height, width = size
     rows, columns = (math.ceil(side / tile) for side in size)
     while rows * columns > most:
-        rows, columns = (rows - 1, columns) if rows > columns else (rows, columns - 1)
+        # Where they lie closer.
+        if columns == 1 or (rows > 1 and rows * width > columns * height):
+            rows -= 1
+        else:
+            columns -= 1
     grid = [tiles_along(side, tile, n) for side, n in zip(size, (rows, columns), strict=True)]
     return list(itertools.product(*grid))
 
