@@ -11,6 +11,7 @@ import yaml
 from iqasr.checking.command_line import sections_of_words
 from iqasr.enhancement.base import Enhancer
 from iqasr.models.network_files import OPTION_FILES
+from iqasr.pretrained import is_known
 from iqasr.registry import ENHANCER_REGISTRY, build
 
 NETWORK_FILES = (*OPTION_FILES, '.pth', '.safetensors')
@@ -64,8 +65,9 @@ def build_recipes(words: Sequence[str]) -> list[Recipe]:
 
     Args:
         words: One per recipe: the name of an enhancer (``UnsharpMask``), a file that
-            `NetworkEnhancer` reads, a section in YAML (``{type: UnsharpMask, amount: 1.5}``), or a
-            list of these, applied in turn (``[NonLocalMeans, UnsharpMask]``).
+            `NetworkEnhancer` reads or the name of weights, a section in YAML
+            (``{type: UnsharpMask, amount: 1.5}``), or a list of these, applied in turn
+            (``[NonLocalMeans, UnsharpMask]``).
 
     Raises:
         OptionError: If any word is wrong; the message lists everything that is wrong.
@@ -88,6 +90,6 @@ def section_of(step: Any) -> dict[str, Any]:
     """Turn a name, a file or a mapping into the section of an enhancer."""
     if isinstance(step, Mapping):
         return dict(step)
-    if str(step).endswith(NETWORK_FILES):
+    if str(step).endswith(NETWORK_FILES) or is_known(str(step)):
         return {'type': 'NetworkEnhancer', 'weights': str(step)}
     return {'type': str(step)}

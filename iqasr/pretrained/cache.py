@@ -198,6 +198,15 @@ def missing_hub_files(entry: Entry) -> list[str]:
     return [path for path in entry.hub_files if not (hub_folder() / path).exists()]
 
 
+def entry_at(place: str | Path) -> Entry | None:
+    """Find the entry that puts a file at a path in torch's hub folder."""
+    for entry in CATALOGUE.values():
+        names = (*entry.hub_files, *filter(None, [entry.kept_at]))
+        if Path(place) in [hub_folder() / name for name in names]:
+            return entry
+    return None
+
+
 def write_hub_files(entry: Entry) -> None:
     """Write the files that other libraries look for, where there are none."""
     for name in missing_hub_files(entry):

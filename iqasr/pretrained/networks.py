@@ -116,6 +116,7 @@ NETWORKS = (
             ),
         ),
     ),
+    # SPAN's own licence; of the package, its metadata says BSD-3-Clause and its LICENSE GPL-3.0.
     Entry(
         'span-x2',
         'SPAN of 48 channels, bicubic degradation, x2',

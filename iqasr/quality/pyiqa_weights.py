@@ -3,6 +3,7 @@
 import traceback
 from types import TracebackType
 
+from iqasr.pretrained import entry_at
 from iqasr.runtime.errors import MissingWeightsError
 
 
@@ -33,6 +34,8 @@ def missing_weights(metric: str, weights: str | None, error: OSError) -> Missing
         source = wanted.get('url', 'a file that pyiqa does not name')
         place = wanted.get('cached_file') or wanted.get('download_target') or DEFAULT_CACHE_DIR
         remedy = f'Download it by hand and put it at {place}.'
+        if entry := entry_at(place):
+            remedy = f'`iqasr-weights get {entry.name}` may find it elsewhere. {remedy}'
     if place.startswith(DEFAULT_CACHE_DIR) and weights is None:
         remedy += ' Or give the path of the downloaded file as option `weights`.'
     given = f'the option `weights` ({weights})' if weights else 'the option `weights` (not given)'

@@ -6,10 +6,19 @@ import shutil
 import pytest
 
 from iqasr.checking.check import load_options, notices_of_fetch
+from iqasr.enhancement.recipe import build_recipes
 from iqasr.models.network_files import open_network
-from iqasr.pretrained import CATALOGUE, find_weights, locate_weights, named_entry, notice_of_fetch
+from iqasr.pretrained import (
+    CATALOGUE,
+    entry_at,
+    find_weights,
+    locate_weights,
+    named_entry,
+    notice_of_fetch,
+)
 from iqasr.pretrained.commands import weights_command
 from iqasr.pretrained.entry import url_source
+from iqasr.registry import MODEL_REGISTRY
 from iqasr.runtime.errors import MissingWeightsError, OptionError
 from iqasr.runtime.paths import packaged_weights
 from iqasr.training.commands import train_command
@@ -57,6 +66,12 @@ def test_a_network_is_opened_by_its_name(compact):
     network, scale = open_network('compact')
     assert (type(network).__name__, scale) == ('SRVGGNetCompact', 4)
     assert notice_of_fetch('compact') == ''
+
+
+def test_an_enhancer_may_be_a_name(compact):
+    (recipe,) = build_recipes(['compact'])
+    assert recipe.name == 'compact'
+    assert recipe.steps[0].scale == 4
 
 
 def test_checkpoints_may_be_names(compact, folders):
@@ -113,8 +128,9 @@ def test_weights_of_a_scorer_may_be_a_name(named_options, write_options):
         load_options(write_options(named_options))
 
 
-def test_a_model_of_basicsr_reads_files_only(named_options, write_options):
-    named_options['model_type'] = 'VideoBaseModel'
+def test_models_of_others_read_files_only(named_options, write_options, monkeypatch):
+    monkeypatch.setitem(MODEL_REGISTRY._obj_map, 'TheirModel', object)
+    named_options['model_type'] = 'TheirModel'
     named_options['network_g'] = {'type': 'MSRResNet'}
     with pytest.raises(OptionError, match=r'export\.py -i compact -o compact\.pth'):
         load_options(write_options(named_options))
@@ -164,3 +180,10 @@ def test_a_file_of_something_else_is_refused(name, folders, capsys):
     (folders / name).write_bytes(b'PK nothing')
     assert weights_command(['import', str(folders / name)]) == 2
     assert name in capsys.readouterr().err
+
+
+def test_a_file_that_pyiqa_misses_is_found_by_its_name(folders):
+    place = folders / 'torch' / 'hub' / 'pyiqa' / 'alex_shift_tolerant.pth'
+    assert entry_at(place).name == 'stlpips'
+    assert entry_at(place.with_name('musiq_koniq_ckpt-e95806b9.pth')).name == 'musiq-koniq'
+    assert entry_at(place.with_name('other.pth')) is None
