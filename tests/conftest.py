@@ -52,9 +52,9 @@ def random_weights():
     import random_weights
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ('dists', 'lpips', 'nima'):
-            load = f'iqasr.quality.{module}.load_weights'
-            patch.setattr(load, random_weights.random_weights)
+        for load in ('dists.load_weights', 'lpips.load_weights', 'nima.load_file'):
+            patch.setattr(f'iqasr.quality.{load}', random_weights.random_weights)
+        patch.setattr('iqasr.quality.nima.locate_weights', lambda name: name)
         yield random_weights.random_weights
 
 

@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from iqasr.pretrained import load_weights
+from iqasr.pretrained import locate_weights
 from iqasr.quality.base import QualityScorer, digest_of
 from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.crops import tiles_within
+from iqasr.runtime.weights import load_file
 
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 """Of the depthwise convolution in each block."""
@@ -51,7 +52,7 @@ class NIMAScorer(QualityScorer):
             image to 224 x 224 pixels.
         crop: Side of the crops, in pixels; 96 or more.
         max_crops: Most crops of an image.
-        weights: Name of the weights, see `iqasr.pretrained`.
+        weights: Name of the weights (``iqasr-weights list``), or a file of such ones.
 
     Raises:
         ValueError: If `crop` is too small, or the weights are of another network.
@@ -74,8 +75,11 @@ class NIMAScorer(QualityScorer):
         if crop < self.min_size:
             raise ValueError(f'crop is {crop} pixels; use {self.min_size} or more.')
         self.view, self.crop, self.max_crops = view, crop, max_crops
-        state = load_weights(weights)
-        self.network = build_mobilenet(state)
+        state = load_file(locate_weights(weights))
+        try:
+            self.network = build_mobilenet(state)
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f'{weights}: not of NIMA on MobileNet ({error}).') from error
         self.name = 'nima-mobilenet'
         places = f'crops of {crop} px, at most {max_crops}' if view == 'crops' else 'whole image'
         self.version = f'{digest_of(state)} {places}'
@@ -104,22 +108,16 @@ def build_mobilenet(weights: Mapping[str, Tensor]) -> nn.Sequential:
 
     Returns:
         From :math:`(N, 3, H, W)` in [-1, 1] to :math:`(N, 10)`, rows that sum to 1.
-
-    Raises:
-        ValueError: If weights are missing or of another shape.
     """
     names = ['conv1', *(f'blocks.{i}.{kind}' for i in range(len(STRIDES)) for kind in ('dw', 'pw'))]
     strides = [2, *(stride for block in STRIDES for stride in (block, 1))]
     layers: list[nn.Module] = []
-    try:
-        for name, stride in zip(names, strides, strict=True):
-            # As in Keras, whose padding is on one side where the stride is 2.
-            layers += [nn.ZeroPad2d((0, 1, 0, 1))] if stride == 2 else []
-            layers += [fold_norm(weights, name, stride), nn.ReLU6(inplace=True)]
-        head = nn.Linear(*reversed(weights['head.weight'].shape))
-        head.load_state_dict({part: weights[f'head.{part}'] for part in ('weight', 'bias')})
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(f'the weights are not of NIMA on MobileNet: {error}.') from error
+    for name, stride in zip(names, strides, strict=True):
+        # As in Keras, whose padding is on one side where the stride is 2.
+        layers += [nn.ZeroPad2d((0, 1, 0, 1))] if stride == 2 else []
+        layers += [fold_norm(weights, name, stride), nn.ReLU6(inplace=True)]
+    head = nn.Linear(*reversed(weights['head.weight'].shape))
+    head.load_state_dict({part: weights[f'head.{part}'] for part in ('weight', 'bias')})
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head, nn.Softmax(1))
 
 

@@ -1,10 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
+from iqasr.pretrained import locate_weights
 from iqasr.quality import NIMAScorer, run_self_test
 from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.randomness import generator_at
+from iqasr.runtime.weights import load_file
 
 pytestmark = pytest.mark.usefixtures('random_weights')
 
@@ -88,21 +91,26 @@ def test_self_test_passes():
 def test_version_follows_weights_and_crops(random_weights, monkeypatch):
     versions = {NIMAScorer(**o).version for o in ({}, {'crop': 96}, {'view': 'whole'})}
     other = random_weights('nima') | {'head.bias': torch.ones(10)}
-    monkeypatch.setattr('iqasr.quality.nima.load_weights', lambda name: other)
+    monkeypatch.setattr('iqasr.quality.nima.load_file', lambda path: other)
     assert len(versions | {NIMAScorer().version}) == 4
 
 
 def test_small_crops_and_other_weights_are_refused(random_weights, monkeypatch):
     with pytest.raises(ValueError, match='crop is 95 pixels; use 96 or more'):
         NIMAScorer(crop=95)
-    monkeypatch.setattr('iqasr.quality.nima.load_weights', lambda name: random_weights('vgg16'))
-    with pytest.raises(ValueError, match=r"not of NIMA on MobileNet: 'conv1.weight'"):
+    monkeypatch.setattr('iqasr.quality.nima.load_file', lambda path: random_weights('vgg16'))
+    with pytest.raises(ValueError, match=r"nima: not of NIMA on MobileNet \('conv1.weight'\)"):
         NIMAScorer()
 
 
-def test_unknown_weights_are_named(monkeypatch):
-    from iqasr.pretrained import load_weights
-
-    monkeypatch.setattr('iqasr.quality.nima.load_weights', load_weights)
+def test_weights_are_found_by_path_and_an_unknown_name_is_told(
+    random_weights, monkeypatch, tmp_path
+):
+    path = tmp_path / 'mine.safetensors'
+    save_file(random_weights('nima'), path)
+    expected = NIMAScorer().version
+    monkeypatch.setattr('iqasr.quality.nima.load_file', load_file)
+    monkeypatch.setattr('iqasr.quality.nima.locate_weights', locate_weights)
+    assert NIMAScorer(weights=str(path)).version == expected
     with pytest.raises(MissingWeightsError, match=r"'nimma'.*Did you mean 'nima'"):
         NIMAScorer(weights='nimma')
