@@ -46,6 +46,18 @@ def fresh_logging():
     initialized_logger.clear()
 
 
+@pytest.fixture(scope='module')
+def random_weights():
+    """Build scorers with the random weights of tests/random_weights.py, not with those fetched."""
+    import random_weights
+
+    with pytest.MonkeyPatch.context() as patch:
+        for load in ('dists.load_weights', 'lpips.load_weights', 'nima.load_file'):
+            patch.setattr(f'iqasr.quality.{load}', random_weights.random_weights)
+        patch.setattr('iqasr.quality.nima.locate_weights', lambda name: name)
+        yield random_weights.random_weights
+
+
 @pytest.fixture(scope='session')
 def photographs() -> list[np.ndarray]:
     """Ten (96, 96, 3) uint8 RGB pieces of real photographs."""

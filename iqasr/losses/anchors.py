@@ -17,6 +17,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 
 from iqasr.losses.low_pass import low_pass
+from iqasr.losses.quality_loss import QualityLoss
 from iqasr.losses.term import build_term, require_input, summed
 from iqasr.registry import LOSS_REGISTRY
 
@@ -94,9 +95,13 @@ class BaseDistanceLoss(nn.Module):
         distance: Mean absolute (``l1``) or squared (``l2``) difference of pixels, or mean absolute
             difference of VGG19's features (``feature``; HGGT's perceptual loss) or of their Gram
             matrices (``gram``: texture, wherever it is).
+        scorer: Section of a full-reference scorer, whose distance takes the place of `distance`:
+            how far the quality of the output, compared with the base, is below the best one, in
+            units of the scorer's range (the published LPIPS, ST-LPIPS or DISTS).
 
     Raises:
-        MissingWeightsError: If VGG19 is neither here nor can be downloaded.
+        MissingWeightsError: If weights are neither here nor can be downloaded.
+        ValueError: If `scorer` needs no reference, or fails its self-test.
     """
 
     def __init__(
@@ -104,10 +109,28 @@ class BaseDistanceLoss(nn.Module):
         *,
         loss_weight: NonNegativeFloat = 1.0,
         distance: Literal['l1', 'l2', 'feature', 'gram'] = 'l1',
+        scorer: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
-        self.distance = build_term(DISTANCES[distance]).loss
+        if scorer is None:
+            self.distance = build_term(DISTANCES[distance]).loss
+            return
+        self.distance = QualityLoss(scorer, loss_weight=1.0)
+        if not self.distance.scorer.needs_reference:
+            raise ValueError(
+                f'scorer: {self.distance.scorer.name} compares with nothing; use a full-reference '
+                'one, such as LPIPSScorer.'
+            )
+
+    def check_size(self, side: int) -> None:
+        """Refuse output crops, side in pixels, that are too small for the scorer.
+
+        Raises:
+            ValueError: If they are.
+        """
+        if isinstance(self.distance, QualityLoss):
+            self.distance.check_size(side)
 
     def forward(
         self, output: Tensor, gt: Tensor | None = None, *, base: Tensor | None = None

@@ -1,6 +1,5 @@
 """Scorers as metrics: of a whole image, or of its worst tile."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 from iqasr.metrics.metric import load_scorer, register_metric, without_border
 from iqasr.quality import QualityScorer
 from iqasr.registry import METRIC_REGISTRY
+from iqasr.runtime.crops import tiles_along
 
 
 @register_metric(lower_better='scorer')
@@ -95,17 +95,3 @@ def images_for(
         torch.from_numpy(np.ascontiguousarray(plane))[None].to(device).float().div(255)
         for plane in planes
     ]
-
-
-def tiles_along(length: int, tile: int) -> list[slice]:
-    """Cover a length by the fewest tiles, at even distances.
-
-    Example:
-        >>> tiles_along(10, 4)
-        [slice(0, 4, None), slice(3, 7, None), slice(6, 10, None)]
-        >>> tiles_along(3, 4)
-        [slice(0, 3, None)]
-    """
-    tile = min(tile, length)
-    starts = np.linspace(0, length - tile, math.ceil(length / tile)).round().astype(int)
-    return [slice(int(start), int(start) + tile) for start in starts]

@@ -1,8 +1,11 @@
 """Stage 5, quality: scorers map an image to its quality, higher is better."""
 
 from iqasr.quality.base import QualityScorer
+from iqasr.quality.dists import DISTSScorer
 from iqasr.quality.ensemble import EnsembleScorer
+from iqasr.quality.lpips import LPIPSScorer, STLPIPSScorer
 from iqasr.quality.names import scorer_section
+from iqasr.quality.nima import NIMAScorer
 from iqasr.quality.niqe_scorer import NIQEScorer
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.quality.pyiqa_scorer import PyIQAScorer

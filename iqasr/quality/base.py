@@ -1,13 +1,18 @@
 """The base class of scorers of image quality."""
 
+import hashlib
 import math
 from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from iqasr.quality.normalisation import normalise_quality
+
+FAR_BEYOND = 2.0
+"""What most values of an image in [0, 255] exceed, and those of one in [0, 1] do not."""
 
 
 class ScorerType(ABCMeta):
@@ -77,7 +82,8 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
         """Score images.
 
         Args:
-            image: :math:`(N, 3, H, W)` RGB in [0, 1]; values beyond are clamped.
+            image: :math:`(N, 3, H, W)` RGB in [0, 1]; values somewhat beyond are clamped, as are
+                all of an image with a gradient: a network in training may overshoot.
             reference: Images to compare with, as `image`; ignored unless `needs_reference`.
 
         Returns:
@@ -85,8 +91,9 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
             score.
 
         Raises:
-            ValueError: If an image has another shape or type or is too small, or if the reference
-                is missing.
+            ValueError: If an image has another shape, type or range or is too small, or if the
+                reference is missing or of another size. On a GPU a wrong range is found later, by
+                an assertion.
         """
         inputs = {'image': image}
         if self.needs_reference:
@@ -95,6 +102,12 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
             inputs['reference'] = reference
         for role, tensor in inputs.items():
             self._check(tensor, role)
+            # An output in training may diverge, which is not for the scorer to say.
+            if not image.requires_grad:
+                self._check_range(tensor, role)
+            if tensor.shape[2:] != image.shape[2:]:
+                sizes = ' and '.join('x'.join(map(str, t.shape[2:])) for t in inputs.values())
+                raise ValueError(f'{self.name}: image and reference have {sizes} pixels.')
         with (
             torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable),
             torch.autocast(image.device.type, enabled=False),
@@ -120,6 +133,18 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
                 f'{self.min_size}x{self.min_size}. Use larger crops or another scorer.'
             )
 
+    def _check_range(self, image: Tensor, role: str) -> None:
+        # Most values, not the largest, as a network that diverges may be validated.
+        far_beyond = 2 * image.gt(FAR_BEYOND).sum() > image.numel()
+        message = (
+            f'{self.name}: most values of the {role} are above {FAR_BEYOND:g}; expected RGB in '
+            '[0, 1]. Divide images in [0, 255] by 255.'
+        )
+        if not image.is_cpu:
+            torch._assert_async(~far_beyond, message)  # the host does not wait for it
+        elif far_beyond:
+            raise ValueError(message)
+
     def published(self, quality: Tensor) -> Tensor:
         """Turn quality into the score as published, or back: the sign, where it differs."""
         return -quality if self.lower_better else quality
@@ -131,3 +156,12 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
             ValueError: If the range is infinite.
         """
         return normalise_quality(quality, 'range01', score_range=self.score_range)
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """Identify weights by their values and names, whatever file they were in: eight hex digits."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:8]

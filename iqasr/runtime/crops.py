@@ -1,5 +1,7 @@
-"""Square crops of images, and grids of them with a label above each column."""
+"""Square crops of images: where they lie, and grids of them with a label above each column."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -18,6 +20,56 @@ def cut_square(image: np.ndarray, place: Place, side_px: int) -> np.ndarray:
     """Cut a square out of an image, ``(H, W, C)``; the crop ends where the image ends."""
     top, left = place
     return image[top : top + side_px, left : left + side_px]
+
+
+def tiles_along(length: int, tile: int, most: int | None = None) -> list[slice]:
+    """Cover a length by the fewest tiles, at even distances.
+
+    Args:
+        length: In pixels, as the tile.
+        tile: Length of a tile; one tile covers what is shorter.
+        most: Take no more tiles than this, which then lie apart; a single one lies in the middle.
+
+    Example:
+        >>> tiles_along(10, 4)
+        [slice(0, 4, None), slice(3, 7, None), slice(6, 10, None)]
+        >>> tiles_along(10, 4, most=1)
+        [slice(3, 7, None)]
+        >>> tiles_along(3, 4)
+        [slice(0, 3, None)]
+    """
+    tile = min(tile, length)
+    count = min(math.ceil(length / tile), most or length)
+    ends = (0, length - tile) if count > 1 else ((length - tile) // 2,) * 2
+    starts = np.linspace(*ends, count).round().astype(int)
+    return [slice(int(start), int(start) + tile) for start in starts]
+
+
+def tiles_within(size: Sequence[int], tile: int, most: int) -> list[tuple[slice, slice]]:
+    """Cover an image by the fewest square tiles in a grid, or by a coarser grid of fewer tiles.
+
+    Args:
+        size: Height and width of the image, in pixels.
+        tile: Side of a tile, in pixels.
+        most: Most tiles.
+
+    Returns:
+        Rows and columns of each tile.
+
+    Example:
+        >>> len(tiles_within((448, 900), 224, 10)), len(tiles_within((448, 900), 224, 7))
+        (10, 4)
+    """
+    height, width = size
+    rows, columns = (math.ceil(side / tile) for side in size)
+    while rows * columns > most:
+        # Where they lie closer.
+        if columns == 1 or (rows > 1 and rows * width > columns * height):
+            rows -= 1
+        else:
+            columns -= 1
+    grid = [tiles_along(side, tile, n) for side, n in zip(size, (rows, columns), strict=True)]
+    return list(itertools.product(*grid))
 
 
 def crop_grid(

@@ -19,7 +19,7 @@ from iqasr.data.scores.score_table import (
     scorer_named,
 )
 from iqasr.data.stores.lmdb_store import create_lmdb
-from iqasr.quality import NIQEScorer, PyIQAScorer, QualityScorer
+from iqasr.quality import NIQEScorer, PyIQAScorer, QualityScorer, scorer_section
 from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.distributed import Process
 
@@ -216,6 +216,30 @@ def test_names_find_registered_scorers_first():
     entropy = scorer_named('entropy', {})
     assert isinstance(entropy, PyIQAScorer)
     assert entropy.name == 'entropy'
+
+
+@pytest.mark.parametrize(
+    ('name', 'section'),
+    [
+        ('lpips', {'type': 'LPIPSScorer'}),
+        ('LPIPSScorer', {'type': 'LPIPSScorer'}),
+        ('lpips-vgg', {'type': 'LPIPSScorer', 'net': 'vgg'}),
+        ('stlpips-vgg', {'type': 'STLPIPSScorer', 'net': 'vgg'}),
+        ('dists', {'type': 'DISTSScorer'}),
+        ('nima-mobilenet', {'type': 'NIMAScorer'}),
+        ('NIMAScorer', {'type': 'NIMAScorer'}),
+        ('nima', {'type': 'PyIQAScorer', 'metric': 'nima'}),
+    ],
+)
+def test_names_of_pyiqa_mean_the_same_metric_here(name, section):
+    assert scorer_section(name) == section
+    assert scorer_section(name, {}) is not scorer_section(name)
+
+
+def test_name_takes_options():
+    assert scorer_section('nima-mobilenet', {'crop': 96}) == {'type': 'NIMAScorer', 'crop': 96}
+    with pytest.raises(ValueError, match=r"'lpips-vg'.*Did you mean 'lpips-vgg'"):
+        scorer_section('lpips-vg')
 
 
 @pytest.mark.usefixtures('brightness')

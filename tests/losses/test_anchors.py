@@ -4,6 +4,7 @@ from torch import nn
 
 from iqasr.degradation import BicubicDegradation
 from iqasr.losses import BaseDistanceLoss, Batch, LRConsistencyLoss, Objective, Term, build_term
+from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.randomness import generator_at
 
@@ -114,6 +115,30 @@ def test_gram_distance_sees_texture_and_not_its_place(vgg):
         )
         ratios[distance] = near / far
     assert ratios['gram'] < 0.5 * ratios['feature']
+
+
+@pytest.mark.parametrize('kind', ['LPIPSScorer', 'STLPIPSScorer', 'DISTSScorer'])
+def test_distance_by_a_scorer_is_as_published_and_leads_back(kind, random_weights):
+    batch, scorer = random_images(side=64), build(SCORER_REGISTRY, {'type': kind})
+    term = Term(BaseDistanceLoss(scorer={'type': kind}, loss_weight=0.5))
+    loss = term(batch)
+    published = scorer.published(scorer(batch.output, batch.base))
+    assert loss.item() == pytest.approx(0.5 * published.mean().item(), rel=1e-4)
+    (gradient,) = torch.autograd.grad(loss, batch.output)
+    step = batch.output.detach() - 1e-2 * gradient / gradient.norm()
+    assert term(batch_of(batch.lq, step, batch.base)) < loss
+    assert term(batch_of(batch.lq, batch.base.clone(), batch.base)).item() < 1e-6
+
+
+def test_scorer_of_the_distance_compares_and_fits_the_crops(random_weights):
+    with pytest.raises(ValueError, match='scorer: ranker compares with nothing'):
+        BaseDistanceLoss(scorer={'type': 'RankerScorer'})
+    term = Term(BaseDistanceLoss(scorer={'type': 'LPIPSScorer'}))
+    assert not list(term.parameters())
+    with pytest.raises(ValueError, match='lpips needs 32 pixels a side'):
+        term.check_size(31)
+    term.check_size(32)
+    Term(BaseDistanceLoss()).check_size(1)
 
 
 def test_missing_vgg_is_named(monkeypatch):

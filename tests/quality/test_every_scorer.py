@@ -20,7 +20,7 @@ EXAMPLES = {
 }
 """Arguments that annotations do not suggest."""
 
-NOT_MONOTONE: dict[tuple[str, str], str] = {}
+NOT_MONOTONE = {('NIMAScorer', kind): 'its weights are random here' for kind in ('blur', 'noise')}
 """By scorer and kind of damage: why quality need not fall."""
 
 
@@ -30,7 +30,7 @@ def name(request):
 
 
 @pytest.fixture(scope='module')
-def scorer(name):
+def scorer(name, random_weights):
     return build_example(SCORER_REGISTRY, name, EXAMPLES.get(name))
 
 

@@ -39,9 +39,27 @@ def test_quality_has_the_sign_fixed_and_published_undoes_it():
 
 
 def test_image_is_clamped_and_left_alone():
-    image = torch.full((1, 3, 8, 8), 7.0)
+    image = torch.full((1, 3, 8, 8), 1.5)
     assert Brightness()(image).tolist() == [0.0]
-    assert image.max() == 7
+    assert image.max() == 1.5
+
+
+def test_image_in_0_to_255_is_refused_even_a_dark_one():
+    dark = torch.rand(1, 3, 8, 8) * 20
+    with pytest.raises(ValueError, match=r'darkness: most values of the image are above 2;.*255'):
+        Brightness()(dark)
+    with pytest.raises(ValueError, match='difference: most values of the reference'):
+        Difference()(dark / 255, dark)
+
+
+def test_output_that_overshoots_or_diverges_is_clamped():
+    image = torch.rand(1, 3, 8, 8)
+    image[..., :3, :] = 1e6
+    expected = Brightness()(image.clamp(0, 1))
+    assert torch.equal(Brightness()(image), expected)
+    diverged = torch.full_like(image, 1e6).requires_grad_()
+    assert Brightness()(diverged).tolist() == [0.0]
+    assert Brightness()(torch.full_like(image, math.nan)).isnan().all()
 
 
 def test_scorer_stays_frozen_whatever_surrounds_it():
