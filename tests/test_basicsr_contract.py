@@ -136,6 +136,8 @@ def test_stock_training_has_the_losses_of_ours(kind, shrink, tmp_path, train):
         found = values_of(stock, f'l_{term}')
         assert len(found) == ITERATIONS
         assert found == pytest.approx(expected[:ITERATIONS], rel=2e-3), term
+    if kind is finetune:
+        assert 'l_quality: ranker scores the network' in stock
     # Validation, checkpoints and the latest networks are there, as BasicSR's users expect them.
     folder = tmp_path / 'experiments/small'
     assert {'net_g_3.pth', 'net_g_6.pth', 'net_g_latest.pth'} <= {

@@ -9,8 +9,9 @@ Source:
 import math
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from iqasr.runtime.distributed import mean_over_processes
 
 
 class GradientRatio:
@@ -52,10 +53,7 @@ class GradientRatio:
             torch.autograd.grad(scalar, output, retain_graph=True)[0].norm()
             for scalar in (others, value)
         ]
-        measured = norms[0] / norms[1]
-        if dist.is_initialized():
-            dist.all_reduce(measured)
-            measured /= dist.get_world_size()
+        measured = mean_over_processes(norms[0] / norms[1])
         self.measured = torch.cat([self.measured, measured[None].cpu()])
         if self.finished and self.weight() == 0:
             raise ValueError(

@@ -3,7 +3,7 @@
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
     weighted quality is subtracted from the loss. Written here; deviations: quality is normalised,
-    and calibration, warm-up, target and views are additions.
+    and calibration, warm-up, target, views and the check of the room are additions.
 """
 
 import logging
@@ -15,12 +15,14 @@ from torch import Generator, Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
+from iqasr.losses.room import Room, measure_room
 from iqasr.losses.term import require_input
 from iqasr.losses.views import Views
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer, build_bounded
 from iqasr.quality.self_test import run_self_test
 from iqasr.registry import LOSS_REGISTRY
+from iqasr.runtime.randomness import generator_at
 
 logger = logging.getLogger('iqasr')
 
@@ -47,6 +49,8 @@ class QualityLoss(nn.Module):
         views: Random views that quality is averaged over.
         gradient_sigma_px: Blur the gradient to the output by a Gaussian of this standard deviation,
             in pixels, so that no finer pattern is learnt from it. 0 leaves it as it is.
+        allow_saturated: Train even if the score has no room above the network's own output; see
+            `check_start`.
 
     Raises:
         ValueError: If the scorer fails its self-test, is given crops too small, or if not exactly
@@ -64,6 +68,7 @@ class QualityLoss(nn.Module):
         target: float | None = None,
         views: Views | None = None,
         gradient_sigma_px: NonNegativeFloat = 0.0,
+        allow_saturated: bool = False,
     ) -> None:
         super().__init__()
         if (loss_weight is None) == (gradient_ratio is None):
@@ -74,7 +79,7 @@ class QualityLoss(nn.Module):
         )
         self.notes: dict[str, Tensor] = {}
         self.warmup_iter, self.target = warmup_iter, target
-        self.gradient_sigma_px = gradient_sigma_px
+        self.gradient_sigma_px, self.allow_saturated = gradient_sigma_px, allow_saturated
         self.views = Views.model_validate(views or {})
         self._scorer = [build_bounded(scorer)]  # in a list, so that it is no submodule
         if self.views.crop:
@@ -102,6 +107,50 @@ class QualityLoss(nn.Module):
                 f'{self.scorer.name} needs {self.scorer.min_size} pixels a side; views of crops '
                 f'of {side} can have {least}. Make gt_size or views larger.'
             )
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether training is to raise the score, not only to hold it (as one with a reference)."""
+        return self.loss_weight != 0 and not self.scorer.needs_reference
+
+    def check_start(self, output: Tensor, gt: Tensor) -> str:
+        """Look at what the network makes before it is trained; all processes call it.
+
+        Args:
+            output: What the network makes, :math:`(N, 3, H, W)`.
+            gt: Ground truth, alike.
+
+        Returns:
+            What was found, in words.
+
+        Raises:
+            ValueError: If score or gradient is not finite; or, unless `allow_saturated`, if the
+                score is to be raised and has no room; see `iqasr.losses.room`.
+        """
+        place = 'room', self.scorer.name  # the same views of all images, apart from the run's draws
+        room = measure_room(lambda x: self.quality(x, gt, generator_at(*place)), output, gt)
+        found = self.describe(room)
+        if not room.is_finite:
+            raise ValueError(
+                f'{found}. Without a number nothing can be learnt: use another scorer.'
+            )
+        if room.is_full and self.is_pushed and not self.allow_saturated:
+            raise ValueError(
+                f'{found}. There is no room to gain. Use another scorer, or a range whose best end '
+                'lies higher; allow_saturated: true trains all the same.'
+            )
+        return found
+
+    def describe(self, room: Room) -> str:
+        """Put a measurement into words, in the scorer's published units, too."""
+        ends = torch.tensor(self.scorer.score_range)
+        worst, best = (self.scorer.published(ends) + 0.0).tolist()  # no -0
+        own, gt = (f'{worst + value * (best - worst):.3g}' for value in room[:2])
+        return (
+            f"{self.scorer.name} scores the network's output at {room.output:.2f} of 1 ({own} of "
+            f'{worst:g}..{best:g}), the ground truth at {room.gt:.2f} ({gt}); its gradient is '
+            f'{room.slope:.1%} of that on the ground truth reduced and enlarged'
+        )
 
     def forward(
         self,
