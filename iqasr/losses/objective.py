@@ -103,4 +103,4 @@ class Objective(nn.Module):
     def load_calibration_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from `calibration_state`; a term it does not know starts measuring."""
         for name, calibration in self.calibrations().items():
-            calibration.measured = state.get(name, calibration.measured)
+            calibration.load(state.get(name, calibration.measured))

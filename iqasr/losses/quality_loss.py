@@ -13,7 +13,7 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from iqasr.losses.calibration import GradientRatio
+from iqasr.losses.calibration import LARGEST_RISE, GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
 from iqasr.losses.room import Room, measure_room
 from iqasr.losses.term import require_input
@@ -42,7 +42,10 @@ class QualityLoss(nn.Module):
         loss_weight: Weight; or give `gradient_ratio`.
         gradient_ratio: Find the weight at which this term's gradient to the output has so many
             times the norm of that of the other terms together (0.5 is a good start).
-        calibrate_iter: How many batches that weight is the median of; then it stays.
+        calibrate_iter: How many batches that weight is the median of: the first ones, later the
+            last ones that were measured.
+        calibrate_every: After the first ones, measure in one iteration of so many; 0 lets the
+            weight stay. It never rises above ten times its first value.
         warmup_iter: The weight rises linearly until this iteration.
         target: Normalised quality, mostly in [0, 1], from which an image gives no gradient; None
             for no limit.
@@ -64,6 +67,7 @@ class QualityLoss(nn.Module):
         loss_weight: NonNegativeFloat | None = None,
         gradient_ratio: PositiveFloat | None = None,
         calibrate_iter: PositiveInt = 100,
+        calibrate_every: NonNegativeInt = 20,
         warmup_iter: NonNegativeInt = 0,
         target: float | None = None,
         views: Views | None = None,
@@ -74,9 +78,9 @@ class QualityLoss(nn.Module):
         if (loss_weight is None) == (gradient_ratio is None):
             raise ValueError('give either loss_weight or gradient_ratio (0.5 is a good start).')
         self.loss_weight = loss_weight
-        self.calibration = (
-            None if gradient_ratio is None else GradientRatio(gradient_ratio, calibrate_iter)
-        )
+        self.calibration: GradientRatio | None = None
+        if gradient_ratio is not None:
+            self.calibration = GradientRatio(gradient_ratio, calibrate_iter, calibrate_every)
         self.notes: dict[str, Tensor] = {}
         self.warmup_iter, self.target = warmup_iter, target
         self.gradient_sigma_px, self.allow_saturated = gradient_sigma_px, allow_saturated
@@ -185,15 +189,25 @@ class QualityLoss(nn.Module):
     def calibrate(
         self, others: Tensor, output: Tensor, gt: Tensor, *, iteration: int, generator: Generator
     ) -> None:
-        """Measure the term's gradient beside that of the others, until enough is measured."""
-        if not self.calibration.finished:
-            # Without the target, beyond which there is no gradient to measure.
-            quality = self.quality(output, gt, generator)
-            self.calibration.measure((1 - quality).mean(), others, output)
+        """Measure the term's gradient beside that of the others, where it is due."""
+        if not self.calibration.is_due(iteration):
+            return
+        was_limited = self.calibration.is_limited
+        # Without the target, beyond which there is no gradient to measure.
+        quality = self.quality(output, gt, generator)
+        self.calibration.measure((1 - quality).mean(), others, output)
+        if self.calibration.is_limited and not was_limited:
+            logger.warning(
+                '%s has hardly any gradient left: by gradient_ratio its weight would now be more '
+                'than %g times its first value, where it stays. What is still gained need not be '
+                'quality: end the run, or use another scorer.',
+                self.scorer.name,
+                LARGEST_RISE,
+            )
 
     def weight(self, iteration: int | None) -> float:
         """The weight at an iteration, from 1; None for that after the warm-up."""
-        full = self.loss_weight if self.calibration is None else self.calibration.weight()
+        full = self.loss_weight if self.calibration is None else self.calibration.weight
         if not self.warmup_iter or iteration is None:
             return full
         return full * min(1.0, iteration / self.warmup_iter)

@@ -732,9 +732,12 @@ def tuning_options(lora_options):
     return lora_options
 
 
+@pytest.mark.parametrize(('first', 'every'), [(4, 0), (1, 2)])
 def test_fine_tuning_resumes_bit_identical_in_the_middle_of_calibration(
-    tuning_options, train, weights_of, same_weights
+    first, every, tuning_options, train, weights_of, same_weights
 ):
+    how = {'calibrate_iter': first, 'calibrate_every': every}
+    tuning_options['train']['quality_opt'] |= how
     train(tuning_options | {'name': 'whole'})
     train(tuning_options | {'name': 'parts', 'train': tuning_options['train'] | {'total_iter': 3}})
     assert train(tuning_options | {'name': 'parts'}, '--auto_resume') == 0
@@ -744,7 +747,10 @@ def test_fine_tuning_resumes_bit_identical_in_the_middle_of_calibration(
             weights_of(tuning_options | {'name': 'parts'}, 6, key=key),
         )
     weights = re.findall(r'w_quality (\S+),', log_of(tuning_options | {'name': 'whole'}))
-    assert weights[-1] == weights[-2] != weights[0]  # it stays once it is found
+    if every:  # it stays until it is measured again
+        assert weights[1] == weights[2] != weights[3] == weights[4] != weights[5]
+    else:  # it stays once it is found
+        assert weights[-1] == weights[-2] != weights[0]
 
 
 def test_fine_tuning_raises_the_quality_it_optimises(tuning_options, train):
