@@ -738,6 +738,7 @@ def test_fine_tuning_resumes_bit_identical_in_the_middle_of_calibration(
 ):
     how = {'calibrate_iter': first, 'calibrate_every': every}
     tuning_options['train']['quality_opt'] |= how
+    tuning_options['train']['pixel_opt'] = {'type': 'MSELoss'}  # whose gradient has a size
     train(tuning_options | {'name': 'whole'})
     train(tuning_options | {'name': 'parts', 'train': tuning_options['train'] | {'total_iter': 3}})
     assert train(tuning_options | {'name': 'parts'}, '--auto_resume') == 0
