@@ -44,6 +44,10 @@ class Objective(nn.Module):
         """Tell whether any term takes a field of `Batch`, such as ``base``."""
         return any(name in term.inputs for term in self.terms.values())
 
+    def pushed_scores(self) -> list[str]:
+        """List the terms whose note ``q`` is a score that training is to raise."""
+        return [name for name, t in self.terms.items() if getattr(t.loss, 'is_pushed', False)]
+
     def check_start(self, output: Tensor, gt: Tensor) -> None:
         """Let every term look at what the network makes before the first iteration, and log it.
 

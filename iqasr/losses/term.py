@@ -77,6 +77,7 @@ class Term(nn.Module):
     - ``check_start(output, gt)``: look at what the network makes before the first iteration; return
       what to log, or raise ValueError where there is nothing to learn.
     - ``notes``: scalars of the last call to log, detached; ``q`` of a term ``x`` becomes ``q_x``.
+    - ``is_pushed``: whether ``q`` is a score that is to rise; a run warns where it falls.
     - ``calibration``: a `GradientRatio`, if its weight is found from the gradients of the other
       terms; and ``calibrate(others, output, gt, ...)``, called before ``forward`` with the sum of
       the terms of given weight, then the arguments of ``forward``.
