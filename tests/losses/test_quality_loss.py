@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import skimage.data
 import torch
 from pydantic import ValidationError
 from torch import nn
@@ -62,6 +63,21 @@ def test_value_and_notes_by_hand():
     assert quality(data).item() == pytest.approx(2 * deficit(data.output), rel=1e-5)
     assert quality.notes['q'].item() == pytest.approx(1 - deficit(data.output), rel=1e-4)
     assert quality.notes['w'].item() == 2.0
+
+
+def test_gradient_of_the_ranker_is_that_of_its_logit_however_good_the_image():
+    """A sigmoid would leave 4 % of it at this logit."""
+    loss = QualityLoss({'type': 'RankerScorer'}, loss_weight=1.0)
+    photograph = torch.from_numpy(skimage.data.coffee()[60:188, 200:328].copy())
+    image = (photograph.permute(2, 0, 1)[None] / 255).requires_grad_()
+    logit = loss.scorer.network(image)
+    assert logit.item() > 3
+    (expected,) = torch.autograd.grad(logit.sum(), image)
+    (gradient,) = torch.autograd.grad(loss(image), image)
+    inside = ((image > 0) & (image < 1)).all(1, keepdim=True)  # beyond, clamping ends it
+    assert inside.float().mean() > 0.9
+    torch.testing.assert_close(gradient * inside, -expected / 8 * inside, rtol=1e-3, atol=1e-7)
+    assert gradient.norm().item() == pytest.approx(expected.norm().item() / 8, rel=1e-2)
 
 
 def test_descent_on_the_term_raises_quality():
