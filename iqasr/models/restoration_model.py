@@ -170,7 +170,8 @@ class RestorationModel(BaseModel):
             current_iter: Number of the iteration, from 1.
 
         Raises:
-            OptionError: If fewer batches were fed than are to be accumulated.
+            OptionError: If fewer batches were fed than are to be accumulated, or if a score has no
+                room in iteration 1.
         """
         prepared, self.waiting = self.waiting, []
         if len(prepared) < self.options.train.accumulate:
