@@ -101,7 +101,7 @@ def same_file(experiments: Path, name: str) -> bool:
 
 
 def options_on(dataroot: str, iterations: int, workers: int) -> dict[str, Any]:
-    """A GAN run with every kind of state: average, scheduler, pool, discriminator, two workers."""
+    """A GAN run with every kind of state: average, scheduler, pool, discriminator, calibration."""
     adam = {'type': 'Adam', 'lr': 1e-3}
     return {
         'scale': 4,
@@ -130,6 +130,14 @@ def options_on(dataroot: str, iterations: int, workers: int) -> dict[str, Any]:
             'scheduler': {'type': 'CosineAnnealingLR', 'T_max': iterations},
             'pixel_opt': {'type': 'L1Loss'},
             'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla', 'loss_weight': 0.1},
+            'quality_opt': {
+                'type': 'QualityLoss',
+                'scorer': {'type': 'RankerScorer'},
+                'gradient_ratio': 0.5,
+                'calibrate_iter': 4,
+                'calibrate_every': 3,
+                'views': {'shift': 4, 'flip': True},
+            },
         },
         'logger': {'print_freq': 1, 'save_checkpoint_freq': 2, 'use_tb_logger': False},
     }

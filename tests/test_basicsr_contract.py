@@ -136,6 +136,8 @@ def test_stock_training_has_the_losses_of_ours(kind, shrink, tmp_path, train):
         found = values_of(stock, f'l_{term}')
         assert len(found) == ITERATIONS
         assert found == pytest.approx(expected[:ITERATIONS], rel=2e-3), term
+    if kind is finetune:
+        assert 'l_quality: ranker scores the network' in stock
     # Validation, checkpoints and the latest networks are there, as BasicSR's users expect them.
     folder = tmp_path / 'experiments/small'
     assert {'net_g_3.pth', 'net_g_6.pth', 'net_g_latest.pth'} <= {
@@ -143,6 +145,25 @@ def test_stock_training_has_the_losses_of_ours(kind, shrink, tmp_path, train):
     }
     assert {p.name for p in (folder / 'training_states').iterdir()} == {'3.state', '6.state'}
     assert len(re.findall(r'@ 3: psnr', stock)) == 1
+
+
+def test_stock_training_tells_a_score_that_falls(shrink, pairs, tmp_path):
+    options = finetune(shrink, tmp_path)
+    grey = tmp_path / 'grey'
+    grey.mkdir()
+    for path in (pairs / 'gt').iterdir():
+        cv2.imwrite(str(grey / path.name), np.full((96, 96, 3), 128, np.uint8))
+    options['datasets']['train'] = options['datasets']['val'] | {
+        'dataroot_gt': str(grey), 'gt_size': 96, 'batch_size_per_gpu': 10, 'use_hflip': False,
+        'num_worker_per_gpu': 0, 'use_rot': False,
+    }  # fmt: skip
+    options['train'] |= {'total_iter': 40, 'optim_g': {'type': 'Adam', 'lr': 1e-4}}
+    options['train']['quality_opt'] |= {'gradient_ratio': 0.01}
+    options['val'] = {'val_freq': 40, 'save_img': False, 'metrics': {}}
+    options['logger'] |= {'print_freq': 20, 'save_checkpoint_freq': 40}
+    del options['lora'], options['train']['lr_opt'], options['train']['scheduler']
+    log = run_stock(options, tmp_path, 'train')
+    assert len(re.findall(r'WARNING: q_quality has fallen', log)) == 1
 
 
 def test_stock_test_measures_what_ours_measures(shrink, tmp_path):
@@ -233,7 +254,7 @@ def test_a_stock_model_validates_on_our_evaluation_set(pairs):
     )  # fmt: skip
     model.validation(loader, 0, None)
     assert 5 < model.metric_results['psnr'] < 40
-    assert 0 <= model.metric_results['quality'] <= 1
+    assert -8 < model.metric_results['quality'] < 4
 
 
 @pytest.mark.parametrize(

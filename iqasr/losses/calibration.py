@@ -3,42 +3,62 @@
 Source:
     Esser et al. (2021), Taming transformers for high-resolution image synthesis, eq. 7, balances
     two gradients by the ratio of their norms at every step. Deviations: the gradients are those to
-    the output image, and the ratio is measured at the start only, so that the objective is fixed.
+    the output image; the ratio is a median over many batches, so that the objective changes slowly;
+    and the weight is bounded.
 """
 
 import math
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from iqasr.runtime.distributed import mean_over_processes
+
+LARGEST_RISE = 10.0
+"""Most that a weight rises above its first value: a gradient that vanishes must not be amplified
+into an attack on the score."""
 
 
 class GradientRatio:
-    """Finds a weight by comparing the gradients of a term and of the others, then fixes it.
+    """Finds a weight by comparing the gradients of a term and of the others, and follows them.
 
     Args:
         ratio: Norm of the weighted term's gradient to the output, relative to the others'; > 0.
-        measurements: How many batches the median is taken over.
+        measurements: How many batches the median is taken over: the first ones, then the last ones.
+        every: After the first ones, measure in one iteration of so many; 0 for never.
     """
 
-    def __init__(self, ratio: float, measurements: int) -> None:
-        self.ratio = ratio
-        self.measurements = measurements
-        self.measured = torch.empty(0)
-        """The others' norm over the term's, one number per batch so far, on the CPU."""
+    def __init__(self, ratio: float, measurements: int, every: int = 0) -> None:
+        self.ratio, self.measurements, self.every = ratio, measurements, every
+        self.load(torch.empty(0))
+
+    def load(self, measured: Tensor) -> None:
+        """Continue from the `measured` of an earlier run."""
+        self.measured = measured
+        """The others' norm over the term's, one number for each measured batch, on the CPU."""
+        first = self.ratio * measured[: self.measurements].nanmedian().item()
+        last = self.ratio * measured[-self.measurements :].nanmedian().item()
+        self.limit = LARGEST_RISE * first if self.is_found else math.inf
+        weight = min(last, self.limit)
+        self.weight = weight if math.isfinite(weight) else 0.0
+        """The weight by the measurements so far; 0 if there is no finite one."""
 
     @property
-    def finished(self) -> bool:
-        """Whether the weight is fixed from now on."""
+    def is_found(self) -> bool:
+        """Whether the first measurements are complete."""
         return len(self.measured) >= self.measurements
 
-    def weight(self) -> float:
-        """The weight by the measurements so far; 0 if there is no finite one."""
-        weight = self.ratio * self.measured.nanmedian().item()
-        return weight if math.isfinite(weight) else 0.0
+    @property
+    def is_limited(self) -> bool:
+        """Whether the weight has risen as far as it may."""
+        return self.weight == self.limit
+
+    def is_due(self, iteration: int) -> bool:
+        """Tell whether to measure in an iteration, from 1."""
+        return not self.is_found or (self.every > 0 and iteration % self.every == 0)
 
     def measure(self, value: Tensor, others: Tensor, output: Tensor) -> None:
-        """Compare two gradients; all processes agree on their mean.
+        """Compare two gradients; all processes agree on their mean. Waits for the device.
 
         Args:
             value: The unweighted term, a scalar.
@@ -46,18 +66,15 @@ class GradientRatio:
             output: The network's output, on which both depend.
 
         Raises:
-            ValueError: If the last measurement leaves no usable weight.
+            ValueError: If the last of the first measurements leaves no usable weight.
         """
         norms = [
             torch.autograd.grad(scalar, output, retain_graph=True)[0].norm()
             for scalar in (others, value)
         ]
-        measured = norms[0] / norms[1]
-        if dist.is_initialized():
-            dist.all_reduce(measured)
-            measured /= dist.get_world_size()
-        self.measured = torch.cat([self.measured, measured[None].cpu()])
-        if self.finished and self.weight() == 0:
+        measured = mean_over_processes(norms[0] / norms[1])
+        self.load(torch.cat([self.measured, measured[None].cpu()]))
+        if len(self.measured) == self.measurements and self.weight == 0:
             raise ValueError(
                 'gradient_ratio: no weight can be found, since the gradient of the other terms, '
                 'or of this one, is zero at the output. Give loss_weight instead.'

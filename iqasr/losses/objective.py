@@ -1,5 +1,6 @@
 """The objective: the sum of named terms, each already weighted, each logged."""
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -8,6 +9,9 @@ from torch import Tensor, nn
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.shared_features import share_features
 from iqasr.losses.term import Batch, Term
+from iqasr.runtime.errors import OptionError
+
+logger = logging.getLogger('iqasr')
 
 
 class Objective(nn.Module):
@@ -39,6 +43,30 @@ class Objective(nn.Module):
     def needs(self, name: str) -> bool:
         """Tell whether any term takes a field of `Batch`, such as ``base``."""
         return any(name in term.inputs for term in self.terms.values())
+
+    def pushed_scores(self) -> list[str]:
+        """List the terms whose note ``q`` is a score that training is to raise."""
+        return [name for name, t in self.terms.items() if getattr(t.loss, 'is_pushed', False)]
+
+    def check_start(self, output: Tensor, gt: Tensor) -> None:
+        """Let every term look at what the network makes before the first iteration, and log it.
+
+        It draws nothing, and changes no weight or gradient. All processes call it.
+
+        Args:
+            output: What the network makes, :math:`(N, 3, H, W)`.
+            gt: Ground truth, alike.
+
+        Raises:
+            OptionError: If a term cannot learn from there; in all processes.
+        """
+        for name, term in self.terms.items():
+            try:
+                found = term.check_start(output.detach(), gt)
+            except ValueError as error:
+                raise OptionError(f'train.{name}_opt: {error}') from error
+            if found:
+                logger.info('l_%s: %s.', name, found)
 
     def forward(
         self, batch: Batch, given: Mapping[str, Tensor] | None = None
@@ -79,4 +107,4 @@ class Objective(nn.Module):
     def load_calibration_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from `calibration_state`; a term it does not know starts measuring."""
         for name, calibration in self.calibrations().items():
-            calibration.measured = state.get(name, calibration.measured)
+            calibration.load(state.get(name, calibration.measured))

@@ -3,7 +3,7 @@
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
     weighted quality is subtracted from the loss. Written here; deviations: quality is normalised,
-    and calibration, warm-up, target and views are additions.
+    and calibration, warm-up, target, views and the check of the room are additions.
 """
 
 import logging
@@ -13,14 +13,16 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from iqasr.losses.calibration import GradientRatio
+from iqasr.losses.calibration import LARGEST_RISE, GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
+from iqasr.losses.room import Room, measure_room
 from iqasr.losses.term import require_input
 from iqasr.losses.views import Views
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.ensemble import EnsembleScorer, build_bounded
 from iqasr.quality.self_test import run_self_test
 from iqasr.registry import LOSS_REGISTRY
+from iqasr.runtime.randomness import generator_at
 
 logger = logging.getLogger('iqasr')
 
@@ -40,13 +42,18 @@ class QualityLoss(nn.Module):
         loss_weight: Weight; or give `gradient_ratio`.
         gradient_ratio: Find the weight at which this term's gradient to the output has so many
             times the norm of that of the other terms together (0.5 is a good start).
-        calibrate_iter: How many batches that weight is the median of; then it stays.
+        calibrate_iter: How many batches that weight is the median of: the first ones, later the
+            last ones that were measured.
+        calibrate_every: After the first ones, measure in one iteration of so many; 0 lets the
+            weight stay. It never rises above ten times its first value.
         warmup_iter: The weight rises linearly until this iteration.
         target: Normalised quality, mostly in [0, 1], from which an image gives no gradient; None
             for no limit.
         views: Random views that quality is averaged over.
         gradient_sigma_px: Blur the gradient to the output by a Gaussian of this standard deviation,
             in pixels, so that no finer pattern is learnt from it. 0 leaves it as it is.
+        allow_saturated: Train even if the score has no room above the network's own output; see
+            `check_start`.
 
     Raises:
         ValueError: If the scorer fails its self-test, is given crops too small, or if not exactly
@@ -60,21 +67,23 @@ class QualityLoss(nn.Module):
         loss_weight: NonNegativeFloat | None = None,
         gradient_ratio: PositiveFloat | None = None,
         calibrate_iter: PositiveInt = 100,
+        calibrate_every: NonNegativeInt = 20,
         warmup_iter: NonNegativeInt = 0,
         target: float | None = None,
         views: Views | None = None,
         gradient_sigma_px: NonNegativeFloat = 0.0,
+        allow_saturated: bool = False,
     ) -> None:
         super().__init__()
         if (loss_weight is None) == (gradient_ratio is None):
             raise ValueError('give either loss_weight or gradient_ratio (0.5 is a good start).')
         self.loss_weight = loss_weight
-        self.calibration = (
-            None if gradient_ratio is None else GradientRatio(gradient_ratio, calibrate_iter)
-        )
+        self.calibration: GradientRatio | None = None
+        if gradient_ratio is not None:
+            self.calibration = GradientRatio(gradient_ratio, calibrate_iter, calibrate_every)
         self.notes: dict[str, Tensor] = {}
         self.warmup_iter, self.target = warmup_iter, target
-        self.gradient_sigma_px = gradient_sigma_px
+        self.gradient_sigma_px, self.allow_saturated = gradient_sigma_px, allow_saturated
         self.views = Views.model_validate(views or {})
         self._scorer = [build_bounded(scorer)]  # in a list, so that it is no submodule
         if self.views.crop:
@@ -102,6 +111,50 @@ class QualityLoss(nn.Module):
                 f'{self.scorer.name} needs {self.scorer.min_size} pixels a side; views of crops '
                 f'of {side} can have {least}. Make gt_size or views larger.'
             )
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether training is to raise the score, not only to hold it (as one with a reference)."""
+        return self.loss_weight != 0 and not self.scorer.needs_reference
+
+    def check_start(self, output: Tensor, gt: Tensor) -> str:
+        """Look at what the network makes before it is trained; all processes call it.
+
+        Args:
+            output: What the network makes, :math:`(N, 3, H, W)`.
+            gt: Ground truth, alike.
+
+        Returns:
+            What was found, in words.
+
+        Raises:
+            ValueError: If score or gradient is not finite; or, unless `allow_saturated`, if the
+                score is to be raised and has no room; see `iqasr.losses.room`.
+        """
+        place = 'room', self.scorer.name  # the same views of all images, apart from the run's draws
+        room = measure_room(lambda x: self.quality(x, gt, generator_at(*place)), output, gt)
+        found = self.describe(room)
+        if not room.is_finite:
+            raise ValueError(
+                f'{found}. Without a number nothing can be learnt: use another scorer.'
+            )
+        if room.is_full and self.is_pushed and not self.allow_saturated:
+            raise ValueError(
+                f'{found}. There is no room to gain. Use another scorer, or a range whose best end '
+                'lies higher; allow_saturated: true trains all the same.'
+            )
+        return found
+
+    def describe(self, room: Room) -> str:
+        """Put a measurement into words, in the scorer's published units, too."""
+        ends = torch.tensor(self.scorer.score_range)
+        worst, best = (self.scorer.published(ends) + 0.0).tolist()  # no -0
+        own, gt = (f'{worst + value * (best - worst):.3g}' for value in room[:2])
+        return (
+            f"{self.scorer.name} scores the network's output at {room.output:.2f} of 1 ({own} of "
+            f'{worst:g}..{best:g}), the ground truth at {room.gt:.2f} ({gt}); its gradient is '
+            f'{room.slope:.1%} of that on the ground truth reduced and enlarged'
+        )
 
     def forward(
         self,
@@ -136,15 +189,25 @@ class QualityLoss(nn.Module):
     def calibrate(
         self, others: Tensor, output: Tensor, gt: Tensor, *, iteration: int, generator: Generator
     ) -> None:
-        """Measure the term's gradient beside that of the others, until enough is measured."""
-        if not self.calibration.finished:
-            # Without the target, beyond which there is no gradient to measure.
-            quality = self.quality(output, gt, generator)
-            self.calibration.measure((1 - quality).mean(), others, output)
+        """Measure the term's gradient beside that of the others, where it is due."""
+        if not self.calibration.is_due(iteration):
+            return
+        was_limited = self.calibration.is_limited
+        # Without the target, beyond which there is no gradient to measure.
+        quality = self.quality(output, gt, generator)
+        self.calibration.measure((1 - quality).mean(), others, output)
+        if self.calibration.is_limited and not was_limited:
+            logger.warning(
+                '%s has hardly any gradient left: by gradient_ratio its weight would now be more '
+                'than %g times its first value, where it stays. What is still gained need not be '
+                'quality: end the run, or use another scorer.',
+                self.scorer.name,
+                LARGEST_RISE,
+            )
 
     def weight(self, iteration: int | None) -> float:
         """The weight at an iteration, from 1; None for that after the warm-up."""
-        full = self.loss_weight if self.calibration is None else self.calibration.weight()
+        full = self.loss_weight if self.calibration is None else self.calibration.weight
         if not self.warmup_iter or iteration is None:
             return full
         return full * min(1.0, iteration / self.warmup_iter)

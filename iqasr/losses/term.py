@@ -74,7 +74,10 @@ class Term(nn.Module):
 
     - ``check_size(side)``: raise ValueError for output crops of a side in pixels that it cannot
       work on.
+    - ``check_start(output, gt)``: look at what the network makes before the first iteration; return
+      what to log, or raise ValueError where there is nothing to learn.
     - ``notes``: scalars of the last call to log, detached; ``q`` of a term ``x`` becomes ``q_x``.
+    - ``is_pushed``: whether ``q`` is a score that is to rise; a run warns where it falls.
     - ``calibration``: a `GradientRatio`, if its weight is found from the gradients of the other
       terms; and ``calibrate(others, output, gt, ...)``, called before ``forward`` with the sum of
       the terms of given weight, then the arguments of ``forward``.
@@ -105,6 +108,14 @@ class Term(nn.Module):
         """
         if hasattr(self.loss, 'check_size'):
             self.loss.check_size(side)
+
+    def check_start(self, output: Tensor, gt: Tensor) -> str:
+        """Say what the loss finds in the output of the untrained network; empty for nothing.
+
+        Raises:
+            ValueError: If it cannot learn from there.
+        """
+        return self.loss.check_start(output, gt) if hasattr(self.loss, 'check_start') else ''
 
     def calibrate(self, others: Tensor, batch: Batch) -> None:
         """Adapt the weight to the sum of the terms whose weight is given."""

@@ -23,6 +23,7 @@ from iqasr.models.networks import Restorer, build_discriminator, build_generator
 from iqasr.models.running_means import RunningMeans
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
 from iqasr.models.training_step import TrainingStep, add_to
+from iqasr.models.watched_score import WatchedScore
 from iqasr.registry import MODEL_REGISTRY
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import this_process
@@ -84,6 +85,8 @@ class RestorationModel(BaseModel):
         self.output: Tensor | None = None
         self.log_dict: dict[str, Tensor] = {}
         self.means = RunningMeans()
+        self.watched: dict[str, WatchedScore] = {}
+        """Scores that training is to raise, by their name in the log."""
         options, resumed = self.options, self.read_resume_state()
         # Initial weights are the only draws from torch's global generator that are not reseeded.
         torch.manual_seed(self.seed)
@@ -133,6 +136,9 @@ class RestorationModel(BaseModel):
             seed=self.seed,
             layouts=layouts,
         )
+        self.watched = {
+            f'q_{name}': WatchedScore(self.process) for name in self.step.objective.pushed_scores()
+        }
         self.net_g_ema, self.preparation = self.step.net_g_ema, self.step.preparation
         self.optimizers = [o.optimizer for o in self.step.optimisation.values()]
         root = Path(self.opt['path']['experiments_root'])
@@ -166,7 +172,8 @@ class RestorationModel(BaseModel):
             current_iter: Number of the iteration, from 1.
 
         Raises:
-            OptionError: If fewer batches were fed than are to be accumulated.
+            OptionError: If fewer batches were fed than are to be accumulated, or if a score has no
+                room in iteration 1.
         """
         prepared, self.waiting = self.waiting, []
         if len(prepared) < self.options.train.accumulate:
@@ -181,6 +188,8 @@ class RestorationModel(BaseModel):
         self.position = prepared[-1].position + prepared[-1].size
         self.log_dict = log
         self.means.add(log)
+        for name in self.watched.keys() & log.keys():
+            self.watched[name].add(log[name])
 
     def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
         """Set the learning rates of an iteration; see `Optimisation.update_learning_rate`."""
@@ -190,8 +199,12 @@ class RestorationModel(BaseModel):
     def get_current_log(self) -> dict[str, float]:
         """Return the means of the logged values since the last call, over all processes.
 
-        Waits for the device; all processes call it.
+        Warns where a score that training is to raise has fallen. Waits for the device; all
+        processes call it.
         """
+        for name, score in self.watched.items():
+            if warning := score.compare():
+                logger.warning('%s %s', name, warning)
         return self.means.take(self.process)
 
     def is_finite(self) -> bool:
@@ -300,6 +313,7 @@ class RestorationModel(BaseModel):
             'seed': self.seed,
             'options': self.options.as_yaml(),
             'pretrained': {'path': path.pretrain_network_g, 'key': path.param_key_g},
+            'watched': {name: score.state_dict() for name, score in self.watched.items()},
             **self.step.state_dict(),
         }
         if self.process.is_main:
@@ -360,4 +374,6 @@ class RestorationModel(BaseModel):
         self.step.load(networks, state)
         self.position = state['position']
         self.means.take(self.process)
+        for name, score in self.watched.items():
+            score.load_state_dict(state.get('watched', {}).get(name, {}))
         self.history.read(until=state['iter'])

@@ -108,6 +108,9 @@ class TrainingStep:
 
         Returns:
             Values to log, detached, on the device.
+
+        Raises:
+            OptionError: If a term cannot learn from what the network makes in iteration 1.
         """
         torch.manual_seed(seed_of(self.seed, 'network', position, self.process.rank))
         log: dict[str, Tensor] = {}
@@ -122,6 +125,8 @@ class TrainingStep:
             with synchronise(self.train_g, last=last), synchronise(self.train_d, last=last):
                 with torch.set_grad_enabled(update), self.autocast():
                     output = self.train_g(pairs.lq).float()
+                if iteration == 1 and number == 0:
+                    self.objective.check_start(output, pairs.gt)
                 if update:
                     batch = self.complete(pairs, output, sharpened, iteration, position + number)
                     self.back_propagate(batch, real, log, len(batches), shared=shared)

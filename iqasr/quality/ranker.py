@@ -102,6 +102,10 @@ class RankerScorer(QualityScorer):
     sharpness, noise, compression, ringing, halos and repeated patterns, not to content or beauty.
     It does not replace MUSIQ: its scores compare only with each other.
 
+    A score is the logit itself, since a sigmoid would end the gradient where images are good. In
+    training, photographs are drawn towards 4 and their worst versions towards -4; images may lie
+    beyond both.
+
     Args:
         weights: ``.safetensors`` of scripts/train_ranker.py; None for the packaged ones.
 
@@ -111,7 +115,7 @@ class RankerScorer(QualityScorer):
     """
 
     name = 'ranker'
-    score_range = (0.0, 1.0)
+    score_range = (-4.0, 4.0)
     min_size = 48
     differentiable = True
 
@@ -121,10 +125,10 @@ class RankerScorer(QualityScorer):
             packaged_weights('ranker.safetensors') if weights is None else locate_weights(weights)
         )
         self.network = read_ranker(path)
-        self.version = f'iqasr {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}'
+        self.version = f'iqasr logit {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}'
 
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
-        return self.network(image).sigmoid()
+        return self.network(image)
 
 
 def read_ranker(path: Path) -> RankerNetwork:

@@ -52,8 +52,7 @@ class Process:
         if self.world_size == 1 or not values:
             return values
         stacked = torch.stack([value.float() for value in values.values()])
-        dist.all_reduce(stacked)
-        return dict(zip(values, stacked / self.world_size, strict=True))
+        return dict(zip(values, mean_over_processes(stacked), strict=True))
 
     def any(self, flag: bool) -> bool:
         """Tell whether any process raised the flag; all processes get the same answer."""
@@ -121,6 +120,15 @@ def this_process(*, use_gpu: bool) -> Process:
 def control_group() -> Any:
     """Make the group for messages between the hosts, once in every process."""
     return dist.new_group(backend='gloo')
+
+
+def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """Average a tensor over the processes that have joined, if any; all of them call it."""
+    if not dist.is_initialized():
+        return value
+    total = value.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
 
 
 def synchronise(network: nn.Module | None, *, last: bool) -> Any:

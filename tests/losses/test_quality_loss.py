@@ -1,9 +1,11 @@
 from dataclasses import replace
 
 import pytest
+import skimage.data
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from iqasr.losses import Batch, Objective, QualityLoss, Term, Views, build_term
 from iqasr.losses.low_pass import low_pass
@@ -61,6 +63,21 @@ def test_value_and_notes_by_hand():
     assert quality(data).item() == pytest.approx(2 * deficit(data.output), rel=1e-5)
     assert quality.notes['q'].item() == pytest.approx(1 - deficit(data.output), rel=1e-4)
     assert quality.notes['w'].item() == 2.0
+
+
+def test_gradient_of_the_ranker_is_that_of_its_logit_however_good_the_image():
+    """A sigmoid would leave 4 % of it at this logit."""
+    loss = QualityLoss({'type': 'RankerScorer'}, loss_weight=1.0)
+    photograph = torch.from_numpy(skimage.data.coffee()[60:188, 200:328].copy())
+    image = (photograph.permute(2, 0, 1)[None] / 255).requires_grad_()
+    logit = loss.scorer.network(image)
+    assert logit.item() > 3
+    (expected,) = torch.autograd.grad(logit.sum(), image)
+    (gradient,) = torch.autograd.grad(loss(image), image)
+    inside = ((image > 0) & (image < 1)).all(1, keepdim=True)  # beyond, clamping ends it
+    assert inside.float().mean() > 0.9
+    torch.testing.assert_close(gradient * inside, -expected / 8 * inside, rtol=1e-3, atol=1e-7)
+    assert gradient.norm().item() == pytest.approx(expected.norm().item() / 8, rel=1e-2)
 
 
 def test_descent_on_the_term_raises_quality():
@@ -147,27 +164,99 @@ def test_calibrated_gradient_has_the_asked_ratio():
     assert total.item() == pytest.approx((log['l_quality'] + log['l_pixel']).item(), rel=1e-6)
 
 
-def test_weight_is_the_median_and_then_frozen():
-    both = objective(calibrate_iter=3)
+def ratio_of(data):
+    own, others = norms(data, 1.0)
+    return 0.25 * others / own
+
+
+def contrast_batch(place, iteration):
+    """A batch whose gradient of the quality is the smaller the later."""
+    data = batch(place=place, iteration=iteration)
+    output = 0.5 + (data.output.detach() - 0.5) / iteration
+    return replace(data, output=output.requires_grad_())
+
+
+def test_weight_is_the_median_of_the_first_batches_and_then_follows_the_last_ones():
+    both = objective(calibrate_iter=3, calibrate_every=4)
     ratios = []
-    for place in range(6):
-        data = batch(place=place)
+    for iteration in range(1, 20):
+        data = contrast_batch(iteration, iteration)
         _, log = both(data)
-        own, others = norms(data, 1.0)
-        ratios.append(0.25 * others / own)
-        expected = sorted(ratios[:3])[(min(place, 2)) // 2]
+        if iteration <= 3 or iteration % 4 == 0:
+            ratios.append(ratio_of(data))
+        last = sorted(ratios[-3:])
+        expected = last[(len(last) - 1) // 2]
         assert log['w_quality'].item() == pytest.approx(expected, rel=1e-4)
+    assert len(ratios) == 7
+    assert len(both.calibration_state()['quality']) == 7
+
+
+def test_weight_may_stay_as_it_is_first_found():
+    both = objective(calibrate_iter=3, calibrate_every=0)
+    ratios = []
+    for iteration in range(1, 30):
+        data = contrast_batch(iteration, iteration)
+        _, log = both(data)
+        ratios.append(ratio_of(data))
+    assert log['w_quality'].item() == pytest.approx(sorted(ratios[:3])[1], rel=1e-4)
+
+
+def test_vanishing_gradient_raises_the_weight_tenfold_at_most_and_a_warning_says_so(caplog):
+    both = objective(calibrate_iter=1, calibrate_every=1)
+    _, log = both(batch())
+    first = log['w_quality'].item()
+    flat = torch.full((2, 3, 16, 16), 0.5)
+    for contrast in (0.5, 0.01, 0.001, 0.0, 1.0, 0.0):
+        data = batch()
+        output = flat + contrast * (data.output.detach() - flat)
+        _, log = both(replace(data, output=output.requires_grad_()))
+        if contrast < 0.5:
+            assert log['w_quality'].item() == pytest.approx(10 * first, rel=1e-6)
+        else:
+            assert first * 0.9 < log['w_quality'].item() < 3 * first
+    warnings = [r.message for r in caplog.records if r.levelname == 'WARNING']
+    assert len(warnings) == 2  # once each time the limit is reached
+    assert 'contrast has hardly any gradient left' in warnings[0]
 
 
 def test_resume_within_and_after_calibration_is_exact():
-    straight = objective(calibrate_iter=4)
-    expected = [straight(batch(place=place))[0].item() for place in range(8)]
-    for stop in (2, 6):
-        first, second = objective(calibrate_iter=4), objective(calibrate_iter=4)
-        values = [first(batch(place=place))[0].item() for place in range(stop)]
+    def run(both, start, stop):
+        iterations = range(start, stop)
+        return [both(contrast_batch(i, i))[0].item() for i in iterations]
+
+    how = {'calibrate_iter': 4, 'calibrate_every': 3}
+    expected = run(objective(**how), 1, 16)
+    for stop in (3, 8):
+        first, second = objective(**how), objective(**how)
+        values = run(first, 1, stop)
         second.load_calibration_state(first.calibration_state())
-        values += [second(batch(place=place))[0].item() for place in range(stop, 8)]
-        assert values == expected
+        assert values + run(second, stop, 16) == expected
+
+
+def test_state_of_a_frozen_calibration_goes_on_following():
+    both = objective(calibrate_iter=3, calibrate_every=2)
+    both.load_calibration_state({'quality': torch.tensor([8.0, 2.0, 4.0])})
+    assert both(batch(iteration=1))[1]['w_quality'].item() == 0.25 * 4
+    data = batch(iteration=2)
+    expected = sorted([0.25 * 2, 0.25 * 4, ratio_of(data)])[1]
+    assert both(data)[1]['w_quality'].item() == pytest.approx(expected, rel=1e-4)
+
+
+class ForbidWaiting(TorchDispatchMode):
+    """Fails when the host reads a value back from a tensor."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default, 'a value was read back'
+        return function(*args, **(kwargs or {}))
+
+
+def test_iteration_without_measurement_does_not_wait():
+    both = objective(calibrate_iter=1, calibrate_every=3)
+    both(batch(iteration=1))
+    with ForbidWaiting():
+        both(batch(iteration=2))
+    with pytest.raises(AssertionError, match='read back'), ForbidWaiting():
+        both(batch(iteration=3))
 
 
 def test_calibration_without_other_terms_is_refused():

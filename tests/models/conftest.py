@@ -62,6 +62,20 @@ def gan_options(paired_options):
 
 
 @pytest.fixture
+def quality_options(paired_options):
+    """Options that raise the ranker's score, its weight calibrated, in views of 48 px."""
+    paired_options['datasets']['train']['gt_size'] = 64
+    paired_options['train']['quality_opt'] = {
+        'type': 'QualityLoss',
+        'scorer': {'type': 'RankerScorer'},
+        'gradient_ratio': 0.5,
+        'calibrate_iter': 3,
+        'views': {'crop': 48, 'flip': True},
+    }
+    return paired_options
+
+
+@pytest.fixture
 def adapt(model_of, tmp_path):
     return lambda options: add_adapters(options, model_of, tmp_path)
 

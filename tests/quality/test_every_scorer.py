@@ -14,7 +14,7 @@ from iqasr.registry import SCORER_REGISTRY
 
 EXAMPLES = {
     'EnsembleScorer': {
-        'scorers': [{'type': 'RankerScorer'}, {'type': 'RankerScorer', 'range': [0.0, 0.5]}]
+        'scorers': [{'type': 'RankerScorer'}, {'type': 'RankerScorer', 'range': [-4.0, 0.0]}]
     },
     'PyIQAScorer': {'metric': 'piqe'},
 }

@@ -1,5 +1,7 @@
 """The packaged ranker, on photographs that it was not trained on (chelsea, rocket)."""
 
+import re
+
 import pytest
 import skimage.data
 import torch
@@ -7,6 +9,8 @@ import torch
 from iqasr.degradation import from_uint8
 from iqasr.quality import RankerScorer, run_self_test
 from iqasr.ranking import DISTORTIONS, examine_scorer
+from iqasr.ranking.distortions import resample
+from iqasr.ranking.examination import FOURFOLD
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.paths import packaged_weights
@@ -38,11 +42,11 @@ def test_examination_on_unseen_photographs(ranker, crops):
 
 
 @pytest.mark.parametrize('side', [48, 61, 192])
-def test_quality_is_between_0_and_1_and_every_pixel_has_a_gradient(ranker, crops, side):
+def test_quality_is_the_logit_and_every_pixel_has_a_gradient(ranker, crops, side):
     image = crops[0][..., :side, :side].clone().requires_grad_()
     quality = ranker(image)
     (gradient,) = torch.autograd.grad(quality.sum(), image)
-    assert 0 < quality.item() < 1
+    assert quality.item() == pytest.approx(ranker.network(image).item(), rel=1e-5)
     assert (gradient != 0).float().mean() > 0.99
 
 
@@ -56,7 +60,16 @@ def test_batch_scores_as_its_images_do(ranker, crops):
 
 
 def test_mirrored_image_is_about_as_good(ranker, crops):
-    assert ranker(crops[0].flip(-1)).item() == pytest.approx(ranker(crops[0]).item(), abs=0.1)
+    assert ranker(crops[0].flip(-1)).item() == pytest.approx(ranker(crops[0]).item(), abs=0.4)
+
+
+def test_scale_is_open_at_both_ends(ranker, crops):
+    """Logits of a photograph and of it fourfold enlarged; 4 is mapped to 1, -4 to 0, linearly."""
+    enlarged = resample(crops[0], FOURFOLD, generator_at(0))
+    quality = ranker(torch.cat([crops[0], enlarged]))
+    assert quality.tolist() == pytest.approx([4.362, -2.316], abs=0.3)
+    assert ranker.normalise(quality).tolist() == pytest.approx(((quality + 4) / 8).tolist())
+    assert ranker.normalise(quality)[0] > 1
 
 
 def test_images_below_48_pixels_are_refused(ranker):
@@ -76,4 +89,4 @@ def test_file_of_something_else_is_refused():
 
 def test_version_follows_the_weights(ranker):
     assert ranker.version == RankerScorer().version
-    assert ranker.version.startswith('iqasr ')
+    assert re.fullmatch('iqasr logit [0-9a-f]{8}', ranker.version)

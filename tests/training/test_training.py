@@ -732,9 +732,13 @@ def tuning_options(lora_options):
     return lora_options
 
 
+@pytest.mark.parametrize(('first', 'every'), [(4, 0), (1, 2)])
 def test_fine_tuning_resumes_bit_identical_in_the_middle_of_calibration(
-    tuning_options, train, weights_of, same_weights
+    first, every, tuning_options, train, weights_of, same_weights
 ):
+    how = {'calibrate_iter': first, 'calibrate_every': every}
+    tuning_options['train']['quality_opt'] |= how
+    tuning_options['train']['pixel_opt'] = {'type': 'MSELoss'}  # whose gradient has a size
     train(tuning_options | {'name': 'whole'})
     train(tuning_options | {'name': 'parts', 'train': tuning_options['train'] | {'total_iter': 3}})
     assert train(tuning_options | {'name': 'parts'}, '--auto_resume') == 0
@@ -744,7 +748,10 @@ def test_fine_tuning_resumes_bit_identical_in_the_middle_of_calibration(
             weights_of(tuning_options | {'name': 'parts'}, 6, key=key),
         )
     weights = re.findall(r'w_quality (\S+),', log_of(tuning_options | {'name': 'whole'}))
-    assert weights[-1] == weights[-2] != weights[0]  # it stays once it is found
+    if every:  # it stays until it is measured again
+        assert weights[1] == weights[2] != weights[3] == weights[4] != weights[5]
+    else:  # it stays once it is found
+        assert weights[-1] == weights[-2] != weights[0]
 
 
 def test_fine_tuning_raises_the_quality_it_optimises(tuning_options, train):
@@ -761,3 +768,52 @@ def test_objective_needs_a_scorer_with_a_gradient(tuning_options, train, capsys)
     tuning_options['train']['quality_opt']['scorer'] = {'type': 'NIQEScorer'}
     assert train(tuning_options) == 2
     assert 'niqe' in capsys.readouterr().err
+
+
+@pytest.fixture
+def losing_options(paired_options, pairs, tmp_path):
+    """Options in which a term that wants mid-grey wins against the score of contrast."""
+    grey = tmp_path / 'grey'
+    grey.mkdir()
+    for path in (pairs / 'gt').iterdir():
+        cv2.imwrite(str(grey / path.name), np.full((96, 96, 3), 128, np.uint8))
+    del paired_options['datasets']['val'], paired_options['val']
+    paired_options['datasets']['train']['dataroot_gt'] = str(grey)
+    paired_options['train'] |= {
+        'total_iter': 60,
+        'optim_g': {'type': 'Adam', 'lr': 1e-2},
+        'quality_opt': {
+            'type': 'QualityLoss',
+            'scorer': {'type': 'ContrastScorer'},
+            'loss_weight': 0.01,
+        },
+    }
+    paired_options['logger'] |= {'print_freq': 10, 'save_checkpoint_freq': 33}
+    return paired_options
+
+
+def test_score_that_falls_is_told_also_by_a_resumed_run(losing_options, train):
+    whole, parts = (losing_options | {'name': name} for name in ('whole', 'parts'))
+    assert train(whole) == 0
+    assert train(parts | {'train': parts['train'] | {'total_iter': 33}}) == 0
+    assert train(parts, '--auto_resume') == 0
+    told = [re.findall(r'WARNING: (q_quality has .*)', log_of(o)) for o in (whole, parts)]
+    assert told[0] == told[1]
+    assert len(told[0]) == 1
+    start, now = (float(re.search(p, told[0][0])[1]) for p in (r'after (\S+)', r'fallen: (\S+),'))
+    assert now < start - 0.02
+
+
+def test_state_without_a_watch_goes_on(tuning_options, train, tmp_path):
+    """States of 0.1 and 0.2 hold the measurements of a frozen weight, and no watched score."""
+    tuning_options['train']['quality_opt'] |= {'calibrate_iter': 2, 'calibrate_every': 4}
+    train(tuning_options | {'train': tuning_options['train'] | {'total_iter': 3}})
+    path = tmp_path / 'experiments/tiny/training_states/3.state'
+    state = torch.load(path, weights_only=True)
+    assert len(state['calibration']['quality']) == 2
+    assert len(state.pop('watched')['q_quality']['start']) == 3
+    torch.save(state, path)
+    assert train(tuning_options, '--auto_resume') == 0
+    state = torch.load(path.with_name('6.state'), weights_only=True)
+    assert len(state['calibration']['quality']) == 3
+    assert len(state['watched']['q_quality']['start']) == 3
