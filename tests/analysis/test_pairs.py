@@ -71,7 +71,7 @@ def test_lmdb_gives_the_same_pairs(labelled, tmp_path):
     folder = read_pairs(str(labelled)).pairs
     assert [p[2:] for p in from_lmdb.pairs] == [p[2:] for p in folder]
     images = from_lmdb.images()
-    assert images.image(images.groups[0].files[0]).dtype == np.uint8
+    assert images.reader.image(images.groups[0].files[0]).dtype == np.uint8
 
 
 def test_candidates_without_labels_are_refused(candidates):
