@@ -92,24 +92,20 @@ def features_of_torchvision(path: Path) -> dict[str, Tensor]:
     return {k: v for k, v in state_dict_of(path).items() if k.startswith('features.')}
 
 
-def lpips_heads(alex: Path, vgg: Path) -> dict[str, Tensor]:
-    """Take the linear heads of LPIPS 0.1, ``alex.lin0`` to ``vgg.lin4``, each (1, C, 1, 1)."""
-    files = {'alex': alex, 'vgg': vgg}
-    return {
-        f'{net}.{name.removesuffix(".model.1.weight")}': value
-        for net, path in files.items()
-        for name, value in state_dict_of(path).items()
-    }
-
-
-def stlpips_networks(alex: Path, vgg: Path) -> dict[str, Tensor]:
-    """Take the networks of ST-LPIPS whole, their names after ``alex.`` and ``vgg.``."""
+def both_networks(alex: Path, vgg: Path) -> dict[str, Tensor]:
+    """Take the weights of two files, such as ST-LPIPS's, their names after ``alex.``, ``vgg.``."""
     files = {'alex': alex, 'vgg': vgg}
     return {
         f'{net}.{name}': value
         for net, path in files.items()
         for name, value in state_dict_of(path).items()
     }
+
+
+def lpips_heads(alex: Path, vgg: Path) -> dict[str, Tensor]:
+    """Take the linear heads of LPIPS 0.1, ``alex.lin0`` to ``vgg.lin4``, each (1, C, 1, 1)."""
+    weights = both_networks(alex, vgg)
+    return {name.removesuffix('.model.1.weight'): value for name, value in weights.items()}
 
 
 def mobilenet_of_keras(path: Path) -> dict[str, Tensor]:

@@ -3,12 +3,12 @@
 import os
 
 from iqasr.pretrained.converters import (
+    both_networks,
     lpips_file,
     lpips_heads,
     mobilenet_of_keras,
     state_dict_of,
     stlpips_file,
-    stlpips_networks,
 )
 from iqasr.pretrained.entry import Entry, Package, url_source
 
@@ -69,7 +69,7 @@ METRICS = (
                 'a412bf901a97c942b37af57c7c63b6e5d1aebfe8d1dfc17853d4b2f878630645',
                 63_807_084,
             ).source(
-                stlpips_networks,
+                both_networks,
                 {
                     'stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth': (
                         'b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee'
