@@ -18,8 +18,8 @@ one builds on another::
     models        one training step
     training      a whole run, from the command line to its results
 
-Tools that use them: `enhancement` makes candidates, `ranking` trains the packaged scorer,
-`analysis` asks which metrics agree with people, `user_study` asks people, `report` shows results.
+Tools that use them: `enhancement` makes candidates, `analysis` asks which metrics agree with
+people, `ranking` trains the packaged scorer, `user_study` asks people, `report` shows results.
 """
 
 from iqasr import compat  # first: it lets basicsr be imported

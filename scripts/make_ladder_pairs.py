@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
-from iqasr.analysis.ladder_pairs import make_ladder_pairs
+from iqasr.ranking.ladder_pairs import make_ladder_pairs
 
 
 def main() -> None:

@@ -23,7 +23,14 @@ def main() -> None:
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-o', '--output', required=True, help='.safetensors to write')
     parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
-    parser.add_argument('--network', help='network as a distortion: weights or test option file')
+    parser.add_argument(
+        '--networks',
+        nargs='+',
+        default=[],
+        metavar='NETWORK',
+        help='networks whose outputs are learnt: names, weights or test option files',
+    )
+    parser.add_argument('--votes', help='pairs.csv with votes of people, or labelled candidates')
     parser.add_argument('--teacher', help="scorer whose order is learnt, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights to start from (default: random)')
     numbers = asdict(RankerOptions())
@@ -32,7 +39,8 @@ def main() -> None:
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     options = RankerOptions(**{name: getattr(args, name) for name in numbers})
-    files = {'reduce': args.reduce, 'network': args.network, 'start': args.start}
+    files = {'reduce': args.reduce, 'start': args.start}
+    files |= {'networks': args.networks, 'votes': args.votes}
     try:
         files['teacher'] = yaml.safe_load(args.teacher or 'null')
         train_from_folder(args.input, args.output, options, **files)

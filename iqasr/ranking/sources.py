@@ -1,14 +1,19 @@
 """Training of a ranker from a folder of photographs and an option file."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from iqasr.data.files.photographs import read_photographs, reduced
 from iqasr.models.networks import open_network
 from iqasr.ranking.distortions import DISTORTIONS, Distortion, RestorationDistortion
+from iqasr.ranking.restorations import Restoration
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker
+from iqasr.ranking.votes import cross_validate, describe_agreement, measure, read_votes
 from iqasr.registry import SCORER_REGISTRY, build
+
+logger = logging.getLogger('iqasr')
 
 REDUCTIONS = (1.0, 1.6)
 """Every photograph is used in these reductions, so that texture has more than one size."""
@@ -20,7 +25,8 @@ def train_from_folder(
     options: RankerOptions,
     *,
     reduce: float = 2.0,
-    network: str | None = None,
+    networks: Sequence[str] = (),
+    votes: str | None = None,
     teacher: Mapping[str, Any] | None = None,
     start: str | None = None,
 ) -> Path:
@@ -31,7 +37,8 @@ def train_from_folder(
         output: ``.safetensors`` to write.
         options: How to train.
         reduce: Factor by which photographs are reduced first, so that they are sharp.
-        network: As in `distortions_with`.
+        networks: Networks whose outputs are rungs of ladders, see `open_network`.
+        votes: Pairs with votes, to which the detail is fitted, see `read_votes`.
         teacher: Section of a scorer whose order is learnt as well.
         start: Weights of a ranker to start from.
 
@@ -44,10 +51,18 @@ def train_from_folder(
         ValueError: If the photographs are too small, or the teacher cannot be built.
     """
     scorer = build(SCORER_REGISTRY, teacher) if teacher else None
+    voted = read_votes(votes) if votes else []
     photographs = [reduced(p, r) for _, p in read_photographs(folder, reduce) for r in REDUCTIONS]
+    restorations = [Restoration(*open_network(name)) for name in networks]
     first = Path(start) if start else None
-    training = RankerTraining(photographs, distortions_with(network), options, scorer, first)
-    return train_ranker(training, Path(output))
+    training = RankerTraining(
+        photographs, DISTORTIONS, options, scorer, first, restorations=restorations, votes=voted
+    )
+    path = train_ranker(training, Path(output))
+    if voted:
+        agreement = cross_validate(measure(voted, training.network))
+        logger.info('%s', describe_agreement(agreement))
+    return path
 
 
 def distortions_with(network: str | None) -> dict[str, Distortion]:

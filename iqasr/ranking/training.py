@@ -1,4 +1,4 @@
-"""Training of a ranker on ladders and adversarial attacks, optionally after a teacher.
+"""Training of a ranker on ladders and adversarial attacks, optionally after votes or a teacher.
 
 Source:
     Liu et al. (2017), RankIQA: Learning from rankings for no-reference image quality assessment,
@@ -26,9 +26,11 @@ from tqdm import tqdm
 from iqasr.degradation import from_uint8
 from iqasr.degradation.draws import choose, happens, uniform
 from iqasr.quality.base import QualityScorer
-from iqasr.quality.ranker import RankerNetwork, read_ranker
+from iqasr.quality.ranker import RankerNetwork, detail_statistics, read_ranker
 from iqasr.ranking.attack import attack
 from iqasr.ranking.distortions import Distortion, add_noise, compress, make_ladder
+from iqasr.ranking.restorations import Restoration
+from iqasr.ranking.votes import VotedSource, fit_detail, measure
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.randomness import generator_at
@@ -51,8 +53,20 @@ LEAST_RATE = 0.02
 ATTACK_EVERY = 3
 """One in so many images is attacked; no divisor of the number of versions, so that all occur."""
 
+TOP_CROPS = 256
+"""Crops of photographs whose mean quality is the top of the scale."""
+
 REPORT_EVERY, SAVE_EVERY = 100, 500
 """Iterations between two lines of the log, and between two states."""
+
+LEAST_SEVERITY = {'noise': 0.3, 'pattern': 0.3, 'sharpen': 0.3}
+"""Severity from which a distortion counts as damage. People prefer a little grain to none."""
+
+VOTED_PER_BATCH = 4
+"""Sources of votes in a batch."""
+
+RESTORED_SHARE = 0.4
+"""Share of ladders that lead from a photograph over the output of a network, if there are any."""
 
 STATEFUL = ('network', 'optimizer', 'schedule')
 
@@ -80,6 +94,9 @@ class RankerOptions:
     Under strong attacks from the start the order is not learnt."""
     distillation: float = 1.0
     """Weight of the order of the teacher, if there is one."""
+    consistency: float = 1.5
+    """Weight of equal damage of the images of one voted source: their detail differs, as votes
+    tell, and the grain of a network that people like must not count as noise."""
     seed: int = 0
 
 
@@ -92,10 +109,13 @@ class RankerTraining:
         options: Options of the training.
         teacher: Scorer whose order is learnt as well.
         start: Weights of a ranker to start from; default random ones.
+        restorations: Networks whose outputs are rungs of ladders, above further damage.
+        votes: Votes, to which the detail is fitted; without any, detail is not rewarded.
 
     Raises:
         MissingWeightsError: If `start` does not exist.
-        ValueError: If all photographs are too small, or crops are too small for the teacher.
+        ValueError: If all photographs are too small, crops are too small for the teacher or no
+            multiple of a network's scale, or a ladder over an output has fewer than 3 rungs.
     """
 
     def __init__(
@@ -105,6 +125,9 @@ class RankerTraining:
         options: RankerOptions,
         teacher: QualityScorer | None = None,
         start: Path | None = None,
+        *,
+        restorations: Sequence[Restoration] = (),
+        votes: Sequence[VotedSource] = (),
     ) -> None:
         side = options.crop_px
         self.photographs = [p for p in photographs if min(p.shape[:2]) >= side]
@@ -115,16 +138,42 @@ class RankerTraining:
                 f'{teacher.name} needs {teacher.min_size} pixels a side, crops have {side}; '
                 'make crop_px larger.'
             )
+        if restorations and options.rungs < 3:
+            raise ValueError(f'rungs is {options.rungs}; with networks, give at least 3.')
+        small = [v.name for v in votes if min(v.images.shape[2:]) < side]
+        if small:
+            raise ValueError(
+                f'votes: the images of {small[0]} have less than {side} pixels a side.'
+            )
+        if odd := [r.scale for r in restorations if side % r.scale]:
+            raise ValueError(f'crop_px is {side}; make it a multiple of the scale {odd[0]}.')
         self.distortions, self.options, self.teacher = dict(distortions), options, teacher
+        self.restorations = list(restorations)
+        self.votes = list(votes)
         torch.manual_seed(options.seed)
         network = RankerNetwork() if start is None else read_ranker(start)
         self.network = network.to(memory_format=torch.channels_last)
         self.error_rates = dict.fromkeys(distortions, 0.5)
         """Running share of pairs in the wrong order; the worst distortions are drawn most often."""
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.lr)
+        self.fix_detail(given_damage=False)
+        learnt = [p for p in self.network.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(learnt, lr=options.lr)
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
             self.optimizer, options.iterations, eta_min=options.lr / 100
         )
+
+    @torch.no_grad()
+    def fix_detail(self, *, given_damage: bool) -> None:
+        """Fit the detail to the votes, if any, and set photographs to the top of the scale."""
+        network, generator = self.network, generator_at(self.options.seed, 'detail')
+        detail = network.detail.requires_grad_(False)
+        if self.votes:
+            table = measure(self.votes, network if given_damage else None)
+            with torch.enable_grad():
+                detail.weight.copy_(fit_detail(table)[None])
+        crops = torch.stack([self.draw_crop(generator) for _ in range(TOP_CROPS)])
+        statistics = detail_statistics(from_uint8(crops))
+        detail.bias.copy_(LOGIT_RANGE / 2 - (statistics @ detail.weight[0]).mean())
 
     def step(self, iteration: int) -> dict[str, float]:
         """Train on one batch; its random draws are a function of the iteration.
@@ -151,6 +200,8 @@ class RankerTraining:
             with torch.no_grad():
                 taught = self.teacher(flat)
             parts['distillation'] = self.options.distillation * distillation_loss(logits, taught)
+        if self.votes:
+            parts['consistency'] = self.options.consistency * self.damage_spread(generator)
         self.optimizer.zero_grad(set_to_none=True)
         sum(parts.values()).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
@@ -176,16 +227,24 @@ class RankerTraining:
         images, severities, scaled = [], [], []
         for kind in kinds:
             crop = from_uint8(self.draw_crop(generator))[None]
-            steps = torch.arange(options.rungs) + torch.rand(options.rungs, generator=generator)
-            severity = [0.0, *(steps / options.rungs).tolist()]
-            ladder = make_ladder(crop, self.distortions[kind], severity, generator)[0]
-            second = happens(0.3, generator)
+            restored = bool(self.restorations) and happens(RESTORED_SHARE, generator)
+            rungs = options.rungs - 2 * restored
+            steps = (torch.arange(rungs) + torch.rand(rungs, generator=generator)) / rungs
+            least = LEAST_SEVERITY.get(kind, 0.0)
+            severity = [0.0, *(least + (1 - least) * steps).tolist()]
+            if restored:
+                number = int(torch.randint(len(self.restorations), (), generator=generator))
+                restoration = self.restorations[number]
+                ladder, severity = restoration(crop, self.distortions[kind], severity, generator)
+            else:
+                ladder = make_ladder(crop, self.distortions[kind], severity, generator)[0]
+            second = not restored and happens(0.3, generator)
             if second:
                 other = (compress, add_noise)[happens(0.5, generator)]
                 ladder = other(ladder, uniform(0.1, 0.3, 1, generator).item(), generator)
             images.append(ladder)
             severities.append(severity)
-            scaled.append(not second)
+            scaled.append(not second and not restored)
         return torch.stack(images), torch.tensor(severities), torch.tensor(scaled), kinds
 
     def draw_crop(self, generator: torch.Generator) -> Tensor:
@@ -205,6 +264,20 @@ class RankerTraining:
         quarter, mirrored = int(torch.randint(4, (), generator=generator)), happens(0.5, generator)
         crop = crop.rot90(quarter, (1, 2))
         return crop.flip(2) if mirrored else crop
+
+    def damage_spread(self, generator: torch.Generator) -> Tensor:
+        """Mean deviation of damage between images of one source, at one place of them."""
+        side, spreads = self.options.crop_px, []
+        for number in torch.randperm(len(self.votes), generator=generator)[:VOTED_PER_BATCH]:
+            images = self.votes[int(number)].images
+            top, left = (
+                int(torch.randint(length - side + 1, (), generator=generator))
+                for length in images.shape[2:]
+            )
+            crops = from_uint8(images[..., top : top + side, left : left + side])
+            damage = self.network.damage(crops)
+            spreads.append((damage - damage.mean()).abs().mean())
+        return torch.stack(spreads).mean()
 
     def attack_gain(self, images: Tensor, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Mean gain of logits by an attack on one in `ATTACK_EVERY` images."""
@@ -292,6 +365,7 @@ def train_ranker(training: RankerTraining, target: Path) -> Path:
         if iteration % SAVE_EVERY == 0:
             progress = {'options': asdict(options), 'iteration': iteration}
             save_atomically(progress | training.state_dict(), state_file)
+    training.fix_detail(given_damage=True)
     network = training.network
     about = {'channels': network.channels, 'options': asdict(options)}
     save_safetensors(network.state_dict(), target, {'iqasr_ranker': json.dumps(about)})

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from iqasr.analysis.analysis import analyse_metrics
-from iqasr.analysis.ladder_pairs import make_ladder_pairs
 from iqasr.analysis.pairs import read_pairs
+from iqasr.ranking.ladder_pairs import make_ladder_pairs
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.paths import project_root
 

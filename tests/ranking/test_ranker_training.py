@@ -68,9 +68,15 @@ def test_robustness_waits_for_the_order_and_rises_to_the_end(photographs):
 
 def test_attacked_training_rises_less_under_attack(photographs):
     def rise(robustness):
-        options = replace(SMALL, iterations=60, robustness=robustness, order_iterations=0)
+        options = replace(
+            SMALL,
+            iterations=100,
+            robustness=robustness,
+            order_iterations=40,
+            photographs_per_batch=4,
+        )
         training = RankerTraining(photographs, {'blur': DISTORTIONS['blur']}, options)
-        for iteration in range(1, 61):
+        for iteration in range(1, 101):
             training.step(iteration)
         images = training.draw_ladders(module.generator_at('held out'))[0].flatten(0, 1)
         return training.attack_gain(images, training.network(images), module.generator_at(1)).item()

@@ -1,0 +1,83 @@
+"""Ladders over the output of a network: the photograph, the output, and worse than that.
+
+Outputs of real networks teach a ranker what is missing in them, and that their grain is none of it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from iqasr.degradation.draws import happens, uniform
+from iqasr.ranking.distortions import Distortion, gaussian_blur, make_ladder
+
+OUTPUT_SEVERITY = 0.3
+"""Severity of an output: about that of bicubic enlargement by 2."""
+
+GRAIN_LEVELS = (0.5, 4.0)
+"""Standard deviation of the grain that half of the outputs get, in grey levels."""
+
+
+class Restoration:
+    """A network that enlarges reduced photographs again.
+
+    Args:
+        network: Super-resolution network.
+        scale: Its up-sampling factor.
+    """
+
+    def __init__(self, network: nn.Module, scale: int) -> None:
+        self.network, self.scale = network.eval().requires_grad_(False), scale
+
+    @torch.no_grad()
+    def restore(self, image: Tensor) -> Tensor:
+        """Reduce images bicubically to 8 bits, and enlarge them again.
+
+        Args:
+            image: :math:`(N, 3, H, W)` in [0, 1], H and W multiples of the scale.
+        """
+        small = [side // self.scale for side in image.shape[-2:]]
+        reduced = F.interpolate(image, small, mode='bicubic', antialias=True).clamp(0, 1)
+        return self.network(reduced.mul(255).round().div(255)).clamp(0, 1)
+
+    def __call__(
+        self,
+        photograph: Tensor,
+        distortion: Distortion,
+        severity: Sequence[float],
+        generator: torch.Generator,
+    ) -> tuple[Tensor, list[float]]:
+        """Make a ladder.
+
+        Args:
+            photograph: :math:`(1, 3, H, W)` in [0, 1].
+            distortion: What damages the output further.
+            severity: Severities of that, ascending, the first 0.
+            generator: CPU generator.
+
+        Returns:
+            The photograph, a mixture with the output, the output, and the damaged outputs,
+            :math:`(L + 2, 3, H, W)`; and their severities.
+        """
+        output = self.restore(photograph)
+        if happens(0.5, generator):
+            output = add_grain(output, generator)
+        share = uniform(0.3, 0.7, 1, generator).item()
+        damaged = make_ladder(output, distortion, severity, generator)[0]
+        mixture = torch.lerp(photograph, output, share)
+        worse = [OUTPUT_SEVERITY + (1 - OUTPUT_SEVERITY) * value for value in severity]
+        return (
+            torch.cat([photograph, mixture, damaged]),
+            [0.0, share * OUTPUT_SEVERITY, *worse],
+        )
+
+
+def add_grain(image: Tensor, generator: torch.Generator) -> Tensor:
+    """Add faint noise, in colour or grey, fine or coarser, as film and some networks do."""
+    channels = 3 if happens(0.5, generator) else 1
+    grain = torch.randn(len(image), channels, *image.shape[-2:], generator=generator)
+    size = uniform(0.0, 1.2, 1, generator).item()
+    grain = gaussian_blur(grain, size) if size > 0.3 else grain
+    level = uniform(*GRAIN_LEVELS, 1, generator).item()
+    return (image + grain / grain.std() * level / 255).clamp(0, 1)
