@@ -2,6 +2,6 @@
 
 from iqasr.ranking.attack import attack
 from iqasr.ranking.distortions import DISTORTIONS, RestorationDistortion, make_ladder
-from iqasr.ranking.examination import examination_table, examine_ranker, examine_scorer
+from iqasr.ranking.examination import examination_table, examine_scorer, examine_scorers
 from iqasr.ranking.sources import distortions_with, train_from_folder
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker

@@ -1,22 +1,25 @@
 """Examination of scorers on unseen photographs: order, over-sharpening and adversarial attack."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
+from tqdm import tqdm
 
+from iqasr.checking.components import scorer_sections
 from iqasr.data.files.photographs import detailed_places, read_photographs
 from iqasr.degradation import from_uint8
-from iqasr.quality import NIQEScorer, QualityScorer, RankerScorer
-from iqasr.quality.ranker import RankerNetwork
+from iqasr.quality import QualityScorer
 from iqasr.ranking.attack import attack, differentiable_niqe
 from iqasr.ranking.distortions import SEVERITIES, Distortion, make_ladder, resample, sharpen
 from iqasr.ranking.sources import distortions_with
+from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.runtime.crops import cut_square
+from iqasr.runtime.errors import DataError
 from iqasr.runtime.markdown import markdown_table
 from iqasr.runtime.randomness import generator_at
 
@@ -50,6 +53,12 @@ class ScorerExamination:
     attacked_photograph: float
     """Gain of the photograph under `attack`; median."""
 
+    coverage: float
+    """Share of pixel values of the photograph that have a gradient; NaN without a gradient."""
+
+    seconds: float
+    """Time to score one of the photographs; median."""
+
     def row(self) -> dict[str, str]:
         """Row of the table, by column."""
         order = {kind: f'{v:.3f} ({self.least[kind]:.2f})' for kind, v in self.order.items()}
@@ -60,6 +69,8 @@ class ScorerExamination:
             'genuine gain': f'{self.genuine:.2f}',
             'attack gain': f'{self.attacked:.2f}',
             'on photographs': f'{self.attacked_photograph:.2f}',
+            'gradient on': f'{self.coverage:.1%}',
+            'ms': f'{1000 * self.seconds:.0f}',
         }
 
 
@@ -125,41 +136,80 @@ def examine_scorer(
         attacked.append(low_attacked - low)
         attacked_photograph.append(own_attacked - own)
     gains = (float(np.nanmedian(g)) / spread for g in (genuine, attacked, attacked_photograph))
-    return ScorerExamination(scorer.name, order, least, float(np.mean(rewarded)), *gains)
+    return ScorerExamination(
+        scorer.name,
+        order,
+        least,
+        float(np.mean(rewarded)),
+        *gains,
+        gradient_coverage(scorer, crops),
+        float(np.median([time_scorer(scorer, crop) for crop in crops])),
+    )
 
 
-def examine_ranker(
+def gradient_coverage(scorer: QualityScorer, crops: Sequence[Tensor]) -> float:
+    """Compute the share of pixel values whose change changes the quality."""
+    if not scorer.differentiable:
+        return float('nan')
+    shares = []
+    for crop in crops:
+        image = crop.clone().requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(scorer(image).sum(), image)
+        shares.append((gradient != 0).double().mean().item())
+    return float(np.mean(shares))
+
+
+def time_scorer(scorer: QualityScorer, crop: Tensor) -> float:
+    """Measure the seconds that scoring a crop takes."""
+    begin = time.perf_counter()
+    scorer(crop)
+    return time.perf_counter() - begin
+
+
+def examine_scorers(
     folder: str,
-    weights: str | None = None,
+    words: Sequence[str],
     *,
     reduce: float = 2.0,
     network: str | None = None,
-    size_px: int = 192,
+    size_px: int = 224,
 ) -> list[ScorerExamination]:
-    """Examine a ranker, one with random weights, and NIQE, on unseen photographs.
+    """Examine scorers on photographs. NIQE is attacked along the gradient of a surrogate.
 
     Args:
         folder: Photographs.
-        weights: Weights of the ranker; default the packaged one.
+        words: Scorers, as in `scorer_sections`.
         reduce: Factor by which photographs are reduced first, so that they are sharp.
         network: As in `distortions_with`.
         size_px: Side of the most detailed square of each photograph, which is examined.
 
     Raises:
-        DataError: If there are no photographs, or one is damaged.
+        DataError: If there are no photographs, all are too small, or one is damaged.
+        OptionError: If a scorer does not exist.
+        ValueError: If a scorer needs a reference or larger squares.
     """
+    scorers = [build(SCORER_REGISTRY, section) for section in scorer_sections(words).values()]
+    for scorer in scorers:
+        if scorer.needs_reference:
+            raise ValueError(f'{scorer.name} needs a reference; name scorers without one.')
+        if scorer.min_size > size_px:
+            raise ValueError(
+                f'{scorer.name} needs squares of {scorer.min_size} pixels; size_px is {size_px}.'
+            )
     found = [detailed_crop(image, size_px) for _, image in read_photographs(folder, reduce)]
     crops = [crop for crop in found if crop is not None]
-    untrained = RankerScorer(weights)
-    torch.manual_seed(0)
-    untrained.network, untrained.name = RankerNetwork(untrained.network.channels), 'random weights'
+    if not crops:
+        raise DataError(
+            f'{folder}: no photograph has {size_px} x {size_px} pixels after being reduced by '
+            f'{reduce:g}. Give larger ones, or a lower reduction.'
+        )
     distortions = distortions_with(network)
-    scorers: list[tuple[QualityScorer, Any]] = [
-        (RankerScorer(weights), None),
-        (untrained, None),
-        (NIQEScorer(), differentiable_niqe()),
+    targets = [differentiable_niqe() if s.name == 'niqe' else None for s in scorers]
+    return [
+        examine_scorer(scorer, crops, distortions, target)
+        for scorer, target in tqdm(list(zip(scorers, targets, strict=True)), 'scorers')
     ]
-    return [examine_scorer(scorer, crops, distortions, target) for scorer, target in scorers]
 
 
 def examination_table(examinations: Sequence[ScorerExamination]) -> str:

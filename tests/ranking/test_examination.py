@@ -1,10 +1,13 @@
+import cv2
+import numpy as np
 import pytest
 import torch
 
 from iqasr.degradation import from_uint8
 from iqasr.quality import NIQEScorer, QualityScorer
-from iqasr.ranking import DISTORTIONS, examination_table, examine_scorer
-from iqasr.ranking.examination import detailed_crop
+from iqasr.ranking import DISTORTIONS, examination_table, examine_scorer, examine_scorers
+from iqasr.ranking.examination import detailed_crop, gradient_coverage
+from iqasr.runtime.errors import DataError
 
 
 class Nearness(QualityScorer):
@@ -52,6 +55,29 @@ def test_attack_gain_is_in_standard_deviations(crop):
 def test_scorer_without_gradient_needs_a_surrogate(crop):
     with pytest.raises(ValueError, match='niqe has no gradient to attack along'):
         examine_scorer(NIQEScorer(), [crop], DISTORTIONS)
+
+
+def test_gradient_coverage_is_the_share_of_pixels_that_matter(crop):
+    class Corner(Nearness):
+        def _score(self, image, reference=None):
+            return image[..., :24, :48].mean((1, 2, 3))
+
+    assert gradient_coverage(Corner(crop), [crop]) == pytest.approx(24 * 48 / 96**2)
+    assert np.isnan(gradient_coverage(NIQEScorer(), [crop]))
+
+
+def test_scorers_are_examined_by_name(photographs, tmp_path):
+    for number, image in enumerate(photographs[:2]):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), image[..., ::-1])
+    (ranker,) = examine_scorers(str(tmp_path), ['ranker'], reduce=1, size_px=64)
+    assert ranker.coverage > 0.99
+    assert 0 < ranker.seconds < 5
+    refused = {'lpips': 'needs a reference', 'niqe': 'needs squares of 192', 'rankr': 'Did you'}
+    for word, why in refused.items():
+        with pytest.raises(ValueError, match=why):
+            examine_scorers(str(tmp_path), [word], reduce=1, size_px=64)
+    with pytest.raises(DataError, match='no photograph has 128 x 128 pixels'):
+        examine_scorers(str(tmp_path), ['ranker'], reduce=1, size_px=128)
 
 
 def test_table_has_a_column_per_kind(crop):
