@@ -87,16 +87,17 @@ class ObjectivePlan(Section):
     def val(self) -> dict[str, Any]:
         """Write the section ``val`` of a test: the judges, and the scorer of every objective."""
         val = copy.deepcopy(self.options.get('val', {}))
-        common = {
-            'type': 'calculate_quality', 'crop_border': val.get('panel_crop_border', 0)
-        }  # fmt: skip
-        judged = {*val.get('metrics', {}), *val.get('panel', [])}
+        border, judges = val.get('panel_crop_border', 0), val.get('metrics', {})
         own = {
-            name: common | {'scorer': self.quality_opt(name)['scorer']}
+            name: {
+                'type': 'calculate_quality',
+                'scorer': self.quality_opt(name)['scorer'],
+                'crop_border': border,
+            }
             for name in self.optimised
-            if name not in judged
+            if name not in val.get('panel', [])
         }
-        return val | {'metrics': val.get('metrics', {}) | own, 'save_img': True}
+        return val | {'metrics': judges | own, 'save_img': True}
 
     def test_options(
         self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
@@ -208,11 +209,10 @@ def problems_of(plan: ObjectivePlan) -> list[str]:
     for name in plan.optimised:
         try:
             scorer = {k: v for k, v in plan.quality_opt(name)['scorer'].items() if k != 'range'}
-            judges = plan.options.get('val', {}).get('panel', [])
-            if name in judges and scorer != scorer_section(name):
-                problems.append(
-                    f'objectives.{name}: val.panel has another scorer of this name; rename it.'
-                )
+            val = plan.options.get('val', {})
+            other = name in val.get('panel', []) and scorer != scorer_section(name)
+            if other or name in val.get('metrics', {}):
+                problems.append(f'objectives.{name}: val judges by another one; rename it.')
         except (ValueError, ImportError) as error:
             problems.append(f'objectives.{name}: {error}')
     return problems

@@ -9,7 +9,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class ObjectiveStudy:
             seconds = time.monotonic() - begin
             logger.info('%d/%d %s: %s, %.0f s', number, len(runs), run.name, state, seconds)
 
-    def attempt(self, name: str, work: Any) -> None:
+    def attempt(self, name: str, work: Callable[[], None]) -> None:
         """Do something, and note it if it fails."""
         try:
             work()
@@ -121,6 +121,10 @@ class ObjectiveStudy:
             return None
         return replace(read_result_folder(folder), name=label)
 
+    def is_begun(self, network: str) -> bool:
+        """Whether anything of a network was tried."""
+        return (self.root / f'options/{self.start_of(network)}_test.yml').is_file()
+
     def report(self, network: str) -> str:
         """Write ``<network>.json`` and ``<network>.png``.
 
@@ -149,7 +153,8 @@ class ObjectiveStudy:
         write_json(content, self.root / f'{stem}.json')
         notes = [f'{name} failed: {last_line(why)}' for name, why in failed.items()]
         notes += [f'{name}: {x}' for name, lines in content['warnings'].items() for x in lines]
-        return '\n\n'.join([*parts, '\n'.join(f'- {escape_markdown(note)}' for note in notes)])
+        parts += ['\n'.join(f'- {escape_markdown(note)}' for note in notes)] if notes else []
+        return '\n\n'.join(parts)
 
     def picture_labels(self, runs: Sequence[ObjectiveRun]) -> list[list[str]]:
         """Arrange labels in rows of pictures: what to compare with, then each objective."""
@@ -264,6 +269,6 @@ def compare_objectives(plan_file: str, target: str, only: Sequence[str] = ()) ->
     text = ''
     for network in networks:
         study.run(network, [plan.control, *objectives])
-        text = '\n\n'.join(study.report(name) for name in plan.networks)
+        text = '\n\n'.join(map(study.report, filter(study.is_begun, plan.networks)))
         write_text_atomically(f'{text}\n', root / 'objectives.md')
     return text

@@ -242,14 +242,10 @@ def picture_rows(
         for line, labels in zip(lines, rows, strict=True):
             line += [crops.get(label, white) for label in labels]
             line += [white] * (width - len(labels))
+    headed = [[*labels, *[''] * (width - len(labels))] for labels in rows]
     return np.vstack(
         [
-            crop_grid(
-                [line],
-                [*labels, *[''] * (width - len(labels))] * (len(line) // width),
-                crop_px,
-                zoom,
-            )
-            for line, labels in zip(lines, rows, strict=True)
+            crop_grid([line], labels * (len(line) // width), crop_px, zoom)
+            for line, labels in zip(lines, headed, strict=True)
         ]
     )
