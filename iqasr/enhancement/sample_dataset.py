@@ -100,7 +100,7 @@ def make_sample_dataset(
         if val is not None:
             (place,) = detailed_places(image, VALIDATION_PX, 1)
             image = cut_square(image, place, VALIDATION_PX)
-        _write_pair(Path(partial, 'val'), name, image)
+        write_pair(Path(partial, 'val'), name, image)
     os.replace(partial, target)
 
 
@@ -122,13 +122,20 @@ def _write_groups(
             write_votes(str(train / 'labels' / who / f'{name}.json'), name, votes)
 
 
-def _write_pair(val: Path, photograph: str, gt: np.ndarray) -> None:
-    height, width = (side // VALIDATION_SCALE * VALIDATION_SCALE for side in gt.shape[:2])
+def write_pair(
+    target: Path, photograph: str, gt: np.ndarray, scale: int = VALIDATION_SCALE
+) -> None:
+    """Write a photograph, ``(H, W, 3)`` uint8 RGB, and its bicubic reduction.
+
+    They become ``<target>/gt/<photograph>.png``, cut to a multiple of the scale, and
+    ``<target>/lq_x<scale>/<photograph>.png``.
+    """
+    height, width = (side // scale * scale for side in gt.shape[:2])
     gt = gt[:height, :width]
-    lq = imresize(gt / 255.0, 1 / VALIDATION_SCALE, antialiasing=True)
+    lq = imresize(gt / 255.0, 1 / scale, antialiasing=True)
     lq = np.round(lq.clip(0, 1) * 255).astype(np.uint8)
-    for folder, image in (('gt', gt), (f'lq_x{VALIDATION_SCALE}', lq)):
-        write_image(val / folder / f'{photograph}.png', image[..., ::-1])
+    for folder, image in (('gt', gt), (f'lq_x{scale}', lq)):
+        write_image(target / folder / f'{photograph}.png', image[..., ::-1])
 
 
 def _load_photographs(names: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:

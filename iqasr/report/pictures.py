@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,3 +204,48 @@ def picture_grid(
             for place in detailed_places(columns[-1], crop_px, per_image):
                 rows.append([cut_square(image, place, crop_px) for image in columns])
     return crop_grid(rows, [*(r.name for r in results), 'ground truth'], crop_px, zoom)
+
+
+def picture_rows(
+    rows: Sequence[Sequence[str]],
+    results: Mapping[str, ResultFolder],
+    *,
+    crop_px: int = 160,
+    zoom: int = 2,
+    photographs: int = 2,
+) -> np.ndarray:
+    """Show a crop of the first test images by many networks, in several rows.
+
+    Args:
+        rows: Names in each row. One without results leaves its place white; the ground truth
+            follows the first row.
+        results: By name, with saved images.
+        crop_px: Side of the crops, the most detailed ones, in pixels of the ground truth.
+        zoom: Enlargement, without smoothing.
+        photographs: How many test images, side by side.
+
+    Returns:
+        ``(H, W, 3)`` uint8 BGR, with a label above each crop.
+    """
+    first, *others = rows
+    rows = [[*first, 'ground truth'], *others]
+    width = max(map(len, rows))
+    lines: list[list[np.ndarray]] = [[] for _ in rows]
+    white = np.full((crop_px, crop_px, 3), 255, np.uint8)
+    found = list(results.values())
+    (dataset,) = common_test_sets(found)
+    for name in list(found[0].sets[dataset]['files'])[:photographs]:
+        versions = read_versions(found, dataset, name)
+        named = {label: versions[i] for i, label in enumerate([*results, 'ground truth'])}
+        (place,) = detailed_places(named['ground truth'], crop_px, 1)
+        crops = {label: cut_square(image, place, crop_px) for label, image in named.items()}
+        for line, labels in zip(lines, rows, strict=True):
+            line += [crops.get(label, white) for label in labels]
+            line += [white] * (width - len(labels))
+    headed = [[*labels, *[''] * (width - len(labels))] for labels in rows]
+    return np.vstack(
+        [
+            crop_grid([line], labels * (len(line) // width), crop_px, zoom)
+            for line, labels in zip(lines, headed, strict=True)
+        ]
+    )

@@ -1,8 +1,5 @@
 """Variants of a training: run with several seeds, and compared with intervals."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from iqasr.enhancement.sample_dataset import make_sample_dataset
 from iqasr.evaluation.evaluate import write_image
 from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
 from iqasr.quality import RankerScorer
+from iqasr.report.commands import run_command
 from iqasr.report.pictures import picture_grid
 from iqasr.report.table import ARROWS
 from iqasr.runtime.atomic_files import write_text_atomically
@@ -39,6 +37,11 @@ class Variant:
     name: str
     after: str | None = None
     checkpoints: tuple[int, ...] = ()
+
+    @property
+    def option_file(self) -> Path:
+        """The option file of its training."""
+        return project_root() / f'options/train/quickstart_{self.name}_x4.yml'
 
 
 VARIANTS = (
@@ -128,7 +131,7 @@ class VariantRuns:
         else:
             start = self.weights_path(run_name(variant.after, seed), 'latest')
             overrides.append(f'path:pretrain_network_g={start}')
-        run_command('train', f'train/quickstart_{variant.name}', overrides, '--auto_resume')
+        run_command('train', variant.option_file, overrides, '--auto_resume')
         self.test(name, self.weights_path(name, 'latest'))
         for iteration in variant.checkpoints:
             tested = run_name(f'{variant.name}@{iteration}', seed)
@@ -151,7 +154,7 @@ class VariantRuns:
             f'datasets:test:dataroot_lq={self.test_set / "lq_x4"}',
             *self.overrides,
         ]
-        run_command('test', 'test/quickstart', overrides)
+        run_command('test', project_root() / 'options/test/quickstart_x4.yml', overrides)
 
     def results(self, name: str, seed: int) -> ResultFolder:
         """Read the results of a variant, or of a checkpoint of it (``<variant>@<iteration>``)."""
@@ -167,22 +170,6 @@ def run_name(name: str, seed: int) -> str:
     """Name the run of a variant, or the test of a checkpoint of it (``<variant>@<iteration>``)."""
     variant, *iteration = name.split('@')
     return '-'.join([f'study_{variant}_seed{seed}', *iteration])
-
-
-def run_command(script: str, option_file: str, overrides: Sequence[str], *flags: str) -> None:
-    """Run a command of this project on one core.
-
-    Raises:
-        RuntimeError: If it fails; the message ends with its last lines.
-    """
-    root = project_root()
-    words = [sys.executable, str(root / 'iqasr' / f'{script}.py')]
-    words += ['-opt', str(root / 'options' / f'{option_file}_x4.yml')]
-    words += [*flags, '--force_yml', *overrides]
-    environment = os.environ | {'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f'{" ".join(words)} failed:\n{done.stderr[-2000:]}')
 
 
 def variant_tables(

@@ -1,0 +1,224 @@
+"""The plan of a study of objectives, and the option files that follow from it."""
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from iqasr.options.file import read_yaml
+from iqasr.options.opt import checked_options
+from iqasr.options.sections import OURS, Name, Section
+from iqasr.quality import scorer_section
+from iqasr.runtime.errors import OptionError
+
+TESTED = 'photographs'
+"""Name of the test set."""
+
+DATA_OPTIONS = {'train', 'test', 'reduce', 'patch_px', 'train_patches', 'test_photographs'}
+"""Options of a plan on which its data depend."""
+
+
+class ObjectivePlan(Section):
+    """Which networks are fine-tuned for which scorers, and what judges the outcome.
+
+    Attributes:
+        networks: Weights to start from, names or files.
+        train: Folder of photographs to train on.
+        test: Folder of photographs to test on. Those that are tested are left out of training, so
+            that it may be the same.
+        reduce: Factor by which photographs are reduced first.
+        patch_px: Side of the patches that are cut out of them, in pixels; a multiple of the scale.
+        train_patches: Patches of each photograph to train on, the most detailed ones.
+        test_photographs: How many photographs are tested, each by its most detailed patch.
+        objectives: By name, the scorer that is optimised: its short name, its section, or a section
+            ``quality_opt`` with a ``scorer``. One is null: the control, without a quality term.
+        strengths: Each objective is run with each of these as ``gradient_ratio``.
+        iterations: Iterations of a run; for all networks, or by network.
+        options: The option file that all runs share, without names, data paths and weights. Its
+            ``train.quality_opt`` holds what all quality terms share, its ``val`` the judges.
+    """
+
+    networks: list[str] = Field(min_length=1)
+    train: str
+    test: str
+    reduce: float = Field(1, ge=1)
+    patch_px: PositiveInt = 256
+    train_patches: PositiveInt = 4
+    test_photographs: int = Field(8, ge=2)
+    objectives: dict[Name, str | dict[str, Any] | None]
+    strengths: list[PositiveFloat] = Field(min_length=1)
+    iterations: PositiveInt | dict[str, PositiveInt]
+    options: dict[str, Any]
+
+    @property
+    def control(self) -> str:
+        """Name of the control."""
+        return next(name for name, objective in self.objectives.items() if objective is None)
+
+    @property
+    def optimised(self) -> list[str]:
+        """Names of the objectives but the control."""
+        return [name for name, objective in self.objectives.items() if objective is not None]
+
+    def quality_opt(self, objective: str) -> dict[str, Any]:
+        """Write the own part of the quality term of an objective.
+
+        Raises:
+            ValueError: If there is no such scorer.
+            ImportError: If it is one of pyiqa, which is not installed.
+        """
+        section = self.objectives[objective]
+        if isinstance(section, dict) and 'scorer' in section:
+            return section
+        options = {'type': section} if isinstance(section, str) else dict(section)
+        return {'scorer': scorer_section(options.pop('type', ''), options)}
+
+    def runs_of(self, network: str) -> list['ObjectiveRun']:
+        """List the trainings of a network, the control first."""
+        weak_to_strong = [(name, s) for name in self.optimised for s in self.strengths]
+        return [
+            ObjectiveRun(self, network, *run) for run in ((self.control, None), *weak_to_strong)
+        ]
+
+    def val(self) -> dict[str, Any]:
+        """Write the section ``val`` of a test: the judges, and the scorer of every objective."""
+        val = copy.deepcopy(self.options.get('val', {}))
+        border, judges = val.get('panel_crop_border', 0), val.get('metrics', {})
+        own = {
+            name: {
+                'type': 'calculate_quality',
+                'scorer': self.quality_opt(name)['scorer'],
+                'crop_border': border,
+            }
+            for name in self.optimised
+            if name not in val.get('panel', [])
+        }
+        return val | {'metrics': judges | own, 'save_img': True}
+
+    def test_options(
+        self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
+    ) -> dict[str, Any]:
+        """Write the option file of a test.
+
+        Args:
+            name: Name of its results.
+            root: Folder that receives them.
+            data: Folder of the data.
+            weights: Of the network; None for bicubic enlargement.
+            key: Which weights of the file.
+        """
+        scale = self.options['scale']
+        network = {'pretrain_network_g': weights, 'param_key_g': key}
+        section = {
+            'name': TESTED,
+            'type': 'PairedImageDataset',
+            'dataroot_gt': str(data / 'test/gt'),
+            'dataroot_lq': str(data / f'test/lq_x{scale}'),
+            'io_backend': {'type': 'disk'},
+        }
+        bicubic = {} if weights else {'network_g': {'type': 'Bicubic', 'upscale': scale}}
+        return {
+            'name': name,
+            'model_type': OURS,
+            'scale': scale,
+            'num_gpu': self.options.get('num_gpu', 'auto'),
+            'datasets': {'test': section},
+            **bicubic,
+            'path': {'root': str(root)} | (network if weights else {}),
+            'val': self.val(),
+        }
+
+
+@dataclass(frozen=True)
+class ObjectiveRun:
+    """One training of a study."""
+
+    plan: ObjectivePlan
+    network: str
+    objective: str
+    strength: float | None
+    """Its ``gradient_ratio``; None for the control."""
+
+    @property
+    def label(self) -> str:
+        """Objective and strength."""
+        return ' '.join([self.objective, *([f'{self.strength:g}'] if self.strength else [])])
+
+    @property
+    def name(self) -> str:
+        """Name of the run, and of its results."""
+        return f'{Path(self.network).stem}-{self.label.replace(" ", "-")}'
+
+    def train_options(self, root: Path, data: Path) -> dict[str, Any]:
+        """Write the option file of the training; arguments as in `ObjectivePlan.test_options`."""
+        content = copy.deepcopy(self.plan.options)
+        content.pop('val', None)
+        train = content['train']
+        shared = train.pop('quality_opt', {})
+        if self.strength is not None:
+            own = self.plan.quality_opt(self.objective)
+            term = {'type': 'QualityLoss'} | shared | own | {'gradient_ratio': self.strength}
+            train['quality_opt'] = term
+        iterations = self.plan.iterations
+        if isinstance(iterations, dict):
+            iterations = iterations[self.network]
+        train['total_iter'] = iterations
+        content['datasets']['train'] |= {'name': 'photographs', 'dataroot_gt': str(data / 'train')}
+        path = {'pretrain_network_g': self.network, 'root': str(root)}
+        content['path'] = content.get('path', {}) | path
+        return {'name': self.name, 'model_type': OURS} | content
+
+
+def read_plan(path: str | Path) -> ObjectivePlan:
+    """Read a plan.
+
+    Raises:
+        OptionError: If it cannot be read, or cannot be carried out; the message lists why.
+    """
+    try:
+        plan = ObjectivePlan(**checked_options('plan', read_yaml(path), ObjectivePlan))
+    except OptionError as error:
+        raise OptionError(f'{path}:\n{error}') from None
+    if problems := problems_of(plan):
+        raise OptionError('\n'.join([f'{path}:', *problems]))
+    return plan
+
+
+def problems_of(plan: ObjectivePlan) -> list[str]:
+    """List what contradicts itself in a plan."""
+    problems = []
+    if sum(objective is None for objective in plan.objectives.values()) != 1:
+        problems.append('objectives: give exactly one as null, the control without quality term.')
+    names = [Path(network).stem for network in plan.networks]
+    if len({*names, 'bicubic'}) <= len(names):
+        problems.append('networks: their files need different names, none of them bicubic.')
+    if isinstance(plan.iterations, dict) and (
+        missing := [network for network in plan.networks if network not in plan.iterations]
+    ):
+        problems.append(f'iterations: give a number for {", ".join(missing)}, too.')
+    sections = ('scale', 'datasets', 'train')
+    absent = [name for name in sections if name not in plan.options]
+    if absent or 'train' not in plan.options.get('datasets', {}):
+        problems.append('options: need scale, datasets.train and train, as an option file does.')
+    elif plan.patch_px % plan.options['scale']:
+        problems.append(f'patch_px: use a multiple of the scale, {plan.options["scale"]}.')
+    for name in plan.optimised:
+        try:
+            scorer = {k: v for k, v in plan.quality_opt(name)['scorer'].items() if k != 'range'}
+            val = plan.options.get('val', {})
+            other = name in val.get('panel', []) and scorer != scorer_section(name)
+            if other or name in val.get('metrics', {}):
+                problems.append(f'objectives.{name}: val judges by another one; rename it.')
+        except (ValueError, ImportError) as error:
+            problems.append(f'objectives.{name}: {error}')
+    return problems
+
+
+def digest_of_data(plan: ObjectivePlan) -> str:
+    """Identify the data of a plan by what they depend on, eight hex digits."""
+    fields = json.dumps(plan.model_dump(include=DATA_OPTIONS), sort_keys=True)
+    return hashlib.sha256(fields.encode()).hexdigest()[:8]
