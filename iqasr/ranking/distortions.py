@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from iqasr.degradation.draws import uniform
 from iqasr.degradation.jpeg import codec_jpeg
@@ -93,30 +93,6 @@ def add_pattern(image: Tensor, severity: float, generator: torch.Generator) -> T
     return (image + 40 / 255 * severity**1.5 * pattern).clamp(0, 1)
 
 
-class RestorationDistortion:
-    """From the photograph to the restoration of its reduction, then to bicubic enlargement.
-
-    Args:
-        network: Super-resolution network.
-        scale: Up-sampling factor.
-    """
-
-    def __init__(self, network: nn.Module, scale: int = 4) -> None:
-        self.network, self.scale = network.eval().requires_grad_(False), scale
-
-    def __call__(self, image: Tensor, severity: float, generator: torch.Generator) -> Tensor:
-        """Interpolate: 0 is the photograph, 0.5 the network's output, 1 bicubic enlargement."""
-        size = image.shape[-2:]
-        small = [side // self.scale for side in size]
-        lq = F.interpolate(image, small, mode='bicubic', antialias=True).clamp(0, 1)
-        lq = lq.mul(255).round().div(255)
-        output = self.network(lq).clamp(0, 1)
-        if severity <= 0.5:
-            return torch.lerp(image, output, 2 * severity)
-        enlarged = F.interpolate(lq, size, mode='bicubic', antialias=True).clamp(0, 1)
-        return torch.lerp(output, enlarged, 2 * severity - 1)
-
-
 DISTORTIONS: dict[str, Distortion] = {
     'blur': add_blur,
     'noise': add_noise,
@@ -126,7 +102,7 @@ DISTORTIONS: dict[str, Distortion] = {
     'sharpen': oversharpen,
     'pattern': add_pattern,
 }
-"""Distortions by name. `RestorationDistortion` can be added as ``network``."""
+"""Distortions by name. That of a network (`Restoration.distort`) can be added."""
 
 
 def make_ladder(

@@ -27,21 +27,34 @@ class Restoration:
         scale: Its up-sampling factor.
     """
 
-    def __init__(self, network: nn.Module, scale: int) -> None:
+    def __init__(self, network: nn.Module, scale: int = 4) -> None:
         self.network, self.scale = network.eval().requires_grad_(False), scale
 
     @torch.no_grad()
-    def restore(self, image: Tensor) -> Tensor:
+    def restore(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Reduce images bicubically to 8 bits, and enlarge them again.
 
         Args:
             image: :math:`(N, 3, H, W)` in [0, 1], H and W multiples of the scale.
-        """
-        small = [side // self.scale for side in image.shape[-2:]]
-        reduced = F.interpolate(image, small, mode='bicubic', antialias=True).clamp(0, 1)
-        return self.network(reduced.mul(255).round().div(255)).clamp(0, 1)
 
-    def __call__(
+        Returns:
+            The output of the network, and bicubic enlargement, each as `image`.
+        """
+        size = image.shape[-2:]
+        small = [side // self.scale for side in size]
+        reduced = F.interpolate(image, small, mode='bicubic', antialias=True).clamp(0, 1)
+        reduced = reduced.mul(255).round().div(255)
+        bicubic = F.interpolate(reduced, size, mode='bicubic', antialias=True)
+        return self.network(reduced).clamp(0, 1), bicubic.clamp(0, 1)
+
+    def distort(self, image: Tensor, severity: float, generator: torch.Generator) -> Tensor:
+        """Interpolate: 0 is the photograph, 0.5 the output, 1 bicubic enlargement."""
+        output, bicubic = self.restore(image)
+        if severity <= 0.5:
+            return torch.lerp(image, output, 2 * severity)
+        return torch.lerp(output, bicubic, 2 * severity - 1)
+
+    def ladder(
         self,
         photograph: Tensor,
         distortion: Distortion,
@@ -60,7 +73,7 @@ class Restoration:
             The photograph, a mixture with the output, the output, and the damaged outputs,
             :math:`(L + 2, 3, H, W)`; and their severities.
         """
-        output = self.restore(photograph)
+        output, _ = self.restore(photograph)
         if happens(0.5, generator):
             output = add_grain(output, generator)
         share = uniform(0.3, 0.7, 1, generator).item()

@@ -7,7 +7,7 @@ from typing import Any
 
 from iqasr.data.files.photographs import read_photographs, reduced
 from iqasr.models.networks import open_network
-from iqasr.ranking.distortions import DISTORTIONS, Distortion, RestorationDistortion
+from iqasr.ranking.distortions import DISTORTIONS, Distortion
 from iqasr.ranking.restorations import Restoration
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker
 from iqasr.ranking.votes import cross_validate, describe_agreement, measure, read_votes
@@ -69,4 +69,4 @@ def distortions_with(network: str | None) -> dict[str, Distortion]:
     """All distortions by name; with the file of a network (`open_network`), its restoration too."""
     if network is None:
         return dict(DISTORTIONS)
-    return DISTORTIONS | {'network': RestorationDistortion(*open_network(network))}
+    return DISTORTIONS | {'network': Restoration(*open_network(network)).distort}

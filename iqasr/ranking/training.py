@@ -234,8 +234,9 @@ class RankerTraining:
             severity = [0.0, *(least + (1 - least) * steps).tolist()]
             if restored:
                 number = int(torch.randint(len(self.restorations), (), generator=generator))
-                restoration = self.restorations[number]
-                ladder, severity = restoration(crop, self.distortions[kind], severity, generator)
+                ladder, severity = self.restorations[number].ladder(
+                    crop, self.distortions[kind], severity, generator
+                )
             else:
                 ladder = make_ladder(crop, self.distortions[kind], severity, generator)[0]
             second = not restored and happens(0.3, generator)

@@ -8,6 +8,7 @@ import torch
 
 from iqasr.degradation import from_uint8
 from iqasr.quality import RankerScorer, run_self_test
+from iqasr.quality.ranker import detail_statistics
 from iqasr.ranking import DISTORTIONS, examine_scorer
 from iqasr.ranking.distortions import resample
 from iqasr.ranking.examination import FOURFOLD
@@ -42,12 +43,21 @@ def test_examination_on_unseen_photographs(ranker, crops):
 
 
 @pytest.mark.parametrize('side', [48, 61, 192])
-def test_quality_is_the_logit_and_every_pixel_has_a_gradient(ranker, crops, side):
+def test_quality_is_that_of_the_network_and_every_pixel_has_a_gradient(ranker, crops, side):
     image = crops[0][..., :side, :side].clone().requires_grad_()
     quality = ranker(image)
     (gradient,) = torch.autograd.grad(quality.sum(), image)
     assert quality.item() == pytest.approx(ranker.network(image).item(), rel=1e-5)
     assert (gradient != 0).float().mean() > 0.99
+
+
+def test_quality_is_detail_less_damage(ranker, crops):
+    with torch.no_grad():
+        network, image = ranker.network, torch.cat(crops)
+        detail = detail_statistics(image) @ network.detail.weight[0] + network.detail.bias
+        damage = torch.log1p(network.damage_map(image).exp()).mean((1, 2))
+    assert (damage > 0).all()
+    assert ranker(image).tolist() == pytest.approx((detail - damage).tolist(), abs=1e-4)
 
 
 def test_self_test_passes(ranker):
@@ -89,4 +99,4 @@ def test_file_of_something_else_is_refused():
 
 def test_version_follows_the_weights(ranker):
     assert ranker.version == RankerScorer().version
-    assert re.fullmatch('iqasr logit [0-9a-f]{8}', ranker.version)
+    assert re.fullmatch('iqasr detail [0-9a-f]{8}', ranker.version)

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from iqasr.degradation import from_uint8
-from iqasr.ranking import DISTORTIONS, RestorationDistortion, make_ladder
+from iqasr.ranking import DISTORTIONS, Restoration, make_ladder
 from iqasr.runtime.randomness import generator_at
 
 SEVERITIES = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -59,7 +59,7 @@ def test_another_place_gives_another_pattern(images):
 
 def test_restoration_goes_from_photograph_by_output_to_bicubic(images, network):
     start, middle, end = make_ladder(
-        images, RestorationDistortion(network), [0, 0.5, 1], generator_at(0)
+        images, Restoration(network).distort, [0, 0.5, 1], generator_at(0)
     )[0]
     lq = F.interpolate(images[:1], scale_factor=0.25, mode='bicubic', antialias=True)
     lq = lq.clamp(0, 1).mul(255).round().div(255)
@@ -67,3 +67,23 @@ def test_restoration_goes_from_photograph_by_output_to_bicubic(images, network):
     assert torch.equal(start, images[0])
     assert torch.allclose(middle, network(lq)[0], atol=1e-6)
     assert torch.allclose(end, bicubic[0], atol=0.51 / 255)
+
+
+def test_ladder_over_an_output_by_hand(images, network):
+    restoration, photograph = Restoration(network), images[:1]
+    outputs = []
+    for place in range(12):
+        ladder, severity = restoration.ladder(
+            photograph, DISTORTIONS['blur'], [0.0, 0.5, 1.0], generator_at(place)
+        )
+        assert ladder.shape == (5, 3, 96, 96)
+        assert torch.equal(ladder[0], photograph[0])
+        # The mixture is as far on the way to the output as its severity says.
+        share = severity[1] / severity[2]
+        assert torch.allclose(ladder[1], torch.lerp(ladder[0], ladder[2], share), atol=1 / 255)
+        assert severity == pytest.approx([0, 0.3 * share, 0.3, 0.65, 1.0])
+        outputs.append((ladder[2] - restoration.restore(photograph)[0][0]).std().item() * 255)
+    # Half of the outputs have grain, of 0.5 to 4 levels (less where black or white ends it).
+    grained = [level for level in outputs if level > 0.31]
+    assert 2 <= len(grained) <= 10
+    assert max(grained) < 4.1
