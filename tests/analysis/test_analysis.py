@@ -17,7 +17,7 @@ from iqasr.runtime.paths import project_root
 def analysed(pairs_csv, scorers, tmp_path):
     """Folder of results, and the report."""
     words, out = ['brightness', 'flatness'], tmp_path / 'out'
-    report, failures = analyse_metrics(str(pairs_csv), words, str(out), resamples=200)
+    report, _, failures = analyse_metrics(str(pairs_csv), words, str(out), resamples=200)
     assert failures == {}
     return out, report
 
@@ -59,14 +59,14 @@ def test_pictures_are_drawn(analysed):
 
 
 def test_one_scorer_is_enough(pairs_csv, scorers, tmp_path):
-    report, _ = analyse_metrics(str(pairs_csv), ['flatness'], str(tmp_path / 'o'), resamples=50)
+    report, _, _ = analyse_metrics(str(pairs_csv), ['flatness'], str(tmp_path / 'o'), resamples=50)
     assert 'combination' not in report
     assert (tmp_path / 'o/accuracy_where_wrong.png').is_file()
 
 
 def test_margin_leaves_pairs_out(pairs_csv, scorers, tmp_path):
     arguments = (str(pairs_csv), ['brightness'], str(tmp_path / 'out'))
-    report, _ = analyse_metrics(*arguments, resamples=50, least_margin=0.3)
+    report, _, _ = analyse_metrics(*arguments, resamples=50, least_margin=0.3)
     decided = sum(abs(pair.p_b - 0.5) >= 0.3 for pair in read_pairs(str(pairs_csv)).pairs)
     assert report.startswith(f'{decided} pairs')
     assert f'({24 - decided} more' in report

@@ -65,9 +65,9 @@ def test_combination_of_noise_gains_nothing():
     few = PLANTED.draw(80, 4, np.random.default_rng(1))
     noise = np.random.default_rng(2).standard_normal(few.quality.shape)
     few = replace(few, quality=np.where([True, False, False], few.quality, noise))
-    found = {
-        c.name: c for c in evaluate_combinations(few, SourceBootstrap(few.sources, 200), ['B', 'C'])
-    }
+    panel = [PanelScorer(name, {}, name in 'BC', False, {}) for name in 'ABC']
+    bootstrap = SourceBootstrap(few.sources, 200)
+    found = {c.name: c for c in evaluate_combinations(few, bootstrap, panel)}
     assert found['best scorer'].gain == (0, 0, 0)
     assert found['mean of z-scores'].gain.high < 0
     assert found['regression, with gradient'].accuracy.value == pytest.approx(0.5, abs=0.1)
