@@ -133,3 +133,27 @@ def test_ladders_of_small_photographs_are_refused(photographs, tmp_path):
     cv2.imwrite(str(tmp_path / '0.png'), photographs[0])
     with pytest.raises(DataError, match='no photograph has 192 x 192 pixels'):
         make_ladder_pairs(str(tmp_path), str(tmp_path / 'out'))
+
+
+def test_command_takes_scores_that_are_given(monkeypatch, capsys, tmp_path):
+    script = project_root() / 'scripts/analyze_metrics.py'
+    text = 'path,source_id,mos,mine,niqe\n1a,1,1,3,5\n1b,1,2,1,4\n2a,2,1,2,3\n2b,2,2,4,2\n'
+    (tmp_path / 'items.csv').write_text(text)
+
+    def run(*words):
+        given = ['-i', f'{tmp_path}/items.csv', '-o', f'{tmp_path}/out', *words]
+        monkeypatch.setattr('sys.argv', [script.name, *given])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(script), run_name='__main__')
+        return caught.value.code, capsys.readouterr()
+
+    code, said = run('--scores', 'niqe', '--lower_better', 'mine')
+    assert code == 0
+    assert '| niqe | 1.000 [1.000, 1.000] |' in said.out
+    assert '| mine | 0.500 [' in said.out
+    code, said = run('--scores', 'mine')
+    assert (code, 'mine: no scorer is known by that name' in said.err) == (2, True)
+    code, said = run()
+    assert (code, 'there is no metric' in said.err) == (2, True)
+    code, said = run('--scores', 'niqe', '--votes', 'v.json')
+    assert (code, 'belong to the study.json' in said.err) == (2, True)
