@@ -23,15 +23,9 @@ def main() -> None:
     parser.add_argument('--votes', nargs='+', default=[], help='with study.json: files of votes')
     parser.add_argument('-o', '--output', default='results/analysis', help='folder for results')
     parser.add_argument('--scorers', nargs='+', default=[], help='names, or sections in YAML')
-    parser.add_argument(
-        '--scores', nargs='+', default=[], help='columns of scores with known names'
-    )
-    parser.add_argument(
-        '--lower_better', nargs='+', default=[], help='further columns, lower is better'
-    )
-    parser.add_argument(
-        '--higher_better', nargs='+', default=[], help='further columns, higher is better'
-    )
+    parser.add_argument('--scores', nargs='+', default=[], help='columns of known metrics')
+    parser.add_argument('--lower_better', nargs='+', default=[], help='other columns')
+    parser.add_argument('--higher_better', nargs='+', default=[], help='other columns')
     parser.add_argument('--least_margin', '--margin', type=float, default=0, help='of |p_b - 0.5|')
     parser.add_argument('--resamples', type=int, default=2000, help='of the bootstrap')
     parser.add_argument('--batch', type=int, default=8, help='most images per call')
