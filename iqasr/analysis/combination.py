@@ -25,6 +25,8 @@ Fit: TypeAlias = Callable[[Comparisons], np.ndarray]
 """From decided, scaled pairs to the weights of scorers, (M,), non-negative, summing to 1."""
 
 CROSS_VALIDATION_FOLDS = 5
+"""With fewer sources there is no cross-validation."""
+
 RIDGE = 1e-3
 """Penalty on squared weights, per pair: keeps them finite where scorers predict all preferences."""
 
@@ -34,10 +36,20 @@ LEAST_SHARE = 0.01
 HALF_RANGE = 2.0
 """An ensemble maps the median minus and plus this many spreads to 0 and 1."""
 
+BEST_SINGLE, REGRESSION = 'best scorer', 'logistic regression'
+OF_KNOWN, WITH_GRADIENT = 'regression, in ensemble.yml', 'regression, with gradient'
+
 HEAD = """\
-# Logistic regression on {pairs} pairs of {sources} sources. Copy what you need into an option file:
-# `quality` lets the ensemble choose ground truths (AMO), `train` optimises it directly.
+# Logistic regression on {pairs} pairs of {sources} sources. Copy what you need into an option file.
 """
+PURPOSES = {
+    OF_KNOWN: '`quality` lets the ensemble choose ground truths (AMO)',
+    WITH_GRADIENT: '`train` optimises the ensemble directly',
+}
+NOT_VALIDATED = (
+    f'not cross-validated, which takes {CROSS_VALIDATION_FOLDS} sources or more: nothing is known '
+    'of it on others'
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,26 @@ class Combination:
     accuracy: Estimate
     gain: Estimate
     """Accuracy minus that of the best single scorer, which is chosen in the same way."""
+    best: str
+    """The best single scorer on all pairs."""
+
+    @property
+    def verdict(self) -> str:
+        """What the intervals allow to say; nothing of the best scorer that is better than chance.
+
+        Example:
+            >>> Combination('mean', {}, Estimate(0.7, 0.6, 0.8), Estimate(0, 0, 0.1), 'a').verdict
+            'not better than a on these votes'
+        """
+        said = []
+        if not self.accuracy.low > 0.5:
+            said = ['worse than chance' if self.accuracy.high < 0.5 else 'no better than chance']
+        if self.name != BEST_SINGLE:
+            if self.gain.low > 0 and not said:
+                said = [f'better than {self.best}']
+            else:
+                said += [f'{"worse" if self.gain.high < 0 else "not better"} than {self.best}']
+        return f'{" and ".join(said)} on these votes' if said else ''
 
 
 def best_single(comparisons: Comparisons) -> np.ndarray:
@@ -110,35 +142,43 @@ def rank_quality(comparisons: Comparisons) -> Comparisons:
 
 
 def evaluate_combinations(
-    comparisons: Comparisons, bootstrap: SourceBootstrap, differentiable: Sequence[str] = ()
+    comparisons: Comparisons, bootstrap: SourceBootstrap, scorers: Sequence[PanelScorer] = ()
 ) -> list[Combination]:
     """Evaluate the best scorer and combinations on sources to which they were not fitted.
 
     Args:
         comparisons: Decided pairs.
         bootstrap: Resamples of the sources of these pairs.
-        differentiable: Scorers with a gradient. If these are several, but not all, there is also a
-            regression of these alone.
+        scorers: The scorers of `comparisons`. If some of them, but not all, are in an ensemble of
+            `option_fragment`, there is also a regression of these alone.
+
+    Returns:
+        The combinations; none if there are fewer sources than folds.
     """
+    if len(np.unique(comparisons.sources)) < CROSS_VALIDATION_FOLDS:
+        return []
     scaled = comparisons.scaled()
     methods: dict[str, tuple[Comparisons, Fit]] = {
-        'best scorer': (scaled, best_single),
+        BEST_SINGLE: (scaled, best_single),
         'mean of z-scores': (scaled, equal_weights),
         'mean of ranks': (rank_quality(comparisons), equal_weights),
-        'logistic regression': (scaled, fit_logistic),
+        REGRESSION: (scaled, fit_logistic),
         'greedy selection': (scaled, select_greedily),
     }
-    if 1 < len(differentiable) < len(comparisons.names):
-        some = scaled.select_scorers(differentiable)
-        methods['regression, with gradient'] = (some, fit_logistic)
+    for name, members in ensemble_members(scorers).items():
+        if 0 < len(members) < len(scorers):
+            some = scaled.select_scorers([scorer.name for scorer in members])
+            methods[name] = (some, fit_logistic)
     held_out = np.stack([cross_fit(data, fit) for data, fit in methods.values()], 1)
     resampled = accuracy(comparisons, held_out, bootstrap)
+    best = comparisons.names[int(best_single(scaled).argmax())]
     return [
         Combination(
             name,
             shares_of(data.names, fit(data)),
             bootstrap.estimate(resampled[:, i]),
             bootstrap.estimate(resampled[:, i] - resampled[:, 0]),
+            best,
         )
         for i, (name, (data, fit)) in enumerate(methods.items())
     ]
@@ -166,27 +206,53 @@ def shares_of(names: tuple[str, ...], weights: np.ndarray) -> dict[str, float]:
     }
 
 
-def option_fragment(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> str:
+def ensemble_members(scorers: Sequence[PanelScorer]) -> dict[str, list[PanelScorer]]:
+    """Choose the scorers of each ensemble: those that can be built, and those with a gradient."""
+    known = [scorer for scorer in scorers if scorer.section is not None]
+    return {OF_KNOWN: known, WITH_GRADIENT: [s for s in known if s.differentiable]}
+
+
+def option_fragment(
+    comparisons: Comparisons, scorers: Sequence[PanelScorer], found: Sequence[Combination] = ()
+) -> str:
     """Write the ensemble fitted by `fit_logistic` as YAML.
 
     Args:
         comparisons: Decided pairs.
         scorers: The scorers of `comparisons`.
+        found: As from `evaluate_combinations`.
 
     Returns:
-        ``datasets.train.quality.scorer``, from all scorers, and, if any of them has a gradient,
-        ``train.quality_opt``, from these.
+        ``datasets.train.quality.scorer``, from all scorers that can be built, and, if any of them
+        has a gradient, ``train.quality_opt``, from these. A comment says how good each is.
     """
-    quality = {'scorer': ensemble_section(comparisons, scorers)}
-    content: dict[str, Any] = {'datasets': {'train': {'quality': quality}}}
-    smooth = [scorer for scorer in scorers if scorer.differentiable]
-    if smooth:
-        some = comparisons.select_scorers([scorer.name for scorer in smooth])
-        scorer = ensemble_section(some, smooth)
-        term = {'type': 'QualityLoss', 'gradient_ratio': 0.5, 'scorer': scorer}
-        content['train'] = {'quality_opt': term}
-    head = HEAD.format(pairs=len(comparisons.p_b), sources=len(np.unique(comparisons.sources)))
-    return head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+    content: dict[str, Any] = {}
+    text = HEAD.format(pairs=len(comparisons.p_b), sources=len(np.unique(comparisons.sources)))
+    for name, members in ensemble_members(scorers).items():
+        if not members:
+            continue
+        some = comparisons.select_scorers([scorer.name for scorer in members])
+        ensemble = ensemble_section(some, members)
+        if name == OF_KNOWN:
+            content['datasets'] = {'train': {'quality': {'scorer': ensemble}}}
+        else:
+            term = {'type': 'QualityLoss', 'gradient_ratio': 0.5, 'scorer': ensemble}
+            content['train'] = {'quality_opt': term}
+        text += f'# {PURPOSES[name]}:\n# {claim_of(name, found)}.\n'
+    if unknown := [scorer.name for scorer in scorers if scorer.section is None]:
+        text += f'# Left out, as no option file can build them for this: {", ".join(unknown)}.\n'
+    if not content:
+        return text
+    return text + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
+
+
+def claim_of(name: str, found: Sequence[Combination]) -> str:
+    """Say how good an ensemble of `ensemble_members` is on sources to which it was not fitted."""
+    by_name = {combination.name: combination for combination in found}
+    if not found:
+        return NOT_VALIDATED
+    combination = by_name.get(name, by_name[REGRESSION])
+    return f'held out, accuracy {combination.accuracy}, {combination.verdict}'
 
 
 def ensemble_section(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> dict[str, Any]:

@@ -1,39 +1,71 @@
-"""Mean opinion scores (MOS) of single images, and their correlation with scorers.
+"""What people say of single images: mean opinion scores (MOS), or who was chosen as the best.
 
 Source:
-    VQEG (2003), Final report on the validation of objective models of video quality assessment,
-    phase II: the coefficients, and the logistic curve before PLCC. Written here.
+    How opinions become pairs, and how these are weighted, is written here.
 """
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.special import expit
 
-from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap
-from iqasr.analysis.correlation import correlate
-from iqasr.analysis.pairs import read_csv_lines
-from iqasr.analysis.panel import PanelScorer
-from iqasr.analysis.report import as_columns
-from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
+from iqasr.analysis.pairs import ImagePair, image_set, path_in, read_csv_lines
+from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.runtime.errors import DataError
-from iqasr.runtime.markdown import markdown_table
-
-OPINION_COLUMNS = ('path', 'mos')
-COEFFICIENTS = ('srocc', 'krocc', 'plcc')
 
 
 class Opinion(NamedTuple):
-    """An image and its mean opinion score."""
+    """An image and what people say of it."""
 
     path: str
-    mos: float
-    """Higher is better, any scale."""
+    value: float
+    """Mean opinion score, any scale, or the number of votes; higher is better."""
     source_id: str
     """The photograph that it shows. Images of one source are not independent."""
+
+
+@dataclass(frozen=True)
+class OpinionSet:
+    """Opinions of images."""
+
+    kind: Literal['mos', 'votes']
+    """``votes``: how often each image was chosen as the best of its source."""
+    opinions: Sequence[Opinion]
+
+    def images(self) -> CandidateSet:
+        """All images, those of one source in one group."""
+        return image_set((opinion.source_id, opinion.path) for opinion in self.opinions)
+
+    def by_source(self) -> dict[str, list[Opinion]]:
+        """The opinions of each source."""
+        groups: dict[str, list[Opinion]] = defaultdict(list)
+        for opinion in self.opinions:
+            groups[opinion.source_id].append(opinion)
+        return groups
+
+    @property
+    def pairs(self) -> list[ImagePair]:
+        """Every two images of a source.
+
+        Of scores, people prefer the higher one. Each vote prefers the chosen image to each other
+        one, and says nothing of the others: a pair counts the votes for either image, as a share of
+        all votes of the source, so that each source weighs the same.
+        """
+        pairs = []
+        for source, group in self.by_source().items():
+            total = sum(opinion.value for opinion in group)
+            for a, b in combinations(group, 2):
+                share, weight = (1 + np.sign(b.value - a.value)) / 2, 1.0
+                if self.kind == 'votes':
+                    both = a.value + b.value
+                    share, weight = b.value / both if both else 0.5, both / total
+                if weight > 0:
+                    pairs.append(ImagePair(a.path, b.path, float(share), source, weight))
+        return pairs
 
 
 def has_opinions(path: str) -> bool:
@@ -41,106 +73,81 @@ def has_opinions(path: str) -> bool:
     if not Path(path).is_file():
         return False
     with open(path, encoding='utf-8-sig', errors='replace') as file:
-        return 'mos' in file.readline().replace('"', '').strip().split(',')
+        names = file.readline().replace('"', '').strip().split(',')
+    return 'path_a' not in names and not {'path', 'mos'}.isdisjoint(names)
 
 
-def read_opinions(path: str) -> list[Opinion]:
-    """Read a CSV file with the columns ``path``, ``mos`` and, optionally, ``source_id``.
+def read_opinions(path: str, *, with_images: bool = True) -> OpinionSet:
+    """Read a CSV file with the columns ``path``, ``source_id``, and ``mos`` or else ``votes``.
 
     Args:
-        path: The file. Paths in it are relative to its folder; an image without ``source_id`` is a
-            source of its own.
+        path: The file. Paths in it are relative to its folder. With ``mos``, ``source_id`` may be
+            left out: then each image is a source of its own.
+        with_images: Whether paths must be those of files. Otherwise they may be any names.
 
     Raises:
-        DataError: If any line is wrong (the message names all of them), or there are fewer than two
-            sources.
+        DataError: If any line is wrong (the message names all of them), a source has a single image
+            to choose from or no votes, or there are fewer than two sources.
     """
+    lines = read_csv_lines(path, ['path'])
+    columns = lines[0][1].keys()
+    if 'mos' not in columns and not {'votes', 'source_id'} <= columns:
+        raise DataError(
+            f'{path}: no column mos (opinion scores), nor votes and source_id (how often each '
+            'image was chosen as the best of its source). Name what people say so.'
+        )
+    kind = 'mos' if 'mos' in columns else 'votes'
     folder, problems, opinions = Path(path).parent, [], []
-    for number, row in read_csv_lines(path, OPINION_COLUMNS):
-        file = folder / row['path']
-        if not file.is_file():
-            reason = 'there is no such file. Correct path, or remove the line.'
-            problems.append(f'{path}, line {number}: {file}: {reason}')
-        try:
-            mos = float(row['mos'])
-        except ValueError:
-            mos = np.nan
-        if not np.isfinite(mos):
-            problems.append(f"{path}, line {number}: mos is '{row['mos']}'; give a number.")
-        opinions.append(Opinion(str(file), mos, row.get('source_id') or row['path']))
-    if len({opinion.source_id for opinion in opinions}) < 2:
-        problems.append(f'{path}: all images are of one source; give at least two.')
+    for number, row in lines:
+        file = path_in(folder, row['path'])
+        problems += [
+            f'{path}, line {number}: {problem}'
+            for problem in find_problems_of_opinion(row, kind, file if with_images else None)
+        ]
+        value = number_in(row[kind])
+        opinions.append(Opinion(file, value, row.get('source_id') or row['path']))
+    found = OpinionSet(kind, opinions)
+    problems += [f'{path}: {problem}' for problem in find_problems_of_sources(found)]
     if problems:
         raise DataError(problems)
-    return opinions
+    return found
 
 
-def correlate_opinions(
-    opinions: Sequence[Opinion], scorer: PanelScorer, resamples: int
-) -> dict[str, Estimate | int]:
-    """Correlate a scorer with opinions, over the images for which it has a score.
-
-    Returns:
-        ``images``, their number, and the `COEFFICIENTS`. ``plcc`` follows a logistic curve that is
-        fitted once to all images. NaN where the images have fewer than two sources.
-    """
-    quality = np.array([scorer.quality[opinion.path] for opinion in opinions], float)
-    scored = np.isfinite(quality)
-    quality, mos = quality[scored], np.array([opinion.mos for opinion in opinions])[scored]
-    sources = np.array([opinion.source_id for opinion in opinions])[scored]
-    if len(np.unique(sources)) < 2:
-        return {'images': len(mos), **dict.fromkeys(COEFFICIENTS, UNKNOWN)}
-    bootstrap = SourceBootstrap(sources, resamples)
-    return {
-        'images': len(mos),
-        **correlate(quality, mos, bootstrap, linearised=map_to_opinions(quality, mos)),
-    }
+def number_in(text: str | None) -> float:
+    """Read a number; NaN if it is none, or is infinite."""
+    try:
+        number = float(text or 'nan')
+    except ValueError:
+        return np.nan
+    return number if np.isfinite(number) else np.nan
 
 
-def map_to_opinions(quality: np.ndarray, mos: np.ndarray) -> np.ndarray:
-    r"""Map quality to opinions by :math:`l + (h - l) / (1 + e^{-(q - c) / w})`, least squares.
-
-    Returns:
-        The mapped quality; a constant quality is returned as it is.
-    """
-    if np.ptp(quality) == 0:
-        return quality
-    scaled = (quality - quality.mean()) / quality.std()
-
-    def curve(parameters: np.ndarray) -> np.ndarray:
-        low, high, centre, log_width = parameters
-        return low + (high - low) * expit((scaled - centre) / np.exp(log_width))
-
-    best = least_squares(lambda p: curve(p) - mos, (mos.min(), mos.max(), 0, 0))
-    return curve(best.x)
+def find_problems_of_opinion(row: dict[str, str], kind: str, file: str | None) -> Iterator[str]:
+    """Yield what is wrong with a line; `file` is the image, None where there need not be one."""
+    if not row['path']:
+        yield 'path: empty. Name the image, or remove the line.'
+    elif file and not Path(file).is_file():
+        yield f'{file}: there is no such file. Correct path, or remove the line.'
+    value = number_in(row[kind])
+    if kind == 'mos' and np.isnan(value):
+        yield f"mos is '{row['mos']}'; give a number."
+    if kind == 'votes' and not (value >= 0 and value.is_integer()):
+        yield f"votes is '{row['votes']}'; give how often the image was chosen, 0 or more."
+    if kind == 'votes' and not row['source_id']:
+        yield 'source_id: empty. Name the photograph that the image shows.'
 
 
-def write_correlations(
-    opinions: Sequence[Opinion], scorers: Sequence[PanelScorer], folder: Path, resamples: int
-) -> str:
-    """Correlate every scorer; write ``report.md``, ``agreement.csv`` and ``analysis.json``.
-
-    Returns:
-        The report, Markdown.
-    """
-    found = {scorer.name: correlate_opinions(opinions, scorer, resamples) for scorer in scorers}
-    best_first = sorted(found, key=lambda name: -np.nan_to_num(found[name]['srocc'].value, nan=-2))
-    keys = (*COEFFICIENTS, 'images')
-    table = markdown_table(
-        ['scorer', *(kind.upper() for kind in COEFFICIENTS), 'images'],
-        [[name, *(str(found[name][key]) for key in keys)] for name in best_first],
-    )
-    sources = len({opinion.source_id for opinion in opinions})
-    text = (
-        f'Mean opinion scores of {len(opinions)} images from {sources} sources. In brackets: 95 % '
-        f'intervals over sources. PLCC after a logistic curve.\n\n{table}\n'
-    )
-    rows = [
-        {'scorer': name, 'images': of['images'], **as_columns({k: of[k] for k in COEFFICIENTS})}
-        for name, of in found.items()
-    ]
-    counts = {'images': len(opinions), 'sources': sources}
-    write_json(counts | {'agreement': rows}, folder / 'analysis.json')
-    write_csv(list(rows[0]), rows, folder / 'agreement.csv')
-    write_text_atomically(text, folder / 'report.md')
-    return text
+def find_problems_of_sources(opinions: OpinionSet) -> Iterator[str]:
+    """Yield what is wrong with the images of a source, and with all together."""
+    sources = opinions.by_source()
+    if len(sources) < 2:
+        yield 'all images are of one source; give at least two.'
+    for path, times in Counter(opinion.path for opinion in opinions.opinions).items():
+        if times > 1:
+            yield f'{path} is there {times} times; name each image once.'
+    if opinions.kind == 'votes':
+        for source, group in sources.items():
+            if len(group) < 2:
+                yield f'source {source} has a single image; a choice is between two or more.'
+            elif sum(opinion.value for opinion in group) == 0:
+                yield f'nobody has voted on source {source}; remove its lines.'

@@ -80,17 +80,27 @@ def image_set(files: Iterable[tuple[str, str]], reader: Reader | None = None) ->
     return CandidateSet('', groups, reader or FileReader())
 
 
-def read_pairs(source: str) -> PairSet:
+def read_pairs(source: str, *, with_images: bool = True) -> PairSet:
     """Read pairs from a CSV file, or from a folder or store of labelled candidates.
 
     Args:
         source: The file, folder or store.
+        with_images: As in `pairs_from_csv`.
 
     Raises:
-        DataError: As `pairs_from_csv` and `pairs_from_labels`, or if all pairs have one source.
+        DataError: As `pairs_from_csv` and `pairs_from_labels`; or if all pairs of a file have one
+            source, or all its votes are for the same side.
     """
-    pairs = pairs_from_csv(source) if os.path.isfile(source) else pairs_from_labels(source)
-    return refuse_single_source(pairs, source)
+    if not os.path.isfile(source):
+        return refuse_single_source(pairs_from_labels(source), source)
+    pairs = refuse_single_source(pairs_from_csv(source, with_images=with_images), source)
+    for share, side in ((0, 'a'), (1, 'b')):
+        if all(pair.p_b == share for pair in pairs.pairs):
+            raise DataError(
+                f'{source}: all votes are for {side}, as if p_b had been filled in by mistake. If '
+                f'{side} is the better one by design, exchange a and b in some of the lines.'
+            )
+    return pairs
 
 
 def refuse_single_source(pairs: PairSet, path: str) -> PairSet:
@@ -147,22 +157,23 @@ def pairs_of_group(group: Group) -> list[ImagePair]:
     ]
 
 
-def pairs_from_csv(path: str) -> PairSet:
+def pairs_from_csv(path: str, *, with_images: bool = True) -> PairSet:
     """Read a CSV file with the columns of `PAIR_COLUMNS`; other columns are ignored.
 
     Args:
         path: The file. Paths in it are relative to its folder.
+        with_images: Whether they must be those of files. Otherwise they may be any names.
 
     Raises:
-        DataError: If any line is wrong (a missing file, a share outside [0, 1], no source); the
-            message names all of them.
+        DataError: If any line is wrong (a missing file, an image compared with itself, a share
+            outside [0, 1], no source); the message names all of them.
     """
     folder, problems, pairs = Path(path).parent, [], []
     for number, row in read_csv_lines(path, PAIR_COLUMNS):
-        if found := find_problems(row, folder):
+        if found := find_problems(row, folder if with_images else None):
             problems += [f'{path}, line {number}: {problem}' for problem in found]
         else:
-            files = (os.path.normpath(folder / row[name]) for name in PAIR_COLUMNS[:2])
+            files = (path_in(folder, row[name]) for name in PAIR_COLUMNS[:2])
             pairs.append(ImagePair(*files, float(row['p_b']), row['source_id']))
     if problems:
         raise DataError(problems)
@@ -173,35 +184,49 @@ def read_csv_lines(path: str, columns: Sequence[str]) -> list[tuple[int, dict[st
     """Read the lines of a CSV file, with their numbers.
 
     Raises:
-        DataError: If it is not CSV, a column is missing, or it has no lines.
+        DataError: If it is not CSV, a column is missing or there twice, or it has no lines.
     """
     try:
         with open(path, encoding='utf-8-sig', newline='') as file:
             reader = csv.DictReader(file, restval='')
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            names = reader.fieldnames or []
             lines = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f'{path}: is no CSV file ({error}). Export it as CSV, UTF-8.') from error
-    if missing:
+    if missing := [name for name in columns if name not in names]:
         raise DataError(
             f'{path}: no column {", ".join(missing)}. The first line names the columns: '
             f'{",".join(columns)}.'
         )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f'{path}: column {", ".join(twice)} is there twice; remove one.')
     if not lines:
         raise DataError(f'{path}: holds only the line that names the columns.')
     return lines
 
 
-def find_problems(row: dict[str, str | None], folder: Path) -> list[str]:
-    """List what is wrong with a line of a CSV file of pairs."""
+def path_in(folder: Path, name: str) -> str:
+    """Path of an image that is named in a file of this folder."""
+    return os.path.normpath(folder / name)
+
+
+def find_problems(row: dict[str, str | None], folder: Path | None) -> list[str]:
+    """List what is wrong with a line of a CSV file of pairs.
+
+    Args:
+        row: The line.
+        folder: Where its images must be; None where there need not be any.
+    """
     empty = [name for name in PAIR_COLUMNS if not row[name]]
     if empty:
         return [f'{", ".join(empty)}: empty. Fill it in, or remove the line.']
     problems = [
         f'{row[name]}: there is no such file in {folder}. Correct {name}, or remove the line.'
         for name in PAIR_COLUMNS[:2]
-        if not (folder / row[name]).is_file()
+        if folder and not (folder / row[name]).is_file()
     ]
+    if os.path.normpath(row['path_a']) == os.path.normpath(row['path_b']):
+        problems.append(f'path_a and path_b are both {row["path_a"]}; name two images.')
     try:
         share = float(row['p_b'])
     except ValueError:

@@ -1,4 +1,4 @@
-"""A panel of scorers, each of which scores every image once."""
+"""A panel of scorers: some score every image once, of others the scores are given."""
 
 import hashlib
 import logging
@@ -26,8 +26,9 @@ class PanelScorer:
     """A scorer of the panel, and its quality of all images."""
 
     name: str
-    section: Mapping[str, Any]
-    """Section that builds it."""
+    section: Mapping[str, Any] | None
+    """Section that builds it; None where its scores are given, and no scorer is known to give them
+    without a reference."""
     differentiable: bool
     lower_better: bool
     """Direction of its published score."""
@@ -40,6 +41,7 @@ def score_by_panel(
     sections: Mapping[str, Mapping[str, Any]],
     cache: Path,
     *,
+    given: Sequence[PanelScorer] = (),
     batch: int = 8,
     process: Process | None = None,
 ) -> tuple[list[PanelScorer], dict[str, str]]:
@@ -52,18 +54,19 @@ def score_by_panel(
         images: The images.
         sections: Sections of the scorers, as from `scorer_sections`.
         cache: Folder for one table per scorer and version.
+        given: Further scorers, which have scored the images already.
         batch: Most images per call.
         process: This process among those that share the work; default the only one.
 
     Returns:
-        The scorers that scored all images, and why the others failed, by word.
+        The given scorers, then those that scored all images, and why the others failed, by word.
 
     Raises:
-        DataError: If all scorers failed.
+        DataError: If all scorers failed, and none is given.
     """
     process = process or Process()
     cache.mkdir(parents=True, exist_ok=True)
-    panel: list[PanelScorer] = []
+    panel = list(given)
     failures: dict[str, str] = {}
     for word, section in sections.items():
         reason = None

@@ -9,7 +9,7 @@ import numpy as np
 
 from iqasr.analysis.agreement import Comparisons, ReliabilityCurve, Table
 from iqasr.analysis.bootstrap import Estimate
-from iqasr.analysis.combination import Combination
+from iqasr.analysis.combination import CROSS_VALIDATION_FOLDS, Combination
 from iqasr.analysis.plots import write_heat_map, write_reliability
 from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
 from iqasr.runtime.markdown import markdown_table
@@ -18,6 +18,14 @@ HEAT_MAPS = {
     'accuracy_where_wrong': 'Accuracy where this scorer is wrong',
     'jaccard': 'Overlap of errors',
 }
+
+HEADINGS = {'accuracy': 'accuracy', 'top_1': 'top-1'}
+"""Of kinds of agreement that are no coefficients."""
+
+FEW_SOURCES = (
+    f'With fewer than {CROSS_VALIDATION_FOLDS} source images no cross-validation is possible: '
+    'nothing is claimed of combinations.'
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,13 @@ class PanelAnalysis:
     undecided: list[float]
     """Share of the pairs that each scorer cannot tell apart."""
     agreement: Mapping[str, list[Estimate]]
-    """``accuracy`` and, if there is something to correlate with, those of `correlate_pairs`."""
+    """``accuracy``; ``top_1``, where opinions of single images were compared; and coefficients of
+    correlation, where there is something to correlate with."""
+    top_1_chance: float | None
+    """Chance level of ``top_1``."""
     complementarity: Mapping[str, Table]
     combinations: list[Combination]
+    """None where there are too few sources."""
     reliability: Mapping[str, list[ReliabilityCurve]]
     """By the measure of how clear a pair is."""
     fragment: str
@@ -67,6 +79,7 @@ def write_analysis(analysis: PanelAnalysis, folder: Path) -> str:
         'pairs': len(analysis.comparisons.p_b),
         'ties': analysis.ties,
         'sources': len(np.unique(analysis.comparisons.sources)),
+        'top_1_chance': analysis.top_1_chance,
     }
     write_json(counts | tables | {'reliability': curves}, folder / 'analysis.json')
     for name, title in HEAT_MAPS.items():
@@ -100,6 +113,7 @@ def combination_rows(analysis: PanelAnalysis) -> Iterator[dict[str, Any]]:
             'combination': found.name,
             'weights': weights_text(found.weights),
             **as_columns({'accuracy': found.accuracy, 'gain': found.gain}),
+            'verdict': found.verdict,
         }
 
 
@@ -126,8 +140,14 @@ def report_text(analysis: PanelAnalysis) -> str:
         'images.',
         agreement_table(analysis),
     ]
+    if analysis.top_1_chance is not None:
+        parts[0] += (
+            " Top-1: in how many sources a scorer's best image is the one that people like best; "
+            f'by chance {analysis.top_1_chance:.3f}.'
+        )
     if len(comparisons.names) > 1:
-        parts += [complementarity_table(analysis), combination_table(analysis)]
+        parts.append(complementarity_table(analysis))
+        parts.append(combination_table(analysis) if analysis.combinations else FEW_SOURCES)
     plots = [f'![{title}]({name}.png)' for name, title in HEAT_MAPS.items()]
     plots.append('![Accuracy where the case is clear](reliability.png)')
     return '\n\n'.join([*parts, *plots]) + '\n'
@@ -138,7 +158,7 @@ def agreement_table(analysis: PanelAnalysis) -> str:
     kinds, names = analysis.agreement, analysis.comparisons.names
     order = np.argsort([-found.value for found in kinds['accuracy']], kind='stable')
     return markdown_table(
-        ['scorer', *(k if k == 'accuracy' else k.upper() for k in kinds), 'undecided'],
+        ['scorer', *(HEADINGS.get(kind, kind.upper()) for kind in kinds), 'undecided'],
         [
             [names[i], *(str(found[i]) for found in kinds.values()), f'{analysis.undecided[i]:.1%}']
             for i in order
@@ -163,9 +183,9 @@ def complementarity_table(analysis: PanelAnalysis) -> str:
 def combination_table(analysis: PanelAnalysis) -> str:
     """Table of the combinations, on sources to which they were not fitted."""
     return markdown_table(
-        ['combination', 'weights', 'accuracy, held out', 'gain over the best scorer'],
+        ['combination', 'weights', 'accuracy, held out', 'gain over the best scorer', 'so it is'],
         [
-            [c.name, weights_text(c.weights), str(c.accuracy), c.gain.as_difference()]
+            [c.name, weights_text(c.weights), str(c.accuracy), c.gain.as_difference(), c.verdict]
             for c in analysis.combinations
         ],
     )

@@ -4,7 +4,7 @@ from iqasr.quality.base import QualityScorer
 from iqasr.quality.dists import DISTSScorer
 from iqasr.quality.ensemble import EnsembleScorer
 from iqasr.quality.lpips import LPIPSScorer, STLPIPSScorer
-from iqasr.quality.names import scorer_section
+from iqasr.quality.names import find_traits, scorer_section
 from iqasr.quality.nima import NIMAScorer
 from iqasr.quality.niqe_scorer import NIQEScorer
 from iqasr.quality.normalisation import normalise_quality

@@ -97,7 +97,7 @@ class PyIQAScorer(QualityScorer):
         self.score_range = (0.0 - high, 0.0 - low) if self.lower_better else (low, high)
         sizes = [size for names, size in MIN_SIZE.items() if fnmatch.fnmatch(metric, names)]
         self.min_size = max([32, *sizes])
-        self.differentiable = not any(fnmatch.fnmatch(metric, names) for names in NO_GRADIENT)
+        self.differentiable = has_gradient(metric)
 
     def _score(self, image: Tensor, reference: Tensor | None = None) -> Tensor:
         # The network itself: pyiqa's wrapper sets the gradient mode and slows cuDNN down.
@@ -107,6 +107,11 @@ class PyIQAScorer(QualityScorer):
         with NETWORK_LOCK:
             score = self._compute(*(x for x in (image, reference) if x is not None))
         return score[0] if isinstance(score, tuple) else score
+
+
+def has_gradient(metric: str) -> bool:
+    """Tell whether the quality by a metric of pyiqa has a gradient."""
+    return not any(fnmatch.fnmatch(metric, names) for names in NO_GRADIENT)
 
 
 def import_pyiqa() -> ModuleType:

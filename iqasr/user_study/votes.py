@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from iqasr.analysis.data_sets import name_data_sets
 from iqasr.analysis.pairs import PairSet, PairVote, pairs_from_votes, refuse_single_source
 from iqasr.runtime.errors import DataError
 from iqasr.user_study.manifest import (
@@ -173,3 +174,20 @@ def pairs_from_study(path: str, votes: Sequence[str]) -> PairSet:
             'missed too many catch trials. Collect more votes.'
         )
     return refuse_single_source(PairSet(pairs), path)
+
+
+def find_data_sets(paths: Sequence[str], votes: Sequence[str]) -> dict[str, str | PairSet]:
+    """Name data sets for the analysis of metrics, and read the votes of a study among them.
+
+    Args:
+        paths: Files and folders of `analyse_metrics`, or the ``study.json`` of a study.
+        votes: Files of votes of the study.
+
+    Raises:
+        DataError: As `pairs_from_study` and `name_data_sets`, or if there are votes and no study.
+    """
+    studies = [path for path in paths if path.endswith('.json')]
+    if votes and not studies:
+        raise DataError('votes belong to the study.json of their study; name it as well.')
+    sources = [pairs_from_study(path, votes) if path in studies else path for path in paths]
+    return dict(zip(name_data_sets(paths), sources, strict=True))

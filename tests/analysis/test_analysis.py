@@ -17,7 +17,7 @@ from iqasr.runtime.paths import project_root
 def analysed(pairs_csv, scorers, tmp_path):
     """Folder of results, and the report."""
     words, out = ['brightness', 'flatness'], tmp_path / 'out'
-    report, failures = analyse_metrics(str(pairs_csv), words, str(out), resamples=200)
+    report, _, failures = analyse_metrics(str(pairs_csv), words, str(out), resamples=200)
     assert failures == {}
     return out, report
 
@@ -59,14 +59,14 @@ def test_pictures_are_drawn(analysed):
 
 
 def test_one_scorer_is_enough(pairs_csv, scorers, tmp_path):
-    report, _ = analyse_metrics(str(pairs_csv), ['flatness'], str(tmp_path / 'o'), resamples=50)
+    report, _, _ = analyse_metrics(str(pairs_csv), ['flatness'], str(tmp_path / 'o'), resamples=50)
     assert 'combination' not in report
     assert (tmp_path / 'o/accuracy_where_wrong.png').is_file()
 
 
 def test_margin_leaves_pairs_out(pairs_csv, scorers, tmp_path):
     arguments = (str(pairs_csv), ['brightness'], str(tmp_path / 'out'))
-    report, _ = analyse_metrics(*arguments, resamples=50, least_margin=0.3)
+    report, _, _ = analyse_metrics(*arguments, resamples=50, least_margin=0.3)
     decided = sum(abs(pair.p_b - 0.5) >= 0.3 for pair in read_pairs(str(pairs_csv)).pairs)
     assert report.startswith(f'{decided} pairs')
     assert f'({24 - decided} more' in report
@@ -133,3 +133,27 @@ def test_ladders_of_small_photographs_are_refused(photographs, tmp_path):
     cv2.imwrite(str(tmp_path / '0.png'), photographs[0])
     with pytest.raises(DataError, match='no photograph has 192 x 192 pixels'):
         make_ladder_pairs(str(tmp_path), str(tmp_path / 'out'))
+
+
+def test_command_takes_scores_that_are_given(monkeypatch, capsys, tmp_path):
+    script = project_root() / 'scripts/analyze_metrics.py'
+    text = 'path,source_id,mos,mine,niqe\n1a,1,1,3,5\n1b,1,2,1,4\n2a,2,1,2,3\n2b,2,2,4,2\n'
+    (tmp_path / 'items.csv').write_text(text)
+
+    def run(*words):
+        given = ['-i', f'{tmp_path}/items.csv', '-o', f'{tmp_path}/out', *words]
+        monkeypatch.setattr('sys.argv', [script.name, *given])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(script), run_name='__main__')
+        return caught.value.code, capsys.readouterr()
+
+    code, said = run('--scores', 'niqe', '--lower_better', 'mine')
+    assert code == 0
+    assert '| niqe | 1.000 [1.000, 1.000] |' in said.out
+    assert '| mine | 0.500 [' in said.out
+    code, said = run('--scores', 'mine')
+    assert (code, 'mine: no scorer is known by that name' in said.err) == (2, True)
+    code, said = run()
+    assert (code, 'there is no metric' in said.err) == (2, True)
+    code, said = run('--scores', 'niqe', '--votes', 'v.json')
+    assert (code, 'belong to the study.json' in said.err) == (2, True)

@@ -6,8 +6,9 @@ import torch
 import yaml
 from analysis.planted import PLANTED, Planted
 
-from iqasr.analysis.bootstrap import SourceBootstrap
+from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap
 from iqasr.analysis.combination import (
+    Combination,
     cross_fit,
     ensemble_section,
     evaluate_combinations,
@@ -65,9 +66,9 @@ def test_combination_of_noise_gains_nothing():
     few = PLANTED.draw(80, 4, np.random.default_rng(1))
     noise = np.random.default_rng(2).standard_normal(few.quality.shape)
     few = replace(few, quality=np.where([True, False, False], few.quality, noise))
-    found = {
-        c.name: c for c in evaluate_combinations(few, SourceBootstrap(few.sources, 200), ['B', 'C'])
-    }
+    panel = [PanelScorer(name, {}, name in 'BC', False, {}) for name in 'ABC']
+    bootstrap = SourceBootstrap(few.sources, 200)
+    found = {c.name: c for c in evaluate_combinations(few, bootstrap, panel)}
     assert found['best scorer'].gain == (0, 0, 0)
     assert found['mean of z-scores'].gain.high < 0
     assert found['regression, with gradient'].accuracy.value == pytest.approx(0.5, abs=0.1)
@@ -131,3 +132,57 @@ def test_panel_without_gradients_makes_no_term(fitted):
     comparisons, panel = fitted
     text = option_fragment(comparisons.select_scorers(['niqe', 'piqe']), panel[1:])
     assert list(yaml.safe_load(text)) == ['datasets']
+
+
+@pytest.mark.parametrize(
+    ('accuracy', 'gain', 'verdict'),
+    [
+        ((0.8, 0.7, 0.9), (0.1, 0.05, 0.2), 'better than x on these votes'),
+        ((0.8, 0.7, 0.9), (0.1, 0.0, 0.2), 'not better than x on these votes'),
+        ((0.8, 0.7, 0.9), (-0.1, -0.2, -0.05), 'worse than x on these votes'),
+        (
+            (0.6, 0.5, 0.7),
+            (0.1, 0.05, 0.2),
+            'no better than chance and not better than x on these votes',
+        ),
+        (
+            (0.3, 0.2, 0.4),
+            (-0.3, -0.4, -0.2),
+            'worse than chance and worse than x on these votes',
+        ),
+        (UNKNOWN, UNKNOWN, 'no better than chance and not better than x on these votes'),
+    ],
+)
+def test_no_more_is_claimed_than_the_intervals_allow(accuracy, gain, verdict):
+    assert Combination('mean', {}, Estimate(*accuracy), Estimate(*gain), 'x').verdict == verdict
+
+
+def test_best_scorer_is_compared_with_chance_only():
+    none = Estimate(0, 0, 0)
+    assert Combination('best scorer', {}, Estimate(0.6, 0.4, 0.8), none, 'x').verdict == (
+        'no better than chance on these votes'
+    )
+    assert Combination('best scorer', {}, Estimate(0.7, 0.6, 0.8), none, 'x').verdict == ''
+
+
+def test_four_sources_are_too_few_and_five_enough():
+    few = PLANTED.draw(5, 4, np.random.default_rng(0))
+    four = few.select(few.sources < 4)
+    assert evaluate_combinations(four, SourceBootstrap(four.sources, 50)) == []
+    assert len(evaluate_combinations(few, SourceBootstrap(few.sources, 50))) == 5
+
+
+def test_fragment_says_how_good_its_ensembles_are(fitted):
+    comparisons, panel = fitted
+    few = comparisons.select(np.arange(400))
+    panel = [*panel[:2], replace(panel[2], section=None)]
+    found = evaluate_combinations(few, SourceBootstrap(few.sources, 100), panel)
+    by_name = {combination.name: combination for combination in found}
+    text = option_fragment(few, panel, found)
+    for name in ('regression, in ensemble.yml', 'regression, with gradient'):
+        of = by_name[name]
+        assert f'# held out, accuracy {of.accuracy}, {of.verdict}.\n' in text
+    assert by_name['regression, in ensemble.yml'].weights.keys() <= {'ranker', 'niqe'}
+    assert '# Left out, as no option file can build them for this: piqe.' in text
+    members = yaml.safe_load(text)['datasets']['train']['quality']['scorer']['scorers']
+    assert [member['type'] for member in members] == ['RankerScorer', 'NIQEScorer']

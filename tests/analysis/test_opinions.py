@@ -8,7 +8,8 @@ from scipy.special import expit
 from scipy.stats import kendalltau, spearmanr
 
 from iqasr.analysis.analysis import analyse_metrics
-from iqasr.analysis.opinions import Opinion, correlate_opinions, read_opinions
+from iqasr.analysis.opinion_correlation import correlate_opinions
+from iqasr.analysis.opinions import Opinion, read_opinions
 from iqasr.analysis.panel import PanelScorer
 from iqasr.runtime.errors import DataError
 
@@ -79,7 +80,7 @@ def opinions_csv(pairs_csv, tmp_path):
 
 def test_analysis_of_opinions_shows_who_agrees(opinions_csv, scorers, tmp_path):
     words, out = ['flatness', 'brightness'], tmp_path / 'out'
-    report, failures = analyse_metrics(str(opinions_csv), words, str(out), resamples=50)
+    report, _, failures = analyse_metrics(str(opinions_csv), words, str(out), resamples=50)
     assert failures == {}
     assert (out / 'report.md').read_text() == report
     assert report.startswith('Mean opinion scores of 36 images from 36 sources.')

@@ -110,18 +110,28 @@ def test_every_problem_of_a_csv_is_named_with_its_line(images):
         ',a.png,b.png,0,x\n'
         's,a.png,b.png,nan,x\n'
         's,a.png\n'
+        's,a.png,./a.png,1,x\n'
     )
     with pytest.raises(DataError) as caught:
         pairs_from_csv(str(path))
     problems = [problem.removeprefix(f'{path}, ') for problem in caught.value.problems]
     assert [problem.split(':')[0] for problem in problems] == [
-        'line 3', 'line 3', 'line 4', 'line 5', 'line 6', 'line 7',
+        'line 3', 'line 3', 'line 4', 'line 5', 'line 6', 'line 7', 'line 8',
     ]  # fmt: skip
     assert 'gone.png: there is no such file' in problems[0]
     assert 'p_b is 1.2; give the share' in problems[1]
     assert 'p_b is many' in problems[2]
     assert 'source_id: empty' in problems[3]
     assert 'path_b, p_b: empty' in problems[5]
+    assert 'path_a and path_b are both a.png; name two images.' in problems[6]
+
+
+@pytest.mark.parametrize(('share', 'side'), [(0, 'a'), (1, 'b')])
+def test_csv_whose_votes_are_all_for_one_side_is_refused(images, share, side):
+    path = images / 'bad.csv'
+    path.write_text(f'path_a,path_b,p_b,source_id\na.png,b.png,{share},s\na.png,c.png,{share},t\n')
+    with pytest.raises(DataError, match=f'all votes are for {side}, as if p_b had been filled in'):
+        read_pairs(str(path))
 
 
 @pytest.mark.parametrize(

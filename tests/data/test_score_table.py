@@ -19,7 +19,13 @@ from iqasr.data.scores.score_table import (
     scorer_named,
 )
 from iqasr.data.stores.lmdb_store import create_lmdb
-from iqasr.quality import NIQEScorer, PyIQAScorer, QualityScorer, scorer_section
+from iqasr.quality import (
+    NIQEScorer,
+    PyIQAScorer,
+    QualityScorer,
+    find_traits,
+    scorer_section,
+)
 from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.distributed import Process
 
@@ -240,6 +246,26 @@ def test_name_takes_options():
     assert scorer_section('nima-mobilenet', {'crop': 96}) == {'type': 'NIMAScorer', 'crop': 96}
     with pytest.raises(ValueError, match=r"'lpips-vg'.*Did you mean 'lpips-vgg'"):
         scorer_section('lpips-vg')
+
+
+@pytest.mark.parametrize(
+    ('name', 'section', 'lower_better', 'needs_reference', 'differentiable'),
+    [
+        ('NIMA-mobilenet', {'type': 'NIMAScorer'}, False, False, True),
+        ('niqe', {'type': 'NIQEScorer'}, True, False, False),
+        ('LPIPS-VGG', {'type': 'LPIPSScorer', 'net': 'vgg'}, True, True, True),
+        ('Q-Align', {'type': 'PyIQAScorer', 'metric': 'qalign'}, False, False, False),
+        ('PSNR', {'type': 'PyIQAScorer', 'metric': 'psnr'}, False, True, True),
+        ('clipiqa+', {'type': 'PyIQAScorer', 'metric': 'clipiqa+'}, False, False, True),
+    ],
+)
+def test_traits_are_known_by_name(name, section, lower_better, needs_reference, differentiable):
+    assert find_traits(name) == (section, lower_better, needs_reference, differentiable)
+
+
+@pytest.mark.parametrize('name', ['ensemble', 'beauty'])
+def test_nothing_is_known_of_what_cannot_be_built_by_name(name):
+    assert find_traits(name) is None
 
 
 @pytest.mark.usefixtures('brightness')

@@ -3,7 +3,11 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
+from iqasr.analysis.analysis import analyse_metrics
+from iqasr.registry import GT_SAMPLER_REGISTRY, SCORER_REGISTRY, build
 from iqasr.runtime.errors import DataError
 from iqasr.user_study import pair_votes, pairs_from_study, read_ballots, read_manifest
 
@@ -115,3 +119,30 @@ def test_votes_without_their_study_or_on_one_source_are_refused(study, write_vot
         pairs_from_study('pairs.csv', [])
     with pytest.raises(DataError, match='all pairs come from one source'):
         pairs_from_study(str(tmp_path / 'study.json'), [str(write_votes('r1', count=1))])
+
+
+def test_study_leads_to_an_ensemble_that_chooses_ground_truths(study, tmp_path):
+    """Votes are by sharpness; the scorer fitted to them mostly gives the sharper candidate."""
+    order = {'fine_net': 0, 'soft_net': 1, 'dull_net': 2}
+    votes = []
+    for key, item in study.items.items():
+        choice = 'a' if order[item.a] < order[item.b] else 'b'
+        votes.append({'trial': key, 'choice': choice, 'side': 'left', 'seconds': 1})
+    ballot = {'study': study.study, 'rater': 'r', 'started': 'now', 'votes': votes}
+    (tmp_path / 'r.json').write_text(json.dumps(ballot))
+    pairs = pairs_from_study(str(tmp_path / 'study.json'), [str(tmp_path / 'r.json')])
+    report, analysis, failures = analyse_metrics(
+        pairs, ['ranker', 'entropy'], str(tmp_path / 'out'), resamples=50, cpu=True
+    )
+    assert failures == {}
+    assert analysis.combinations == []  # three photographs
+    assert 'nothing is claimed of combinations' in report
+    options = yaml.safe_load((tmp_path / 'out/ensemble.yml').read_text())
+    scorer = build(SCORER_REGISTRY, options['datasets']['train']['quality']['scorer'])
+    sampler = build(GT_SAMPLER_REGISTRY, {'type': 'ArgmaxSampler'})
+    right = []
+    for pair in pairs.pairs:
+        images = [torch.from_numpy(pairs.reader.image(path)) for path in pair[:2]]
+        quality = scorer(torch.stack(images).permute(0, 3, 1, 2).float() / 255)
+        right.append(sampler.probabilities(quality[None]).tolist() == [[1 - pair.p_b, pair.p_b]])
+    assert sum(right) >= 0.75 * len(right)
