@@ -1,7 +1,7 @@
-"""Train a ranker, the small learned scorer, on photographs and ordered distortions.
+"""Train a ranker, the small learned scorer, on photographs, ordered distortions and votes.
 
 Usage:
-    python scripts/train_ranker.py -i photographs -o my_ranker.safetensors
+    python scripts/train_ranker.py -i photographs -o my_ranker.safetensors --votes pairs.csv
 """
 
 import argparse
@@ -23,27 +23,19 @@ def main() -> None:
     parser.add_argument('-i', '--input', required=True, help='folder of photographs')
     parser.add_argument('-o', '--output', required=True, help='.safetensors to write')
     parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
-    parser.add_argument(
-        '--networks',
-        nargs='+',
-        default=[],
-        metavar='NETWORK',
-        help='networks whose outputs are learnt: names, weights or test option files',
-    )
+    parser.add_argument('--networks', nargs='+', default=[], help='whose outputs are learnt')
     parser.add_argument('--votes', help='pairs.csv with votes of people, or labelled candidates')
     parser.add_argument('--teacher', help="scorer whose order is learnt, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights to start from (default: random)')
     numbers = asdict(RankerOptions())
     for name, default in numbers.items():
         parser.add_argument(f'--{name}', type=type(default), default=default)
-    args = parser.parse_args()
+    args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    options = RankerOptions(**{name: getattr(args, name) for name in numbers})
-    files = {'reduce': args.reduce, 'start': args.start}
-    files |= {'networks': args.networks, 'votes': args.votes}
+    options = RankerOptions(**{name: args.pop(name) for name in numbers})
     try:
-        files['teacher'] = yaml.safe_load(args.teacher or 'null')
-        train_from_folder(args.input, args.output, options, **files)
+        args['teacher'] = yaml.safe_load(args['teacher'] or 'null')
+        train_from_folder(args.pop('input'), args.pop('output'), options, **args)
     except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')
 
