@@ -70,7 +70,7 @@ def test_scorers_are_examined_by_name(photographs, tmp_path):
     for number, image in enumerate(photographs[:2]):
         cv2.imwrite(str(tmp_path / f'{number}.png'), image[..., ::-1])
     (ranker,) = examine_scorers(str(tmp_path), ['ranker'], reduce=1, size_px=64)
-    assert ranker.coverage > 0.99
+    assert ranker.coverage > 0.95
     assert 0 < ranker.seconds < 5
     refused = {'lpips': 'needs a reference', 'niqe': 'needs squares of 192', 'rankr': 'Did you'}
     for word, why in refused.items():
