@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument('-o', '--output', required=True, help='.safetensors to write')
     parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
     parser.add_argument('--networks', nargs='+', default=[], help='whose outputs are learnt')
+    parser.add_argument('--tuned', nargs=2, default=(), help='network before, after FT on a ranker')
     parser.add_argument('--votes', help='pairs.csv with votes of people, or labelled candidates')
     parser.add_argument('--teacher', help="scorer whose order is learnt, '{type: NIQEScorer}'")
     parser.add_argument('--start', help='weights to start from (default: random)')

@@ -84,12 +84,15 @@ def sharpen(image: Tensor, sigma_px: Tensor | float, amount: float) -> Tensor:
 
 
 def add_pattern(image: Tensor, severity: float, generator: torch.Generator) -> Tensor:
-    """Add a small repeated tile, like the artifacts of networks that enlarge by pixel shuffle."""
+    """Add a small repeated tile or lines, as networks do that enlarge by pixel shuffle."""
     period = int(torch.randint(2, 9, (), generator=generator))
-    tile = torch.randn(len(image), 3, period, period, generator=generator)
+    high, wide = ((period, period), (period, 1), (1, period))[
+        int(torch.randint(3, (), generator=generator))
+    ]
+    tile = torch.randn(len(image), 3, high, wide, generator=generator)
     tile = tile - tile.mean((2, 3), keepdim=True)
     height, width = image.shape[-2:]
-    pattern = tile.repeat(1, 1, -(-height // period), -(-width // period))[..., :height, :width]
+    pattern = tile.repeat(1, 1, -(-height // high), -(-width // wide))[..., :height, :width]
     return (image + 40 / 255 * severity**1.5 * pattern).clamp(0, 1)
 
 

@@ -15,6 +15,9 @@ from iqasr.ranking.distortions import Distortion, gaussian_blur, make_ladder
 OUTPUT_SEVERITY = 0.3
 """Severity of an output: about that of bicubic enlargement by 2."""
 
+LONGEST_TUNING = 3.5
+"""How many times the change by tuning the last rung of a `Tuning` has."""
+
 GRAIN_LEVELS = (0.5, 4.0)
 """Standard deviation of the grain that half of the outputs get, in grey levels."""
 
@@ -84,6 +87,43 @@ class Restoration:
             torch.cat([photograph, mixture, damaged]),
             [0.0, share * OUTPUT_SEVERITY, *worse],
         )
+
+
+class Tuning:
+    """A network before and after it was tuned on a ranker; going further that way is a ladder.
+
+    What tuning adds may please other judges, too; several times that is what the ranker alone
+    rewards: patterns, or broken edges. A ranker that has learnt this can be tuned on again.
+
+    Args:
+        before: Network that was trained in the same way without the ranker.
+        after: Network that was tuned on it.
+        scale: Up-sampling factor of both.
+    """
+
+    def __init__(self, before: nn.Module, after: nn.Module, scale: int = 4) -> None:
+        self.scale = scale
+        self.before, self.after = Restoration(before, scale), Restoration(after, scale)
+
+    def ladder(
+        self,
+        photograph: Tensor,
+        distortion: Distortion,
+        severity: Sequence[float],
+        generator: torch.Generator,
+    ) -> tuple[Tensor, list[float]]:
+        """Make a ladder; arguments as for `Restoration.ladder`, of which `distortion` is not used.
+
+        Returns:
+            The photograph, the output before, and ever further beyond it in the direction of the
+            output after, :math:`(L + 2, 3, H, W)`; and their severities.
+        """
+        before, _ = self.before.restore(photograph)
+        after, _ = self.after.restore(photograph)
+        further = [0.0, *(LONGEST_TUNING * (i + 1) / len(severity) for i in range(len(severity)))]
+        outputs = [(before + step * (after - before)).clamp(0, 1) for step in further]
+        worse = [OUTPUT_SEVERITY * (1 + step / LONGEST_TUNING) for step in further]
+        return torch.cat([photograph, *outputs]).mul(255).round().div(255), [0.0, *worse]
 
 
 def add_grain(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from iqasr.data.files.photographs import read_photographs, reduced
 from iqasr.models.networks import open_network
 from iqasr.ranking.distortions import DISTORTIONS, Distortion
-from iqasr.ranking.restorations import Restoration
+from iqasr.ranking.restorations import Restoration, Tuning
 from iqasr.ranking.training import RankerOptions, RankerTraining, train_ranker
 from iqasr.ranking.votes import cross_validate, describe_agreement, measure, read_votes
 from iqasr.registry import SCORER_REGISTRY, build
@@ -26,6 +26,7 @@ def train_from_folder(
     *,
     reduce: float = 2.0,
     networks: Sequence[str] = (),
+    tuned: Sequence[str] = (),
     votes: str | None = None,
     teacher: Mapping[str, Any] | None = None,
     start: str | None = None,
@@ -38,6 +39,7 @@ def train_from_folder(
         options: How to train.
         reduce: Factor by which photographs are reduced first, so that they are sharp.
         networks: Networks whose outputs are rungs of ladders, see `open_network`.
+        tuned: A network without and with tuning on a ranker, see `Tuning`; or none.
         votes: Pairs with votes, to which the detail is fitted, see `read_votes`.
         teacher: Section of a scorer whose order is learnt as well.
         start: Weights of a ranker to start from.
@@ -54,15 +56,31 @@ def train_from_folder(
     voted = read_votes(votes) if votes else []
     photographs = [reduced(p, r) for _, p in read_photographs(folder, reduce) for r in REDUCTIONS]
     restorations = [Restoration(*open_network(name)) for name in networks]
+    tunings = [open_tuning(*tuned)] if tuned else []
     first = Path(start) if start else None
     training = RankerTraining(
-        photographs, DISTORTIONS, options, scorer, first, restorations=restorations, votes=voted
+        photographs,
+        DISTORTIONS,
+        options,
+        scorer,
+        first,
+        restorations=restorations,
+        tunings=tunings,
+        votes=voted,
     )
     path = train_ranker(training, Path(output))
     if voted:
         agreement = cross_validate(measure(voted, training.network))
         logger.info('%s', describe_agreement(agreement))
     return path
+
+
+def open_tuning(before: str, after: str) -> Tuning:
+    """Open a network without and with tuning, see `open_network`; their scales must be equal."""
+    (first, scale), (second, other) = open_network(before), open_network(after)
+    if scale != other:
+        raise ValueError(f'{before} enlarges {scale} times, {after} {other} times.')
+    return Tuning(first, second, scale)
 
 
 def distortions_with(network: str | None) -> dict[str, Distortion]:

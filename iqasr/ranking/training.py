@@ -29,7 +29,7 @@ from iqasr.quality.base import QualityScorer
 from iqasr.quality.ranker import RankerNetwork, detail_statistics, read_ranker
 from iqasr.ranking.attack import attack
 from iqasr.ranking.distortions import Distortion, add_noise, compress, make_ladder
-from iqasr.ranking.restorations import Restoration
+from iqasr.ranking.restorations import Restoration, Tuning
 from iqasr.ranking.votes import VotedSource, fit_detail, measure
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors
 from iqasr.runtime.crops import cut_square
@@ -59,7 +59,7 @@ TOP_CROPS = 256
 REPORT_EVERY, SAVE_EVERY = 100, 500
 """Iterations between two lines of the log, and between two states."""
 
-LEAST_SEVERITY = {'noise': 0.3, 'pattern': 0.3, 'sharpen': 0.3}
+LEAST_SEVERITY = {'noise': 0.3, 'sharpen': 0.3}
 """Severity from which a distortion counts as damage. People prefer a little grain to none."""
 
 VOTED_PER_BATCH = 4
@@ -110,6 +110,7 @@ class RankerTraining:
         teacher: Scorer whose order is learnt as well.
         start: Weights of a ranker to start from; default random ones.
         restorations: Networks whose outputs are rungs of ladders, above further damage.
+        tunings: Networks that were tuned on a ranker: going on as they did makes ladders, too.
         votes: Votes, to which the detail is fitted; without any, detail is not rewarded.
 
     Raises:
@@ -127,6 +128,7 @@ class RankerTraining:
         start: Path | None = None,
         *,
         restorations: Sequence[Restoration] = (),
+        tunings: Sequence[Tuning] = (),
         votes: Sequence[VotedSource] = (),
     ) -> None:
         side = options.crop_px
@@ -138,17 +140,17 @@ class RankerTraining:
                 f'{teacher.name} needs {teacher.min_size} pixels a side, crops have {side}; '
                 'make crop_px larger.'
             )
-        if restorations and options.rungs < 3:
+        if (restorations or tunings) and options.rungs < 3:
             raise ValueError(f'rungs is {options.rungs}; with networks, give at least 3.')
         small = [v.name for v in votes if min(v.images.shape[2:]) < side]
         if small:
             raise ValueError(
                 f'votes: the images of {small[0]} have less than {side} pixels a side.'
             )
-        if odd := [r.scale for r in restorations if side % r.scale]:
+        if odd := [r.scale for r in (*restorations, *tunings) if side % r.scale]:
             raise ValueError(f'crop_px is {side}; make it a multiple of the scale {odd[0]}.')
         self.distortions, self.options, self.teacher = dict(distortions), options, teacher
-        self.restorations = list(restorations)
+        self.restorations: list[Restoration | Tuning] = [*restorations, *tunings]
         self.votes = list(votes)
         torch.manual_seed(options.seed)
         network = RankerNetwork() if start is None else read_ranker(start)

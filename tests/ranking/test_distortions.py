@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from iqasr.degradation import from_uint8
-from iqasr.ranking import DISTORTIONS, Restoration, make_ladder
+from iqasr.ranking import DISTORTIONS, Restoration, Tuning, make_ladder
 from iqasr.runtime.randomness import generator_at
 
 SEVERITIES = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -87,3 +87,23 @@ def test_ladder_over_an_output_by_hand(images, network):
     grained = [level for level in outputs if level > 0.31]
     assert 2 <= len(grained) <= 10
     assert max(grained) < 4.1
+
+
+def test_tuning_goes_on_in_its_direction(images, network):
+    class Brighter(nn.Module):
+        def forward(self, lq):
+            return network(lq) * 0.8 + 0.04
+
+    class Plain(nn.Module):
+        def forward(self, lq):
+            return network(lq) * 0.8
+
+    ladder, severity = Tuning(Plain(), Brighter()).ladder(
+        images[:1], DISTORTIONS['blur'], [0.0, 0.5], generator_at(0)
+    )
+    assert ladder.shape == (4, 3, 96, 96)
+    assert torch.equal(ladder[0], images[0])
+    # Steps of 1.75 times the tuning, 0.04 each, where nothing is cut off.
+    steps = (ladder[2:] - ladder[1]).mean((1, 2, 3)).tolist()
+    assert steps == pytest.approx([0.04 * 1.75, 0.04 * 3.5], abs=0.003)
+    assert severity == pytest.approx([0.0, 0.3, 0.45, 0.6])

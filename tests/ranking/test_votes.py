@@ -121,5 +121,13 @@ def test_training_from_votes_and_networks_end_to_end(crops, photographs, tmp_pat
         iterations=3, photographs_per_batch=4, crop_px=48, rungs=3, order_iterations=2
     )
     output = str(tmp_path / 'r.safetensors')
-    train_from_folder(str(folder), output, options, reduce=1, networks=[str(COMPACT)], votes=votes)
+    train_from_folder(
+        str(folder),
+        output,
+        options,
+        reduce=1,
+        networks=[str(COMPACT)],
+        tuned=[str(COMPACT)] * 2,
+        votes=votes,
+    )
     assert 'left out of the fit: 1.000 [1.000, 1.000], better than chance' in caplog.text
