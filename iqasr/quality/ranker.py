@@ -187,6 +187,6 @@ def read_ranker(path: Path) -> RankerNetwork:
         reason = str(error).split('\n')[0][:200]
         raise ValueError(
             f'{path}: holds no ranker of this version ({reason}). Give a file of '
-            'scripts/train_ranker.py; one of iqasr 0.1 must be trained again.'
+            'scripts/train_ranker.py; those of iqasr 0.2 and earlier must be trained again.'
         ) from error
     return network
