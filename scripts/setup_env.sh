@@ -33,8 +33,8 @@ install_all() {
 stamp="$VENV/.iqasr-$( (echo "${PYTHON:-}"; cat setup.py) | cksum | tr ' ' '-')"
 made="$VENV/.made-for-iqasr"
 if [ ! -f "$stamp" ]; then
-  # An environment that is somebody else's is added to, not emptied.
-  if [ -e "$made" ] || [ -z "$(ls -A "$VENV" 2>/dev/null)" ]; then
+  # An environment that is somebody else's, or only linked to, is added to, not emptied.
+  if { [ -e "$made" ] && [ ! -L "$VENV" ]; } || [ -z "$(ls -A "$VENV" 2>/dev/null)" ]; then
     python="$(find_python)"
     "$python" -m venv --clear "$VENV"
     touch "$made"
