@@ -23,9 +23,9 @@ find_python() {
 install_all() {
   local pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check)
   # torch first: basicsr's own build imports it. setuptools: see setup.py.
-  "${pip[@]}" 'setuptools<81' wheel cython numpy torch torchvision
+  "${pip[@]}" 'setuptools<81' wheel cython numpy torch torchvision || return
   if "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
-    "${pip[@]}" --no-build-isolation 'basicsr==1.4.2'
+    "${pip[@]}" --no-build-isolation 'basicsr==1.4.2' || return
   fi
   "${pip[@]}" --no-build-isolation --editable '.[dev]'
 }
@@ -40,7 +40,10 @@ if [ ! -f "$stamp" ]; then
     touch "$made"
   fi
   echo "Installing into $VENV with $("$VENV/bin/python" --version); this is done once."
-  install_all
+  if ! install_all; then
+    echo "The installation into $VENV failed, see above; run the same command again." >&2
+    return 1 2>/dev/null || exit 1
+  fi
   touch "$stamp"
 fi
 # shellcheck disable=SC1091
