@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,16 +10,19 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torchvision.models import vgg19
+from training_step import RRDB, SWINIR_M
 
 from iqasr.models import RestorationModel
+from iqasr.models.speed import COMPILED
 from iqasr.options.sections import Options, gather_terms
-from iqasr.runtime.distributed import Process
+from iqasr.runtime.distributed import this_process
 from iqasr.runtime.randomness import generator_at
 from iqasr.training.opt import opt_of
 
 NETWORKS = {
     'SRVGG-16': {'type': 'SRVGGNetCompact', 'num_conv': 16, 'upscale': 4},
-    'RRDB-23': {'type': 'RRDBNet', 'num_in_ch': 3, 'num_out_ch': 3},
+    'RRDB-23': RRDB,
+    'SwinIR-M': SWINIR_M,
 }
 LAYERS = {'conv1_2': 0.1, 'conv2_2': 0.1, 'conv3_4': 1, 'conv4_4': 1, 'conv5_4': 1}
 ADAM = {'type': 'Adam', 'lr': 1e-4, 'betas': [0.9, 0.99]}
@@ -49,8 +52,10 @@ def with_random_features() -> Iterator[None]:
 
 
 def batch_of(count: int, side: int) -> dict[str, torch.Tensor]:
-    """Make a random batch."""
+    """Make a random batch, on the device where there is one."""
     lq = torch.rand(count, 3, side, side, generator=generator_at(1))
+    if torch.cuda.is_available():
+        lq = lq.cuda()
     return {'lq': lq, 'gt': F.interpolate(lq, scale_factor=4)}
 
 
@@ -60,7 +65,8 @@ def stock_step(name: str, count: int, side: int, loss: str) -> Callable[[], Any]
     from basicsr.models.srgan_model import SRGANModel
 
     options = {
-        'num_gpu': 0, 'dist': False, 'is_train': True, 'rank': 0, 'scale': 4, 'path': {},
+        'num_gpu': int(torch.cuda.is_available()),
+        'dist': False, 'is_train': True, 'rank': 0, 'scale': 4, 'path': {},
         'network_g': copy.deepcopy(NETWORKS[name]), 'network_d': dict(DISCRIMINATOR),
         'train': copy.deepcopy(TRAIN) | {'gan_opt': {'type': 'GANLoss'} | GAN},
     }  # fmt: skip
@@ -69,9 +75,21 @@ def stock_step(name: str, count: int, side: int, loss: str) -> Callable[[], Any]
     return lambda: model.optimize_parameters(1)
 
 
-def our_step(name: str, count: int, side: int, loss: str, **choices: str) -> Callable[[], Any]:
-    """Build ours, as an option file would; `choices` are ``train.speed`` and ``train.amp``."""
-    train = TRAIN | {'gan_opt': {'type': loss} | GAN, 'total_iter': 1000} | choices
+def our_step(name: str, count: int, side: int, loss: str, version: str) -> Callable[[], Any]:
+    """Build ours, as an option file would.
+
+    Args:
+        name: Of `NETWORKS`.
+        count: Images of a batch.
+        side: Their side in low quality, in pixels.
+        loss: ``GANLoss`` or ``RelativisticGANLoss``.
+        version: ``train.speed``, and, each after a plus sign, ``train.amp``, ``tf32`` (matrix
+            products in it) and ``compiled`` (networks are compiled without being timed first).
+    """
+    speed, *parts = version.split('+')
+    amp = next((part for part in parts if part in ('bf16', 'fp16')), 'none')
+    train = TRAIN | {'gan_opt': {'type': loss} | GAN, 'total_iter': 1000}
+    train |= {'speed': speed, 'amp': amp}
     data = {
         'type': 'PairedImageDataset', 'gt_size': 4 * side, 'batch_size_per_gpu': count,
         'dataroot_gt': '-', 'dataroot_lq': '-',
@@ -80,11 +98,19 @@ def our_step(name: str, count: int, side: int, loss: str, **choices: str) -> Cal
         name='step', scale=4, datasets={'train': data}, network_g=dict(NETWORKS[name]),
         network_d=dict(DISCRIMINATOR), train=gather_terms(train),
     )  # fmt: skip
-    opt = opt_of(options, Process(), Path('/benchmark/experiments/step'), seed=0, is_train=True)
-    model, batch = RestorationModel(opt), batch_of(count, side)
+    process, root = this_process(use_gpu=True), Path('/benchmark/experiments/step')
+    opt = opt_of(options, process, root, seed=0, is_train=True)
+    form = speed + COMPILED
+    layouts = {'net_g': form, 'net_d': form, 'perceptual': speed}
+    given = mock.patch('iqasr.models.training_step.choose_layouts', return_value=layouts)
+    with given if 'compiled' in parts else nullcontext():
+        model, batch = RestorationModel(opt), batch_of(count, side)
+    precision = 'high' if 'tf32' in parts else 'highest'
 
     def step() -> None:
+        torch.set_float32_matmul_precision(precision)
         model.feed_data(batch)
         model.optimize_parameters(1)
+        torch.set_float32_matmul_precision('highest')
 
     return step

@@ -1,6 +1,7 @@
 """Times that are compared: measured in one run, alternating, medians; a table and a JSON file.
 
-Times are CPU time of the process, so that what else the machine does counts little.
+Times are CPU time of the process, so that what else the machine does counts little; where there is
+a GPU, time on the clock until its work is done.
 """
 
 import json
@@ -11,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 HEADER = '| what | plain | fast | ratio | target |\n|---|---:|---:|---:|---:|\n'
 MEASURED_HEADER = '| what | measured | target |\n|---|---:|---:|\n'
@@ -24,18 +27,26 @@ def alternate(works: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> d
         rounds: Number of rounds that count; one before warms up.
 
     Returns:
-        The median CPU time of one piece, in seconds.
+        The median time of one piece, in seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name in list(works) if number % 2 else list(works)[::-1]:
             work, count = works[name]
-            start = time.process_time()
+            start = clock()
             for _ in range(count):
                 work()
             if number:
-                times[name].append((time.process_time() - start) / count)
+                times[name].append((clock() - start) / count)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def clock() -> float:
+    """Seconds: CPU time of the process; with a GPU, on the clock once all its work is done."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def speed_up(what: str, plain_s: float, fast_s: float, target: float | None) -> dict[str, Any]:
@@ -75,4 +86,6 @@ def write_json(rows: Sequence[dict[str, Any]], out: str | None, **settings: Any)
     """Write figures, and how they were measured, where a file is named."""
     if out is not None:
         content = {'load_average': os.getloadavg(), 'settings': settings, 'rows': list(rows)}
+        if torch.cuda.is_available():
+            content['card'] = torch.cuda.get_device_name()
         Path(out).write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')

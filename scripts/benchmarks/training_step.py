@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from iqasr.archs.lora import add_lora
-from iqasr.models.optimisation import fused
 from iqasr.options.lora import LoRAOptions
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.randomness import generator_at
@@ -49,8 +48,7 @@ class Training:
         if rank:
             parameters = add_lora(network, LoRAOptions(rank=rank), generator_at(0))
         self.network, self.count = network, sum(p.numel() for p in parameters)
-        adam = fused({'type': 'Adam', 'lr': 1e-4}, self.device.type)
-        self.optimizer = torch.optim.Adam(parameters, **adam)
+        self.optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True)
         self.lq = torch.rand(shape, generator=generator_at(1)).to(self.device)
         self.gt = F.interpolate(self.lq, scale_factor=4)
 

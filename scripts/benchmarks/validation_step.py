@@ -62,7 +62,7 @@ def stock_validation(folder: Path) -> Validation:
     torch.manual_seed(0)
     model = SRModel(
         {
-            'num_gpu': 0,
+            'num_gpu': int(torch.cuda.is_available()),
             'dist': False,
             'is_train': False,
             'network_g': dict(NETWORK),
@@ -84,7 +84,7 @@ def own_validation(folder: Path) -> Validation:
     """Prepare that of iqasr, as the test command makes it."""
     from iqasr.models import RestorationModel
     from iqasr.options.sections import Options
-    from iqasr.runtime.distributed import Process
+    from iqasr.runtime.distributed import this_process
     from iqasr.training.opt import opt_of
     from iqasr.training.run import build_loaders
 
@@ -96,7 +96,8 @@ def own_validation(folder: Path) -> Validation:
         network_g=NETWORK,
         val={'metrics': METRICS},
     )
-    opt = opt_of(options, Process(), folder / 'results/set', seed=0, is_train=False)
+    process = this_process(use_gpu=True)
+    opt = opt_of(options, process, folder / 'results/set', seed=0, is_train=False)
     (loader,) = build_loaders(opt, SCALE, 'test')
     model = RestorationModel(opt)
     return lambda: model.validation(loader, 'benchmark', None).means()
