@@ -11,10 +11,15 @@ from torch import Tensor
 
 CPU = torch.device('cpu')
 
+PASSED_ON = ('nn/modules/module.py', 'nn/modules/container.py', 'warnings.py')
+"""Files through which every call of a network goes."""
+
 
 def difference(found: Tensor, expected: Tensor) -> str:
     """Say how far a tensor is from another one, and where most."""
     found, expected = found.detach().cpu().double(), expected.detach().cpu().double()
+    if found.shape != expected.shape:
+        return f'{tuple(found.shape)} for {tuple(expected.shape)}'
     gap = (found - expected).abs()
     most = gap.flatten().argmax()
     place = tuple(int(index) for index in torch.unravel_index(most, gap.shape))
@@ -75,8 +80,8 @@ def noted_waits(device: torch.device) -> Iterator[list[str]]:
 
     def note(message: Warning, *_: object) -> None:
         if 'synchronizing CUDA operation' in str(message):
-            frames = [f for f in traceback.extract_stack() if 'pytest' not in f.filename][-9:-1]
-            places[' > '.join(f'{f.filename}:{f.lineno} {f.line}' for f in frames)] = None
+            frames = [f for f in traceback.extract_stack() if not f.filename.endswith(PASSED_ON)]
+            places[' > '.join(f'{f.filename}:{f.lineno} {f.line}' for f in frames[-9:-1])] = None
 
     found: list[str] = []
     with warnings.catch_warnings():

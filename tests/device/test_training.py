@@ -1,10 +1,13 @@
 """Training on a device and on the CPU: the same losses, the same weights."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from devices import CPU, assert_same_movement
+
+from iqasr.degradation.jpeg import diff_jpeg
 
 pytestmark = pytest.mark.cuda
 
@@ -26,7 +29,8 @@ def largest_gap(found, expected, names):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_run_goes_as_on_the_cpu(kind, options_of, trained, device):
+def test_a_run_goes_as_on_the_cpu(kind, options_of, trained, device, monkeypatch):
+    monkeypatch.setattr('iqasr.losses.views.jpeg', diff_jpeg)  # the CPU would take the codec
     options = options_of(kind)
     iterations = ITERATIONS if kind != 'full reference' else 5
     expected, found = (trained(options, where, iterations) for where in (CPU, device))
@@ -48,6 +52,8 @@ def test_the_command_trains_validates_and_saves_as_on_the_cpu(
 ):
     options = options_of('gan')
     options['train']['total_iter'] = 6
+    scorer = {'type': 'calculate_quality', 'scorer': {'type': 'RankerScorer'}}
+    options['val']['metrics']['ranker'] = scorer
     runs = {'cpu': 0, 'device': 0 if device.type == 'cpu' else 'auto'}
     for name, num_gpu in runs.items():
         assert train(options | {'name': name, 'num_gpu': num_gpu}) == 0, name
@@ -60,8 +66,10 @@ def test_the_command_trains_validates_and_saves_as_on_the_cpu(
     for key in ('params', 'params_ema'):
         assert_same_movement(found['device', key], found['cpu', key], start, share=0.05)
     assert all(value.device == CPU for value in found['device', 'params'].values())
-    scores = [sorted((root / name).rglob('*.csv')) for name in runs]
-    assert [p.name for p in scores[0]] == [p.name for p in scores[1]]
+    best = [json.loads((root / name / 'best.json').read_text())['records'] for name in runs]
+    expected, found = ({k: record['value'] for k, record in records.items()} for records in best)
+    assert found.keys() == {'pieces/psnr', 'pieces/ranker'}
+    assert found == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_default_number_of_gpus_trains_on_the_gpu(options_of, train, device, monkeypatch):
