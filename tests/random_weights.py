@@ -5,7 +5,8 @@ import itertools
 import math
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
+from torchvision.models import vgg
 
 from iqasr.runtime.randomness import generator_at
 
@@ -92,3 +93,13 @@ def draw_mobilenet(generator: Generator) -> dict[str, Tensor]:
             values = least + 0.4 * torch.rand(shape[0], generator=generator)
             weights[f'{name}_bn.{part}'] = values
     return weights
+
+
+class VGG19(nn.Module):
+    """What perceptual losses take from torchvision's VGG19, an eighth as wide; always the same."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        widths = [w if w == 'M' else w // 8 for w in vgg.cfgs['E']]
+        self.features = vgg.make_layers(widths)

@@ -7,7 +7,8 @@ does none of this, but runs on any device.
 Source:
     BasicSR 1.4.2, basicsr/utils/diffjpeg.py (after https://github.com/mlomnitz/DiffJPEG).
     Deviations: sides that are no multiple of 16 are padded by their last pixels, as encoders do,
-    not by black; the quality is converted on the CPU, so that no device is waited for.
+    not by black; the quality is converted on the CPU, so that no device is waited for; quality 100
+    hardly quantises, instead of dividing by 0.
 """
 
 import copy
@@ -63,7 +64,8 @@ def diff_jpeg(image: Tensor, quality: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     margins = (0, -width % BLOCK, 0, -height % BLOCK)
     padded = F.pad(image.clamp(0, 1), margins, mode='replicate')
-    factor = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality) / 100
+    # Above 0, as the coefficients are divided by it; 0 at quality 100.
+    factor = (torch.where(quality < 50, 5000 / quality, 200 - 2 * quality) / 100).clamp(min=1e-4)
     factor = factor.to(image.dtype).to(image.device, non_blocking=True)
     transform = diff_jpeg_on(image.device)
     coefficients = transform.compress(padded, factor=factor)

@@ -64,7 +64,8 @@ class EnsembleScorer(QualityScorer):
         members = [self._draw_member()] if self.fusion == 'random' else self.members
         quality = torch.stack([m.normalise(m(image, reference)) for m in members])
         if self.fusion == 'weighted':
-            return quality.mul(quality.new_tensor(self.shares)[:, None]).sum(0)
+            shares = torch.tensor(self.shares).to(quality, non_blocking=True)
+            return quality.mul(shares[:, None]).sum(0)
         if self.fusion == 'worst':
             sharpened = torch.logsumexp(-quality / self.temperature, 0) - math.log(len(members))
             return -self.temperature * sharpened

@@ -42,9 +42,14 @@ class L2Pool(nn.Module):
         return (smooth(F.pad(x.square(), (1, 1, 1, 1))) + 1e-12).sqrt()
 
 
+def constant(values: Sequence[float], like: Tensor) -> Tensor:
+    """Make a vector of the type and on the device of a tensor, without waiting for the device."""
+    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
+
+
 def smooth(x: Tensor) -> Tensor:
     """Apply the binomial filter (1, 2, 1) at every other place, without padding."""
-    line = x.new_tensor([0.25, 0.5, 0.25])
+    line = constant([0.25, 0.5, 0.25], x)
     kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(x, kernel, stride=2, groups=x.shape[1])
 
@@ -108,7 +113,7 @@ def paired_features(
     Yields:
         Features of both after each stage.
     """
-    mean, spread = (image.new_tensor(values).view(3, 1, 1) for values in (MEAN, SPREAD))
+    mean, spread = (constant(values, image).view(3, 1, 1) for values in (MEAN, SPREAD))
     x, y = ((images - mean) / spread for images in (image, reference.detach()))
     for stage in stages:
         x = stage(x)

@@ -55,7 +55,7 @@ class FastMUSIQ:
             x = apply_block(block, x, x.shape[1])
         x = apply_block(last, x, 1)
         shares = self.network.head(encoder.encoder_norm(x[:, 0]))
-        points = torch.arange(1, shares.shape[1] + 1).to(shares)
+        points = torch.arange(1, shares.shape[1] + 1, dtype=shares.dtype, device=shares.device)
         return (shares * points).sum(1, keepdim=True)
 
     def _patches(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,7 +75,8 @@ class FastMUSIQ:
             patches.append(cut_patches(scaled, size)[:, :last])
             rows, columns = (math.ceil(side / size) for side in scaled.shape[2:])
             places = grid_cells(rows, columns, settings['hse_grid_size'])[:last]
-            embedding = encoder.posembed_input.position_emb[0, places.to(image.device)]
+            places = places.to(image.device, non_blocking=True)
+            embedding = encoder.posembed_input.position_emb[0, places]
             if encoder.use_scale_emb:
                 embedding = embedding + encoder.scaleembed_input.scale_emb[number]
             embeddings.append(embedding)

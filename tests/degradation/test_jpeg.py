@@ -36,6 +36,12 @@ def test_jpeg_leaves_the_quality_alone(photograph):
     assert quality.tolist() == [60.0, 90.0]
 
 
+def test_best_quality_quantises_nothing(photograph):
+    gray = photograph.mean(1, keepdim=True).expand(-1, 3, -1, -1)  # chroma would be halved
+    best = diff_jpeg(gray, torch.tensor([100.0, 100.0]))
+    torch.testing.assert_close(best, gray, rtol=0, atol=1e-4)
+
+
 def test_jpeg_takes_the_codec_on_the_cpu(photograph):
     quality = torch.tensor([60.0, 90.0])
     assert torch.equal(jpeg(photograph, quality), codec_jpeg(photograph, quality))
