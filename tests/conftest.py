@@ -14,6 +14,8 @@ import pytest
 import skimage.data
 import torch
 import yaml
+from torch import nn
+from torchvision.models import vgg as torchvision_vgg
 
 import iqasr  # noqa: F401  (lets the tests import basicsr with any torchvision)
 from iqasr.data.candidates.hggt import ANNOTATORS, write_votes
@@ -56,6 +58,25 @@ def random_weights():
             patch.setattr(f'iqasr.quality.{load}', random_weights.random_weights)
         patch.setattr('iqasr.quality.nima.locate_weights', lambda name: name)
         yield random_weights.random_weights
+
+
+class ThinFeatures(nn.Module):
+    """What perceptual losses take from torchvision's VGG19, an eighth as wide; always the same."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        widths = [w if w == 'M' else w // 8 for w in torchvision_vgg.cfgs['E']]
+        self.features = torchvision_vgg.make_layers(widths)
+
+
+@pytest.fixture
+def vgg(monkeypatch):
+    """Give each perceptual loss a `ThinFeatures` of its own; returns one like them."""
+    from basicsr.archs import vgg_arch
+
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', lambda **_: ThinFeatures())
+    return ThinFeatures()
 
 
 @pytest.fixture(scope='session')
