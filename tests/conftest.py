@@ -58,6 +58,16 @@ def random_weights():
         yield random_weights.random_weights
 
 
+@pytest.fixture
+def vgg(monkeypatch):
+    """Give each perceptual loss a VGG19 of its own, see tests/random_weights.py; returns one."""
+    from basicsr.archs import vgg_arch
+    from random_weights import VGG19
+
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', lambda **_: VGG19())
+    return VGG19()
+
+
 @pytest.fixture(scope='session')
 def photographs() -> list[np.ndarray]:
     """Ten (96, 96, 3) uint8 RGB pieces of real photographs."""

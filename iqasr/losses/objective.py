@@ -101,8 +101,8 @@ class Objective(nn.Module):
         return {n: term.calibration for n, term in self.terms.items() if term.calibration}
 
     def calibration_state(self) -> dict[str, Tensor]:
-        """The measurements by which weights are found, by name of the term."""
-        return {n: calibration.measured for n, calibration in self.calibrations().items()}
+        """The measurements by which weights are found, by name of the term; on the CPU."""
+        return {n: calibration.measured.cpu() for n, calibration in self.calibrations().items()}
 
     def load_calibration_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from `calibration_state`; a term it does not know starts measuring."""

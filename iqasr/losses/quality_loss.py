@@ -13,7 +13,7 @@ import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from iqasr.losses.calibration import LARGEST_RISE, GradientRatio
+from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
 from iqasr.losses.room import Room, measure_room
 from iqasr.losses.term import require_input
@@ -182,8 +182,9 @@ class QualityLoss(nn.Module):
         quality = self.quality(output, gt, generator)
         missing = 1 - quality if self.target is None else (self.target - quality).relu()
         loss = missing.mean()
-        weight = self.weight(iteration)
-        self.notes = {'q': quality.detach().mean(), 'w': torch.full_like(loss.detach(), weight)}
+        one = torch.ones_like(loss.detach(), dtype=torch.float64)  # so that only the end is rounded
+        weight = (one * self.weight(iteration)).to(loss.dtype)
+        self.notes = {'q': quality.detach().mean(), 'w': weight}
         return weight * loss
 
     def calibrate(
@@ -192,21 +193,12 @@ class QualityLoss(nn.Module):
         """Measure the term's gradient beside that of the others, where it is due."""
         if not self.calibration.is_due(iteration):
             return
-        was_limited = self.calibration.is_limited
         # Without the target, beyond which there is no gradient to measure.
         quality = self.quality(output, gt, generator)
         self.calibration.measure((1 - quality).mean(), others, output)
-        if self.calibration.is_limited and not was_limited:
-            logger.warning(
-                '%s has hardly any gradient left: by gradient_ratio its weight would now be more '
-                'than %g times its first value, where it stays. What is still gained need not be '
-                'quality: end the run, or use another scorer.',
-                self.scorer.name,
-                LARGEST_RISE,
-            )
 
-    def weight(self, iteration: int | None) -> float:
-        """The weight at an iteration, from 1; None for that after the warm-up."""
+    def weight(self, iteration: int | None) -> float | Tensor:
+        """The weight at an iteration, from 1; None for that after the warm-up. In float64."""
         full = self.loss_weight if self.calibration is None else self.calibration.weight
         if not self.warmup_iter or iteration is None:
             return full

@@ -199,9 +199,12 @@ class RestorationModel(BaseModel):
     def get_current_log(self) -> dict[str, float]:
         """Return the means of the logged values since the last call, over all processes.
 
-        Warns where a score that training is to raise has fallen. Waits for the device; all
-        processes call it.
+        Warns where a score that training is to raise has fallen, or has hardly any gradient left.
+        Waits for the device; all processes call it.
         """
+        for name, calibration in self.step.objective.calibrations().items():
+            if warning := calibration.compare():
+                logger.warning('l_%s %s', name, warning)
         for name, score in self.watched.items():
             if warning := score.compare():
                 logger.warning('%s %s', name, warning)

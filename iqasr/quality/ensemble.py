@@ -50,10 +50,12 @@ class EnsembleScorer(QualityScorer):
             raise ValueError(f'weights: {len(weights)} for {len(scorers)} scorers; give one each.')
         self.members = nn.ModuleList(build_bounded(section) for section in scorers)
         self.fusion, self.temperature = fusion, temperature
-        self.shares = [weight / sum(weights) for weight in weights] if weights else None
+        shares = [weight / sum(weights) for weight in weights] if weights else None
+        if shares is not None:
+            self.register_buffer('shares', torch.tensor(shares)[:, None], persistent=False)
         self.generator: torch.Generator | None = None
         self.name = f'{fusion}({", ".join(member.name for member in self.members)})'
-        extra = {'weighted': f' {self.shares}', 'worst': f' temperature={temperature}'}
+        extra = {'weighted': f' {shares}', 'worst': f' temperature={temperature}'}
         versions = ', '.join(member.version for member in self.members)
         self.version = versions + extra.get(fusion, '')
         self.min_size = max(member.min_size for member in self.members)
@@ -64,8 +66,7 @@ class EnsembleScorer(QualityScorer):
         members = [self._draw_member()] if self.fusion == 'random' else self.members
         quality = torch.stack([m.normalise(m(image, reference)) for m in members])
         if self.fusion == 'weighted':
-            shares = torch.tensor(self.shares).to(quality, non_blocking=True)
-            return quality.mul(shares[:, None]).sum(0)
+            return (quality * self.shares).sum(0)
         if self.fusion == 'worst':
             sharpened = torch.logsumexp(-quality / self.temperature, 0) - math.log(len(members))
             return -self.temperature * sharpened

@@ -17,6 +17,19 @@ MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of the pixels of ImageNet, by which its networks expect images to be normalised."""
 
 
+class Standardisation(nn.Module):
+    """Subtracts the mean of ImageNet's pixels and divides by their standard deviation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (('mean', MEAN), ('spread', SPREAD)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Standardise images, :math:`(N, 3, H, W)` RGB in [0, 1]."""
+        return (image - self.mean) / self.spread
+
+
 class Blur(nn.Module):
     """Smooths by the binomial filter (1, 2, 1) in both directions, and halves the resolution.
 
@@ -42,14 +55,9 @@ class L2Pool(nn.Module):
         return (smooth(F.pad(x.square(), (1, 1, 1, 1))) + 1e-12).sqrt()
 
 
-def constant(values: Sequence[float], like: Tensor) -> Tensor:
-    """Make a vector of the type and on the device of a tensor, without waiting for the device."""
-    return torch.tensor(values, dtype=like.dtype).to(like.device, non_blocking=True)
-
-
 def smooth(x: Tensor) -> Tensor:
     """Apply the binomial filter (1, 2, 1) at every other place, without padding."""
-    line = constant([0.25, 0.5, 0.25], x)
+    line = 0.5 - (torch.arange(3, device=x.device, dtype=x.dtype) - 1).abs() / 4
     kernel = (line[:, None] * line).expand(x.shape[1], 1, 3, 3)
     return F.conv2d(x, kernel, stride=2, groups=x.shape[1])
 
@@ -65,7 +73,8 @@ def build_vgg16(weights: Mapping[str, Tensor], pool: Sequence[nn.Module]) -> nn.
     stages = []
     for number, count in enumerate((2, 2, 3, 3, 3)):
         pairs = [(next(layers), nn.ReLU(inplace=True)) for _ in range(count)]
-        stages.append(nn.Sequential(*(pool if number else ()), *itertools.chain(*pairs)))
+        before = pool if number else [Standardisation()]
+        stages.append(nn.Sequential(*before, *itertools.chain(*pairs)))
     return nn.ModuleList(stages)
 
 
@@ -79,7 +88,7 @@ def build_alexnet(weights: Mapping[str, Tensor], *, blurred: bool = False) -> nn
     first, *others = read_convolutions(weights)
     first.stride, first.padding = ((1, 1) if blurred else (4, 4)), (2, 2)
     pool = [nn.MaxPool2d(3, 1), Blur()] if blurred else [nn.MaxPool2d(3, 2)]
-    stages = [[first, Blur()] if blurred else [first]]
+    stages = [[Standardisation(), first, *([Blur()] if blurred else [])]]
     stages += [[*before, layer] for before, layer in zip((pool, pool, (), ()), others, strict=True)]
     return nn.ModuleList(nn.Sequential(*stage, nn.ReLU(inplace=True)) for stage in stages)
 
@@ -106,15 +115,14 @@ def paired_features(
     """Compute the features of two batches of images, one stage after the other.
 
     Args:
-        stages: Of a network for images as ImageNet's.
+        stages: Of a network.
         image: :math:`(N, 3, H, W)` RGB in [0, 1].
         reference: Alike; its features have no gradient.
 
     Yields:
         Features of both after each stage.
     """
-    mean, spread = (constant(values, image).view(3, 1, 1) for values in (MEAN, SPREAD))
-    x, y = ((images - mean) / spread for images in (image, reference.detach()))
+    x, y = image, reference.detach()
     for stage in stages:
         x = stage(x)
         with torch.no_grad():

@@ -74,9 +74,8 @@ class FastMUSIQ:
             last = limit if scaled is image and limit >= 0 else None
             patches.append(cut_patches(scaled, size)[:, :last])
             rows, columns = (math.ceil(side / size) for side in scaled.shape[2:])
-            places = grid_cells(rows, columns, settings['hse_grid_size'])[:last]
-            places = places.to(image.device, non_blocking=True)
-            embedding = encoder.posembed_input.position_emb[0, places]
+            cells = grid_cells(rows, columns, settings['hse_grid_size'], image.device)
+            embedding = encoder.posembed_input.position_emb[0, cells[:last]]
             if encoder.use_scale_emb:
                 embedding = embedding + encoder.scaleembed_input.scale_emb[number]
             embeddings.append(embedding)
@@ -130,17 +129,17 @@ def cut_patches(image: Tensor, size: int) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def grid_cells(rows: int, columns: int, grid: int) -> Tensor:
+def grid_cells(rows: int, columns: int, grid: int, device: torch.device) -> Tensor:
     """Find the cell of a square grid in which each patch lies, both row by row.
 
     Example:
-        >>> grid_cells(1, 4, 2)
+        >>> grid_cells(1, 4, 2, torch.device('cpu'))
         tensor([0, 0, 1, 1])
     """
     # The rounding of nearest neighbours is interpolate's, as in pyiqa.
     cells = torch.arange(grid).float().view(1, 1, -1)
     row, column = (F.interpolate(cells, n, mode='nearest').long()[0, 0] for n in (rows, columns))
-    return (grid * row[:, None] + column).flatten()
+    return (grid * row[:, None] + column).flatten().to(device, non_blocking=True)
 
 
 def normalise_groups(layer: nn.GroupNorm, x: Tensor) -> Tensor:
