@@ -46,7 +46,7 @@ def compare(scorer, device, image, reference):
     found = []
     for where in ('cpu', device):
         own = copy.deepcopy(scorer).to(where)
-        leaf = image.to(where).requires_grad_(scorer.differentiable)
+        leaf = image.clone().to(where).requires_grad_(scorer.differentiable)
         quality = own(leaf, reference.to(where))
         assert quality.device.type == torch.device(where).type
         gradients = torch.autograd.grad(quality.sum(), leaf) if scorer.differentiable else ()
@@ -66,7 +66,7 @@ def test_scores_and_gradients_are_those_of_the_cpu(name, large, device, random_w
 @pytest.mark.parametrize('name', SCORERS)
 def test_scores_without_gradient_are_those_with_it(name, large, device, random_weights):
     scorer = build(SCORER_REGISTRY, SCORERS[name]).to(device)
-    image, reference = (x.to(device) for x in large)
+    image, reference = (x.clone().to(device) for x in large)
     with torch.no_grad():
         plain = scorer(image, reference)
     expected = scorer(image.requires_grad_(scorer.differentiable), reference).cpu()
