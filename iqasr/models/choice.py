@@ -70,8 +70,10 @@ class GTChoice:
         """
         if self.scorer is None:
             gt = data['gt'].to(device, non_blocking=True)
-            quality, choice = data['quality'].to(device), data['choice'].to(device)
-            spread = data['perplexity'].to(device)
+            quality, choice, spread = (
+                data[name].to(device, non_blocking=True)
+                for name in ('quality', 'choice', 'perplexity')
+            )
         else:
             candidates = data['candidates'].to(device, non_blocking=True)
             quality = self.score(candidates, data['allowed'])
@@ -98,7 +100,10 @@ class GTChoice:
             Normalised quality, :math:`(N, K)` beside the candidates; ``-inf`` where not allowed.
         """
         # Places are found on the CPU: finding them on the device would wait for it.
-        places = tuple(i.to(candidates.device) for i in allowed.nonzero(as_tuple=True))
+        places = tuple(
+            index.to(candidates.device, non_blocking=True)
+            for index in allowed.nonzero(as_tuple=True)
+        )
         images = candidates[places].float().div(255)
         quality = torch.full(allowed.shape, float('-inf'), device=candidates.device)
         quality[places] = self.scorer(images).to(quality)
