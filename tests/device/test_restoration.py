@@ -1,7 +1,6 @@
 """Restoration on a device: whole images, tiles, and layouts of the network."""
 
 import copy
-import shutil
 
 import pytest
 import torch
@@ -24,8 +23,8 @@ def test_tiles_equal_the_whole_and_the_cpu(size, options_of, build, device):
     lq = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
     expected = reference.restore(lq)
     assert expected.std() > 0.05
-    assert_near(whole.restore(lq.to(device)), expected, atol=1e-5)
-    assert_near(tiled.restore(lq.to(device)), expected, atol=1e-5)
+    assert_near(whole.restore(lq.to(device)), expected, atol=1e-4)
+    assert_near(tiled.restore(lq.to(device)), expected, atol=1e-4)
 
 
 def output_and_gradient(called, network, lq):
@@ -35,14 +34,20 @@ def output_and_gradient(called, network, lq):
     return output, torch.cat([p.grad.flatten() for p in network.parameters()])
 
 
-def compiles(device):
-    return device.type == 'cuda' and any(map(shutil.which, ('cc', 'gcc', 'clang')))
+def require_compiler(device):
+    """Skip on a stand-in, where compiling takes long, and where torch finds no compiler."""
+    if device.type == 'cpu':
+        pytest.skip('compiled on a GPU only')
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
+    except RuntimeError as error:
+        pytest.skip(f'torch.compile does not work here: {error}')
 
 
 @pytest.mark.parametrize('layout', ['channels_last', 'plain compiled', 'channels_last compiled'])
 def test_layouts_compute_the_same(layout, options_of, build, device):
-    if 'compiled' in layout and not compiles(device):
-        pytest.skip('compiled on a GPU only, where there is a compiler for the host')
+    if 'compiled' in layout:
+        require_compiler(device)
     network = build(options_of('l1'), device).net_g
     other = copy.deepcopy(network)
     called = lay_out(other, layout)

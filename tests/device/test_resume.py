@@ -40,15 +40,19 @@ def unlike(found, expected):
     }
 
 
-@pytest.mark.parametrize('amp', ['none', 'bf16'])
-@pytest.mark.parametrize('kind', ['l1', 'gan', 'lora', 'online', 'pool'])
+KINDS = ['l1', 'gan', 'lora', 'online', 'pool']
+
+
+@pytest.mark.parametrize(
+    ('kind', 'amp'), [*((kind, 'none') for kind in KINDS), ('l1', 'bf16'), ('gan', 'bf16')]
+)
 def test_a_resumed_run_is_bit_identical(
     kind, amp, options_of, build, batches_of, iterate, device, repeatable
 ):
-    if amp != 'none' and kind not in ('l1', 'gan'):
-        pytest.skip('one kind of run with and one without a discriminator are enough')
     options = options_of(kind)
     options['train']['amp'] = amp
+    # A GPU adds up its gradient, through a bicubic reduction, in any order.
+    options['train'].pop('consistency_opt', None)
     batches = batches_of(options, 6)
     whole = build(options, device)
     iterate(whole, batches)

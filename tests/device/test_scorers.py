@@ -38,7 +38,7 @@ def large() -> tuple[torch.Tensor, torch.Tensor]:
     whole = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1).float() / 255
     pieces = torch.stack([whole[:, y : y + 192, x : x + 200] for y, x in ((40, 120), (200, 60))])
     noise = torch.randn(pieces.shape, generator=generator_at('noise'))
-    return (pieces + 0.02 * noise).clamp(0, 1), pieces
+    return (pieces + 0.1 * noise).clamp(0, 1), pieces
 
 
 def compare(scorer, device, image, reference):
@@ -46,16 +46,16 @@ def compare(scorer, device, image, reference):
     found = []
     for where in ('cpu', device):
         own = copy.deepcopy(scorer).to(where)
-        leaf = image.to(where).requires_grad_(scorer.differentiable)
+        leaf = image.clone().to(where).requires_grad_(scorer.differentiable)
         quality = own(leaf, reference.to(where))
         assert quality.device.type == torch.device(where).type
         gradients = torch.autograd.grad(quality.sum(), leaf) if scorer.differentiable else ()
         found.append((quality, *gradients))
     (expected, *gradient), (quality, *own) = found
     assert expected.isfinite().all()
-    assert_near(quality, expected, rtol=1e-4, atol=1e-5)
+    assert_near(quality, expected, rtol=1e-4, atol=2e-6)
     for mine, theirs in zip(own, gradient, strict=True):
-        assert_near_in_norm(mine, theirs, 5e-3)
+        assert_near_in_norm(mine, theirs, 1e-2)
 
 
 @pytest.mark.parametrize('name', SCORERS)
@@ -66,11 +66,11 @@ def test_scores_and_gradients_are_those_of_the_cpu(name, large, device, random_w
 @pytest.mark.parametrize('name', SCORERS)
 def test_scores_without_gradient_are_those_with_it(name, large, device, random_weights):
     scorer = build(SCORER_REGISTRY, SCORERS[name]).to(device)
-    image, reference = (x.to(device) for x in large)
+    image, reference = (x.clone().to(device) for x in large)
     with torch.no_grad():
         plain = scorer(image, reference)
     expected = scorer(image.requires_grad_(scorer.differentiable), reference).cpu()
-    assert_near(plain, expected, rtol=1e-4, atol=1e-5)
+    assert_near(plain, expected, rtol=1e-4, atol=2e-6)
 
 
 def test_musiq_is_that_of_the_cpu(large, device):

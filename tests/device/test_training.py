@@ -50,7 +50,7 @@ def test_a_run_goes_as_on_the_cpu(kind, options_of, trained, device, monkeypatch
 def test_the_command_trains_validates_and_saves_as_on_the_cpu(
     options_of, train, weights_of, device
 ):
-    options = options_of('gan')
+    options = options_of('anchors')
     options['train']['total_iter'] = 6
     scorer = {'type': 'calculate_quality', 'scorer': {'type': 'RankerScorer'}}
     options['val']['metrics']['ranker'] = scorer
@@ -72,7 +72,7 @@ def test_the_command_trains_validates_and_saves_as_on_the_cpu(
     assert found == pytest.approx(expected, rel=1e-3)
 
 
-def test_the_default_number_of_gpus_trains_on_the_gpu(options_of, train, device, monkeypatch):
+def test_the_default_number_of_gpus_trains_on_the_gpu(options_of, train, device):
     if device.type == 'cpu':
         pytest.skip('a GPU is needed')
     torch.cuda.reset_peak_memory_stats()
