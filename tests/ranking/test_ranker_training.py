@@ -78,7 +78,7 @@ def test_attacked_training_rises_less_under_attack(photographs):
         training = RankerTraining(photographs, {'blur': DISTORTIONS['blur']}, options)
         for iteration in range(1, 101):
             training.step(iteration)
-        images = training.draw_ladders(module.generator_at('held out'))[0].flatten(0, 1)
+        images = training.ladders.draw(4, module.generator_at('held out')).images.flatten(0, 1)
         return training.attack_gain(images, training.network(images), module.generator_at(1)).item()
 
     assert rise(5.0) < 0.8 * rise(0.0)
