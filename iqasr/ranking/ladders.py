@@ -44,8 +44,8 @@ class LadderBatch(NamedTuple):
     """:math:`(B, L)`, ascending in each row."""
     scaled: Tensor
     """Whether a ladder has no second distortion, so that its scale is known, :math:`(B,)` bool."""
-    kinds: list[str]
-    """The distortion of each ladder."""
+    kinds: list[str | None]
+    """The distortion of each ladder; None where the steps are those of a `Tuning`."""
 
 
 class LadderSampler:
@@ -84,37 +84,42 @@ class LadderSampler:
         self.error_rates = dict.fromkeys(distortions, 0.5)
         """Running share of pairs in the wrong order; the worst distortions are drawn most often."""
 
-    def update_error_rates(self, kinds: Sequence[str], right: Tensor) -> None:
-        """Learn which share of the pairs of each ladder is in the right order, :math:`(B,)`."""
+    def update_error_rates(self, kinds: Sequence[str | None], right: Tensor) -> None:
+        """Take note of the share of pairs in the right order of each ladder, :math:`(B,)`."""
         for kind, share in zip(kinds, right.tolist(), strict=True):
-            self.error_rates[kind] += MOMENTUM * (1 - share - self.error_rates[kind])
+            if kind is not None:
+                self.error_rates[kind] += MOMENTUM * (1 - share - self.error_rates[kind])
 
     def draw(self, count: int, generator: torch.Generator) -> LadderBatch:
         """Draw ladders."""
         weights = {kind: LEAST_RATE + rate for kind, rate in self.error_rates.items()}
-        kinds = choose(weights, count, generator)
-        ladders = [self.draw_ladder(kind, generator) for kind in kinds]
-        images, severity, scaled = zip(*ladders, strict=True)
-        return LadderBatch(torch.stack(images), torch.tensor(severity), torch.tensor(scaled), kinds)
+        drawn = choose(weights, count, generator)
+        ladders = [self.draw_ladder(kind, generator) for kind in drawn]
+        images, severity, scaled, kinds = zip(*ladders, strict=True)
+        return LadderBatch(
+            torch.stack(images), torch.tensor(severity), torch.tensor(scaled), list(kinds)
+        )
 
     def draw_ladder(
         self, kind: str, generator: torch.Generator
-    ) -> tuple[Tensor, list[float], bool]:
-        """Draw one ladder of a distortion: its images, their severities, and `scaled`."""
+    ) -> tuple[Tensor, list[float], bool, str | None]:
+        """Draw one ladder; what it returns of it is as in `LadderBatch`."""
         crop = from_uint8(self.draw_crop(generator))[None]
+        restored = bool(self.networks) and happens(RESTORED_SHARE, generator)
+        severity = draw_severity(kind, self.rungs - 2 * restored, generator)
         distortion = self.distortions[kind]
-        if self.networks and happens(RESTORED_SHARE, generator):
-            severity = draw_severity(kind, self.rungs - 2, generator)
+        if restored:
             number = int(torch.randint(len(self.networks), (), generator=generator))
-            ladder, severity = self.networks[number].ladder(crop, distortion, severity, generator)
-            return ladder, severity, False
-        severity = draw_severity(kind, self.rungs, generator)
-        ladder = make_ladder(crop, distortion, severity, generator)[0]
+            network = self.networks[number]
+            if isinstance(network, Tuning):
+                return *network.ladder(crop, self.rungs), False, None
+            return *network.ladder(crop, distortion, severity, generator), False, kind
+        images = make_ladder(crop, distortion, severity, generator)[0]
         twice = happens(TWICE_SHARE, generator)
         if twice:
             other = (compress, add_noise)[happens(0.5, generator)]
-            ladder = other(ladder, uniform(0.1, 0.3, 1, generator).item(), generator)
-        return ladder, severity, not twice
+            images = other(images, uniform(0.1, 0.3, 1, generator).item(), generator)
+        return images, severity, not twice, kind
 
     def draw_crop(self, generator: torch.Generator) -> Tensor:
         """Draw a crop with some detail, :math:`(3, S, S)` uint8, rotated and mirrored at random."""
