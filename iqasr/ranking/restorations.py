@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iqasr.degradation.draws import happens, uniform
+from iqasr.quality.base import digest_of
 from iqasr.ranking.distortions import Distortion, gaussian_blur, make_ladder
 
 OUTPUT_SEVERITY = 0.3
@@ -28,10 +29,17 @@ class Restoration:
     Args:
         network: Super-resolution network.
         scale: Its up-sampling factor.
+        name: What errors call it.
     """
 
-    def __init__(self, network: nn.Module, scale: int = 4) -> None:
+    def __init__(self, network: nn.Module, scale: int = 4, name: str = 'unnamed') -> None:
         self.network, self.scale = network.eval().requires_grad_(False), scale
+        self.name = name
+
+    @property
+    def digest(self) -> str:
+        """Hash of the weights."""
+        return digest_of(self.network.state_dict())
 
     @torch.no_grad()
     def restore(self, image: Tensor) -> Tensor:
@@ -96,11 +104,19 @@ class Tuning:
         before: Network that was trained in the same way without the ranker.
         after: Network that was tuned on it.
         scale: Up-sampling factor of both.
+        name: What errors call it.
     """
 
-    def __init__(self, before: nn.Module, after: nn.Module, scale: int = 4) -> None:
-        self.scale = scale
+    def __init__(
+        self, before: nn.Module, after: nn.Module, scale: int = 4, name: str = 'unnamed'
+    ) -> None:
+        self.scale, self.name = scale, name
         self.before, self.after = Restoration(before, scale), Restoration(after, scale)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the weights."""
+        return self.before.digest + self.after.digest
 
     def ladder(self, photograph: Tensor, rungs: int) -> tuple[Tensor, list[float]]:
         """Make a ladder.

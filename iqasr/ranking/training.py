@@ -1,12 +1,9 @@
 """Training of a ranker on ladders and adversarial attacks, optionally after votes or a teacher.
 
 Source:
-    Liu et al. (2017), RankIQA: Learning from rankings for no-reference image quality assessment,
-    eq. 3 (margin loss over pairs). Madry et al. (2018), Towards deep learning models resistant to
-    adversarial attacks (training on attacked images). Zhang et al. (2019), RankSRGAN, section 3.2
-    (a ranker that learns the order of another scorer, which may have no gradient). Deviations: the
-    margin grows with the difference in severity, and a mild regression puts all ladders on one
-    scale.
+    Madry et al. (2018), Towards deep learning models resistant to adversarial attacks (training on
+    attacked images); for the rest see `iqasr.ranking.order_losses`. A mild regression, written
+    here, puts all ladders on one scale.
 """
 
 import json
@@ -24,11 +21,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from iqasr.degradation import from_uint8
-from iqasr.quality.base import QualityScorer
+from iqasr.quality.base import QualityScorer, digest_of
 from iqasr.quality.ranker import RankerNetwork, detail_statistics, read_ranker
 from iqasr.ranking.attack import attack
 from iqasr.ranking.distortions import Distortion
 from iqasr.ranking.ladders import LadderSampler, draw_place
+from iqasr.ranking.order_losses import LOGIT_RANGE, distillation_loss, ranking_loss
 from iqasr.ranking.restorations import Restoration, Tuning
 from iqasr.ranking.votes import VotedSource, fit_detail, measure
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors
@@ -36,9 +34,6 @@ from iqasr.runtime.randomness import generator_at
 from iqasr.runtime.weights import load_file
 
 logger = logging.getLogger('iqasr')
-
-LOGIT_RANGE = 8.0
-"""Difference in logits between a photograph and its worst version."""
 
 LARGEST_GRADIENT = 5.0
 """Norm to which gradients are clipped; larger ones occur in the first iterations."""
@@ -134,11 +129,13 @@ class RankerTraining:
         small = [v.name for v in votes if min(v.images.shape[2:]) < side]
         if small:
             raise ValueError(
-                f'votes: the images of {small[0]} have less than {side} pixels a side.'
+                f'votes: the images of {small[0]} have less than {side} pixels a side; leave them '
+                'out, or make crop_px smaller.'
             )
         self.options, self.teacher, self.votes = options, teacher, list(votes)
         torch.manual_seed(options.seed)
         network = RankerNetwork() if start is None else read_ranker(start)
+        self.start = digest_of(network.state_dict()) if start else None
         self.network = network.to(memory_format=torch.channels_last)
         self.fix_detail(given_damage=False)
         learnt = [p for p in self.network.parameters() if p.requires_grad]
@@ -219,6 +216,24 @@ class RankerTraining:
         # The clean logits keep their gradient: with a fixed target, ever lower scores would do.
         return F.relu(self.network(attacked) - logits[::ATTACK_EVERY]).mean()
 
+    def describe_inputs(self) -> dict[str, Any]:
+        """Describe what the result depends on: the options, and a hash of all else, by name."""
+        photographs = {
+            str(number): torch.from_numpy(np.ascontiguousarray(photograph))
+            for number, photograph in enumerate(self.ladders.photographs)
+        }
+        return {
+            **asdict(self.options),
+            'start': self.start,
+            'teacher': f'{self.teacher.name} {self.teacher.version}' if self.teacher else None,
+            'photographs': digest_of(photographs),
+            'votes': [source.digest for source in self.votes],
+            **{
+                f'network {number} ({network.name})': network.digest
+                for number, network in enumerate(self.ladders.networks, 1)
+            },
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """State for an exact resume, apart from the iteration."""
         state = {name: getattr(self, name).state_dict() for name in STATEFUL}
@@ -229,36 +244,6 @@ class RankerTraining:
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         self.ladders.error_rates = dict(state['error_rates'])
-
-
-def ranking_loss(logits: Tensor, severity: Tensor) -> tuple[Tensor, Tensor]:
-    """Hinge loss over all pairs of a ladder; the margin grows with the difference in severity.
-
-    Args:
-        logits: :math:`(B, L)`.
-        severity: :math:`(B, L)`, ascending in each row.
-
-    Returns:
-        Mean loss, and each ladder's share of pairs in the right order, :math:`(B,)`.
-    """
-    better, worse = torch.triu_indices(severity.shape[1], severity.shape[1], 1)
-    lead = logits[:, better] - logits[:, worse]
-    margin = LOGIT_RANGE * (severity[:, worse] - severity[:, better])
-    return F.relu(margin - lead).mean(), (lead > 0).float().mean(1)
-
-
-def distillation_loss(logits: Tensor, taught: Tensor) -> Tensor:
-    """Hinge loss over all pairs of images; a teacher's differences, over their spread, are margins.
-
-    Args:
-        logits: :math:`(M,)`.
-        taught: Quality by the teacher, :math:`(M,)`; NaN is left out.
-    """
-    known = taught.isfinite()
-    logits, taught = logits[known], taught[known]
-    gap = (taught[:, None] - taught[None]) / taught.std().clamp(min=1e-6)
-    lead = (logits[:, None] - logits[None]) * gap.sign()
-    return F.relu(gap.abs() - lead).mean()
 
 
 def train_ranker(training: RankerTraining, target: Path) -> Path:
@@ -273,14 +258,19 @@ def train_ranker(training: RankerTraining, target: Path) -> Path:
 
     Raises:
         CheckpointError: If a file cannot be read or written.
-        ValueError: If the state belongs to other options.
+        ValueError: If the state is that of other options, photographs, networks or votes.
     """
     options, state_file = training.options, target.with_name(f'{target.name}.state')
-    done, sums = 0, Counter[str]()
+    inputs, done, sums = training.describe_inputs(), 0, Counter[str]()
     if state_file.is_file():
         state = load_file(state_file)
-        if state['options'] != asdict(options):
-            raise ValueError(f'{state_file}: belongs to other options. Remove it to start again.')
+        before = state.get('inputs', {})
+        names = [name for name in {**before, **inputs} if before.get(name) != inputs.get(name)]
+        if names:
+            raise ValueError(
+                f'{state_file}: belongs to a training that differs in {", ".join(names)}. Train '
+                'with the same, or remove the file to start again.'
+            )
         training.load_state_dict(state)
         done = state['iteration']
         logger.info('%s: resumed from iteration %d.', target.name, done)
@@ -294,7 +284,7 @@ def train_ranker(training: RankerTraining, target: Path) -> Path:
             logger.info('iteration %d/%d: %s', iteration, options.iterations, numbers)
             sums.clear()
         if iteration % SAVE_EVERY == 0:
-            progress = {'options': asdict(options), 'iteration': iteration}
+            progress = {'inputs': inputs, 'iteration': iteration}
             save_atomically(progress | training.state_dict(), state_file)
     training.fix_detail(given_damage=True)
     network = training.network
