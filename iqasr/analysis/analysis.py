@@ -7,8 +7,9 @@ import numpy as np
 
 from iqasr.analysis.agreement import Comparisons, accuracy, complementarity, reliability_curves
 from iqasr.analysis.bootstrap import RESAMPLES, SourceBootstrap
-from iqasr.analysis.combination import evaluate_combinations, option_fragment
+from iqasr.analysis.combination import evaluate_combinations
 from iqasr.analysis.correlation import correlate_pairs
+from iqasr.analysis.ensemble_options import option_fragment
 from iqasr.analysis.given_scores import ScoreColumn, read_given_scores
 from iqasr.analysis.opinion_correlation import COEFFICIENTS, correlate_opinions, write_correlations
 from iqasr.analysis.opinions import OpinionSet, has_opinions, read_opinions

@@ -1,4 +1,4 @@
-"""Combinations of scorers, evaluated on sources to which they were not fitted; in option files.
+"""Combinations of scorers, evaluated on sources to which they were not fitted.
 
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR,
@@ -9,10 +9,9 @@ Source:
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import yaml
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
@@ -33,23 +32,8 @@ RIDGE = 1e-3
 LEAST_SHARE = 0.01
 """A scorer with a smaller share of the weight is left out of an ensemble."""
 
-HALF_RANGE = 2.0
-"""An ensemble maps the median minus and plus this many spreads to 0 and 1."""
-
 BEST_SINGLE, REGRESSION = 'best scorer', 'logistic regression'
 OF_KNOWN, WITH_GRADIENT = 'regression, in ensemble.yml', 'regression, with gradient'
-
-HEAD = """\
-# Logistic regression on {pairs} pairs of {sources} sources. Copy what you need into an option file.
-"""
-PURPOSES = {
-    OF_KNOWN: '`quality` lets the ensemble choose ground truths (AMO)',
-    WITH_GRADIENT: '`train` optimises the ensemble directly',
-}
-NOT_VALIDATED = (
-    f'not cross-validated, which takes {CROSS_VALIDATION_FOLDS} sources or more: nothing is known '
-    'of it on others'
-)
 
 
 @dataclass(frozen=True)
@@ -210,78 +194,3 @@ def ensemble_members(scorers: Sequence[PanelScorer]) -> dict[str, list[PanelScor
     """Choose the scorers of each ensemble: those that can be built, and those with a gradient."""
     known = [scorer for scorer in scorers if scorer.section is not None]
     return {OF_KNOWN: known, WITH_GRADIENT: [s for s in known if s.differentiable]}
-
-
-def option_fragment(
-    comparisons: Comparisons, scorers: Sequence[PanelScorer], found: Sequence[Combination] = ()
-) -> str:
-    """Write the ensemble fitted by `fit_logistic` as YAML.
-
-    Args:
-        comparisons: Decided pairs.
-        scorers: The scorers of `comparisons`.
-        found: As from `evaluate_combinations`.
-
-    Returns:
-        ``datasets.train.quality.scorer``, from all scorers that can be built, and, if any of them
-        has a gradient, ``train.quality_opt``, from these. A comment says how good each is.
-    """
-    content: dict[str, Any] = {}
-    text = HEAD.format(pairs=len(comparisons.p_b), sources=len(np.unique(comparisons.sources)))
-    for name, members in ensemble_members(scorers).items():
-        if not members:
-            continue
-        some = comparisons.select_scorers([scorer.name for scorer in members])
-        ensemble = ensemble_section(some, members)
-        if name == OF_KNOWN:
-            content['datasets'] = {'train': {'quality': {'scorer': ensemble}}}
-        else:
-            term = {'type': 'QualityLoss', 'gradient_ratio': 0.5, 'scorer': ensemble}
-            content['train'] = {'quality_opt': term}
-        text += f'# {PURPOSES[name]}:\n# {claim_of(name, found)}.\n'
-    if unknown := [scorer.name for scorer in scorers if scorer.section is None]:
-        text += f'# Left out, as no option file can build them for this: {", ".join(unknown)}.\n'
-    if not content:
-        return text
-    return text + yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=100)
-
-
-def claim_of(name: str, found: Sequence[Combination]) -> str:
-    """Say how good an ensemble of `ensemble_members` is on sources to which it was not fitted."""
-    by_name = {combination.name: combination for combination in found}
-    if not found:
-        return NOT_VALIDATED
-    combination = by_name.get(name, by_name[REGRESSION])
-    return f'held out, accuracy {combination.accuracy}, {combination.verdict}'
-
-
-def ensemble_section(comparisons: Comparisons, scorers: Sequence[PanelScorer]) -> dict[str, Any]:
-    """Fit an ensemble of scorers and write the section that builds it as `EnsembleScorer`.
-
-    All ranges span the same number of spreads, so that the weights are those of z-scores.
-    """
-    shares = shares_of(comparisons.names, fit_logistic(comparisons.scaled()))
-    return {
-        'type': 'EnsembleScorer',
-        'fusion': 'weighted',
-        'weights': [round_to_5_digits(share) for share in shares.values()],
-        'scorers': [
-            {**scorer.section, 'range': score_range(comparisons, scorer)}
-            for scorer in scorers
-            if scorer.name in shares
-        ],
-    }
-
-
-def score_range(comparisons: Comparisons, scorer: PanelScorer) -> list[float]:
-    """Worst and best published score of a scorer, for images like those compared."""
-    column = comparisons.names.index(scorer.name)
-    median = np.nanmedian(comparisons.quality[..., column])
-    reach = HALF_RANGE * comparisons.spread[column]
-    sign = -1 if scorer.lower_better else 1
-    return [round_to_5_digits(sign * (median - reach)), round_to_5_digits(sign * (median + reach))]
-
-
-def round_to_5_digits(number: float) -> float:
-    """Round to five significant digits."""
-    return float(f'{number:.5g}')

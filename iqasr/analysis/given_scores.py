@@ -1,14 +1,14 @@
 """Scores that stand in a CSV file beside what people say, so that no image is needed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from iqasr.analysis.opinions import number_in
-from iqasr.analysis.pairs import path_in, read_csv_lines
+from iqasr.analysis.csv_lines import number_in, path_in, read_csv_lines
+from iqasr.analysis.pairs import choose_columns
 from iqasr.analysis.panel import PanelScorer
 from iqasr.quality import find_traits
 from iqasr.registry import nearest
@@ -17,7 +17,9 @@ from iqasr.runtime.errors import DataError, OptionError
 
 @dataclass(frozen=True)
 class ScoreColumn:
-    """A metric whose scores stand in a column, of pairs in ``<name>_a`` and ``<name>_b``."""
+    """A metric whose scores stand in a column; of pairs in ``<name>_a`` and ``<name>_b``, or in
+    ``<name>_winner`` and ``<name>_loser``.
+    """
 
     name: str
     lower_better: bool
@@ -26,12 +28,17 @@ class ScoreColumn:
     """As in `PanelScorer`, as is `differentiable`."""
     differentiable: bool = False
 
-    def cells(self, columns: Iterable[str]) -> dict[str, str]:
+    def cells(self, columns: Collection[str]) -> dict[str, str]:
         """Columns of scores, by the columns of their images; empty if there are none."""
-        cells = {'path': self.name}
-        if 'path_a' in columns:
-            cells = {f'path_{side}': f'{self.name}_{side}' for side in 'ab'}
+        cells = self.expected_cells(columns)
         return cells if set(cells.values()) <= set(columns) else {}
+
+    def expected_cells(self, columns: Collection[str]) -> dict[str, str]:
+        """Columns that a file with these columns of images should have, as from `cells`."""
+        if 'path' in columns and 'path_a' not in columns:
+            return {'path': self.name}
+        images = choose_columns(columns)[:2]
+        return {image: f'{self.name}_{image.removeprefix("path_")}' for image in images}
 
 
 def find_score_columns(
@@ -114,13 +121,15 @@ def refuse_unknown_columns(columns: Sequence[ScoreColumn], paths: Sequence[str])
     """
     headers = [list(read_csv_lines(path, ())[0][1]) for path in paths]
     there = sorted({str(name) for header in headers for name in header})
-    pairs = any('path_a' in header for header in headers)
-    problems = [
-        f'{", ".join(paths) or "no CSV file is given, and so"}: no column {column.name}'
-        f'{f", {column.name}_a and {column.name}_b" if pairs else ""}.'
-        f'{nearest(column.name, there)} There are: {", ".join(there)}.'
-        for column in columns
-        if not any(column.cells(header) for header in headers)
-    ]
+    problems = []
+    for column in columns:
+        if any(column.cells(header) for header in headers):
+            continue
+        expected = {name: None for h in headers for name in column.expected_cells(h).values()}
+        problems.append(
+            f'{", ".join(paths) or "no CSV file is given, and so"}: no column '
+            f'{", ".join(expected) or column.name}.{nearest(column.name, there)} '
+            f'There are: {", ".join(there)}.'
+        )
     if problems:
         raise DataError(problems)

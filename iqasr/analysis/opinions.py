@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from iqasr.analysis.pairs import ImagePair, image_set, path_in, read_csv_lines
+from iqasr.analysis.csv_lines import number_in, path_in, read_csv_columns, read_csv_lines
+from iqasr.analysis.pairs import ImagePair, image_set
 from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.runtime.errors import DataError
 
@@ -72,8 +73,7 @@ def has_opinions(path: str) -> bool:
     """Tell a CSV file of opinions from other sources, by its first line."""
     if not Path(path).is_file():
         return False
-    with open(path, encoding='utf-8-sig', errors='replace') as file:
-        names = file.readline().replace('"', '').strip().split(',')
+    names = read_csv_columns(path)
     return 'path_a' not in names and not {'path', 'mos'}.isdisjoint(names)
 
 
@@ -111,15 +111,6 @@ def read_opinions(path: str, *, with_images: bool = True) -> OpinionSet:
     if problems:
         raise DataError(problems)
     return found
-
-
-def number_in(text: str | None) -> float:
-    """Read a number; NaN if it is none, or is infinite."""
-    try:
-        number = float(text or 'nan')
-    except ValueError:
-        return np.nan
-    return number if np.isfinite(number) else np.nan
 
 
 def find_problems_of_opinion(row: dict[str, str], kind: str, file: str | None) -> Iterator[str]:

@@ -6,15 +6,15 @@ Source:
     become pairs is not published; the rule of `pairs_from_labels` is our own.
 """
 
-import csv
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from iqasr.analysis.csv_lines import number_in, path_in, read_csv_columns, read_csv_lines
 from iqasr.data.candidates.candidate_set import CandidateSet, Group, open_candidates
 from iqasr.data.candidates.hggt import ANNOTATORS
 from iqasr.data.files.readers import FileReader, Reader
@@ -23,6 +23,10 @@ from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
 
 PAIR_COLUMNS = ('path_a', 'path_b', 'p_b', 'source_id')
+VOTE_COLUMNS = ('winner', 'loser', 'source_id')
+
+LEAST_SUSPICIOUS = 10
+"""Pairs from which votes for one side alone are no chance (1 in 512)."""
 
 PATCH_SUFFIX = re.compile(r'-\d+-\d+$')
 """Ending that HGGT adds to the name of a photograph: the place of a patch in it."""
@@ -88,19 +92,11 @@ def read_pairs(source: str, *, with_images: bool = True) -> PairSet:
         with_images: As in `pairs_from_csv`.
 
     Raises:
-        DataError: As `pairs_from_csv` and `pairs_from_labels`; or if all pairs of a file have one
-            source, or all its votes are for the same side.
+        DataError: As `pairs_from_csv` and `pairs_from_labels`; or if all pairs have one source.
     """
-    if not os.path.isfile(source):
-        return refuse_single_source(pairs_from_labels(source), source)
-    pairs = refuse_single_source(pairs_from_csv(source, with_images=with_images), source)
-    for share, side in ((0, 'a'), (1, 'b')):
-        if all(pair.p_b == share for pair in pairs.pairs):
-            raise DataError(
-                f'{source}: all votes are for {side}, as if p_b had been filled in by mistake. If '
-                f'{side} is the better one by design, exchange a and b in some of the lines.'
-            )
-    return pairs
+    if os.path.isfile(source):
+        return refuse_single_source(pairs_from_csv(source, with_images=with_images), source)
+    return refuse_single_source(pairs_from_labels(source), source)
 
 
 def refuse_single_source(pairs: PairSet, path: str) -> PairSet:
@@ -158,7 +154,9 @@ def pairs_of_group(group: Group) -> list[ImagePair]:
 
 
 def pairs_from_csv(path: str, *, with_images: bool = True) -> PairSet:
-    """Read a CSV file with the columns of `PAIR_COLUMNS`; other columns are ignored.
+    """Read a CSV file with the columns of `PAIR_COLUMNS`, or of `VOTE_COLUMNS` for single votes.
+
+    Other columns are ignored.
 
     Args:
         path: The file. Paths in it are relative to its folder.
@@ -166,72 +164,62 @@ def pairs_from_csv(path: str, *, with_images: bool = True) -> PairSet:
 
     Raises:
         DataError: If any line is wrong (a missing file, an image compared with itself, a share
-            outside [0, 1], no source); the message names all of them.
+            outside [0, 1], no source; the message names all of them), or if `LEAST_SUSPICIOUS`
+            pairs or more all have a share of 0, or all of 1.
     """
-    folder, problems, pairs = Path(path).parent, [], []
-    for number, row in read_csv_lines(path, PAIR_COLUMNS):
-        if found := find_problems(row, folder if with_images else None):
-            problems += [f'{path}, line {number}: {problem}' for problem in found]
-        else:
-            files = (path_in(folder, row[name]) for name in PAIR_COLUMNS[:2])
-            pairs.append(ImagePair(*files, float(row['p_b']), row['source_id']))
+    columns = choose_columns(read_csv_columns(path))
+    lines, folder = read_csv_lines(path, columns), Path(path).parent
+    problems = [
+        f'{path}, line {number}: {problem}'
+        for number, row in lines
+        for problem in find_problems(row, columns, folder if with_images else None)
+    ]
     if problems:
         raise DataError(problems)
+    first, second = columns[:2]
+    rows = [(path_in(folder, row[first]), path_in(folder, row[second]), row) for _, row in lines]
+    if columns == VOTE_COLUMNS:
+        votes = (PairVote(winner, loser, row['source_id'], 'a') for winner, loser, row in rows)
+        return PairSet(pairs_from_votes(votes))
+    pairs = [ImagePair(a, b, float(row['p_b']), row['source_id']) for a, b, row in rows]
+    shares = {pair.p_b for pair in pairs}
+    if len(pairs) >= LEAST_SUSPICIOUS and shares in ({0.0}, {1.0}):
+        side = 'b' if shares == {1.0} else 'a'
+        raise DataError(
+            f'{path}: all votes are for {side}, as if p_b had been filled in by mistake. If {side} '
+            'is the better one by design, call the columns winner and loser instead of path_a and '
+            'path_b; p_b is then not needed.'
+        )
     return PairSet(pairs)
 
 
-def read_csv_lines(path: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Read the lines of a CSV file, with their numbers.
-
-    Raises:
-        DataError: If it is not CSV, a column is missing or there twice, or it has no lines.
-    """
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            reader = csv.DictReader(file, restval='')
-            names = reader.fieldnames or []
-            lines = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f'{path}: is no CSV file ({error}). Export it as CSV, UTF-8.') from error
-    if missing := [name for name in columns if name not in names]:
-        raise DataError(
-            f'{path}: no column {", ".join(missing)}. The first line names the columns: '
-            f'{",".join(columns)}.'
-        )
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise DataError(f'{path}: column {", ".join(twice)} is there twice; remove one.')
-    if not lines:
-        raise DataError(f'{path}: holds only the line that names the columns.')
-    return lines
+def choose_columns(names: Container[str]) -> tuple[str, ...]:
+    """Choose what a file is read by, `VOTE_COLUMNS` or `PAIR_COLUMNS`; the first two are images."""
+    return VOTE_COLUMNS if 'winner' in names and 'path_a' not in names else PAIR_COLUMNS
 
 
-def path_in(folder: Path, name: str) -> str:
-    """Path of an image that is named in a file of this folder."""
-    return os.path.normpath(folder / name)
-
-
-def find_problems(row: dict[str, str | None], folder: Path | None) -> list[str]:
+def find_problems(
+    row: dict[str, str | None], columns: Sequence[str], folder: Path | None
+) -> list[str]:
     """List what is wrong with a line of a CSV file of pairs.
 
     Args:
         row: The line.
+        columns: Of `choose_columns`.
         folder: Where its images must be; None where there need not be any.
     """
-    empty = [name for name in PAIR_COLUMNS if not row[name]]
+    empty = [name for name in columns if not row[name]]
     if empty:
         return [f'{", ".join(empty)}: empty. Fill it in, or remove the line.']
     problems = [
         f'{row[name]}: there is no such file in {folder}. Correct {name}, or remove the line.'
-        for name in PAIR_COLUMNS[:2]
+        for name in columns[:2]
         if folder and not (folder / row[name]).is_file()
     ]
-    if os.path.normpath(row['path_a']) == os.path.normpath(row['path_b']):
-        problems.append(f'path_a and path_b are both {row["path_a"]}; name two images.')
-    try:
-        share = float(row['p_b'])
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
+    one, other = columns[:2]
+    if os.path.normpath(row[one]) == os.path.normpath(row[other]):
+        problems.append(f'{one} and {other} are both {row[one]}; name two images.')
+    if 'p_b' in columns and not 0 <= number_in(row['p_b']) <= 1:
         problems.append(
             f'p_b is {row["p_b"]}; give the share of people who prefer b, a number from 0 to 1.'
         )

@@ -9,7 +9,7 @@ Source:
 from importlib.util import find_spec
 from pathlib import Path
 
-from iqasr.analysis.pairs import read_csv_lines
+from iqasr.analysis.csv_lines import read_csv_lines
 from iqasr.runtime.atomic_files import write_csv
 from iqasr.runtime.errors import DataError
 

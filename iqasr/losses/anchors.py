@@ -74,7 +74,11 @@ class LRConsistencyLoss(nn.Module):
         require_input(self, 'lq', lq, 'the low-quality input, (N, 3, H, W) in [0, 1]')
         size = lq.shape[-2:]
         if min(size) <= 2 * BORDER:
-            raise ValueError(f'LRConsistencyLoss: an LQ of {size[0]}x{size[1]} is too small.')
+            raise ValueError(
+                f'LRConsistencyLoss leaves out {BORDER} pixels at each side of the LQ, which has '
+                f'{size[0]}x{size[1]}: nothing remains. Make the crops larger (gt_size), or remove '
+                'this term.'
+            )
         reduced = F.interpolate(output, size, mode='bicubic', antialias=True)
         difference = (reduced - lq)[..., BORDER:-BORDER, BORDER:-BORDER]
         if self.sigma_px:

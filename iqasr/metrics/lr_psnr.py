@@ -5,7 +5,7 @@ import torch
 from basicsr.metrics import calculate_psnr
 
 from iqasr.degradation import BicubicDegradation
-from iqasr.metrics.metric import register_metric
+from iqasr.metrics.metric import register_metric, without_border
 
 
 @register_metric(lower_better=False)
@@ -23,4 +23,5 @@ def calculate_lr_psnr(img: np.ndarray, lq: np.ndarray, crop_border: int = 0) -> 
     tensor = torch.from_numpy(img.transpose(2, 0, 1).astype(np.float32))[None]
     # Not rounded, as two equal 8-bit images would be infinitely close.
     reduced = reduction.degrade(tensor, lq.shape[:2], torch.Generator()).clamp(0, 255)
-    return calculate_psnr(reduced[0].permute(1, 2, 0).numpy(), lq, crop_border=crop_border)
+    images = reduced[0].permute(1, 2, 0).numpy(), lq
+    return calculate_psnr(*(without_border(image, crop_border) for image in images), crop_border=0)

@@ -150,8 +150,18 @@ class Metric:
 
 
 def without_border(image: np.ndarray, border: int) -> np.ndarray:
-    """Cut `border` pixels off each side."""
-    return image[border : image.shape[0] - border, border : image.shape[1] - border]
+    """Cut `border` pixels off each side of an image, ``(H, W)`` or ``(H, W, C)``.
+
+    Raises:
+        ValueError: If nothing remains.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) <= 2 * border:
+        raise ValueError(
+            f'crop_border {border} leaves nothing of an image of {height}x{width} pixels; make it '
+            'smaller, or test larger images.'
+        )
+    return image[border : height - border, border : width - border]
 
 
 def build_metric(name: str, section: Mapping[str, Any]) -> Metric:

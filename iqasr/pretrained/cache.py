@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from iqasr.pretrained.catalogue import CATALOGUE
+from iqasr.pretrained.catalogue import CATALOGUE, suggest_weights
 from iqasr.pretrained.entry import Entry
 from iqasr.pretrained.sources import (
     Source,
@@ -23,7 +23,6 @@ from iqasr.pretrained.sources import (
     sha256_of,
     take_from_archive,
 )
-from iqasr.registry import nearest
 from iqasr.runtime.atomic_files import copy_atomically, save_atomically, save_safetensors
 from iqasr.runtime.errors import CheckpointError, MissingWeightsError
 from iqasr.runtime.weights import load_file, parameters_in
@@ -59,10 +58,7 @@ def entry_of(name: str) -> Entry:
         MissingWeightsError: If there are none of that name.
     """
     if not is_known(name):
-        raise MissingWeightsError(
-            f"no weights are called '{name}'.{nearest(name, CATALOGUE)} "
-            'All names: iqasr-weights list.'
-        )
+        raise MissingWeightsError(f"no weights are called '{name}'.{suggest_weights(name)}")
     return CATALOGUE[name]
 
 

@@ -9,6 +9,27 @@ from iqasr.pretrained.entry import Entry
 from iqasr.pretrained.features import FEATURES
 from iqasr.pretrained.metrics import METRICS
 from iqasr.pretrained.networks import NETWORKS
+from iqasr.registry import nearest
 
 CATALOGUE: dict[str, Entry] = {entry.name: entry for entry in (*NETWORKS, *FEATURES, *METRICS)}
 """The entries by name."""
+
+SAME_WEIGHTS = dict.fromkeys(
+    ('realesr-animevideov3-x2', 'realesr-animevideov3-x3'), 'realesr-animevideov3-x4'
+)
+"""Published names that stand for the weights of an entry, with a reduction of its output."""
+
+
+def suggest_weights(name: str) -> str:
+    """Suggest weights to somebody who asks for some that are not in the catalogue.
+
+    Returns:
+        Sentences to append to an error message.
+    """
+    hint = nearest(name, CATALOGUE)
+    if name in SAME_WEIGHTS:
+        hint = (
+            f" Published under that name are the weights of '{SAME_WEIGHTS[name]}', byte by byte; "
+            'use that, and reduce its output.'
+        )
+    return f'{hint} All names: iqasr-weights list.'

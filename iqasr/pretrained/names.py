@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from iqasr.pretrained.cache import find_weights, is_here, is_known, megabytes
-from iqasr.pretrained.catalogue import CATALOGUE
+from iqasr.pretrained.catalogue import CATALOGUE, suggest_weights
 from iqasr.pretrained.entry import Entry
-from iqasr.registry import nearest
 from iqasr.runtime.errors import MissingWeightsError
 from iqasr.runtime.paths import resolve
 
@@ -27,8 +26,7 @@ def named_entry(weights: str | Path) -> Entry | None:
         return None
     if not is_known(name) and len(path.parts) == 1 and not path.suffix:
         raise MissingWeightsError(
-            f"'{name}' is neither a file nor the name of weights.{nearest(name, CATALOGUE)} "
-            'All names: iqasr-weights list.'
+            f"'{name}' is neither a file nor the name of weights.{suggest_weights(name)}"
         )
     return CATALOGUE.get(name)
 

@@ -90,7 +90,8 @@ NETWORKS = (
             ),
         ),
     ),
-    # The package has it for x2 and x3 as well: the same network, its output reduced.
+    # The package has it for x2 and x3 as well: the same network, its output reduced; see
+    # SAME_WEIGHTS in catalogue.py.
     Entry(
         'realesr-animevideov3-x4',
         'Real-ESRGAN for animation, SRVGGNetCompact, x4',

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iqasr.degradation.draws import happens, uniform
+from iqasr.quality.base import digest_of
 from iqasr.ranking.distortions import Distortion, gaussian_blur, make_ladder
 
 OUTPUT_SEVERITY = 0.3
@@ -28,34 +29,38 @@ class Restoration:
     Args:
         network: Super-resolution network.
         scale: Its up-sampling factor.
+        name: What errors call it.
     """
 
-    def __init__(self, network: nn.Module, scale: int = 4) -> None:
+    def __init__(self, network: nn.Module, scale: int = 4, name: str = 'unnamed') -> None:
         self.network, self.scale = network.eval().requires_grad_(False), scale
+        self.name = name
+
+    @property
+    def digest(self) -> str:
+        """Hash of the weights."""
+        return digest_of(self.network.state_dict())
 
     @torch.no_grad()
-    def restore(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def restore(self, image: Tensor) -> Tensor:
         """Reduce images bicubically to 8 bits, and enlarge them again.
 
         Args:
             image: :math:`(N, 3, H, W)` in [0, 1], H and W multiples of the scale.
 
         Returns:
-            The output of the network, and bicubic enlargement, each as `image`.
+            The output of the network, as `image`.
         """
-        size = image.shape[-2:]
-        small = [side // self.scale for side in size]
-        reduced = F.interpolate(image, small, mode='bicubic', antialias=True).clamp(0, 1)
-        reduced = reduced.mul(255).round().div(255)
-        bicubic = F.interpolate(reduced, size, mode='bicubic', antialias=True)
-        return self.network(reduced).clamp(0, 1), bicubic.clamp(0, 1)
+        return self.network(reduce_to_8_bits(image, self.scale)).clamp(0, 1)
 
     def distort(self, image: Tensor, severity: float, generator: torch.Generator) -> Tensor:
         """Interpolate: 0 is the photograph, 0.5 the output, 1 bicubic enlargement."""
-        output, bicubic = self.restore(image)
+        output = self.restore(image)
         if severity <= 0.5:
             return torch.lerp(image, output, 2 * severity)
-        return torch.lerp(output, bicubic, 2 * severity - 1)
+        reduced = reduce_to_8_bits(image, self.scale)
+        bicubic = F.interpolate(reduced, image.shape[-2:], mode='bicubic', antialias=True)
+        return torch.lerp(output, bicubic.clamp(0, 1), 2 * severity - 1)
 
     def ladder(
         self,
@@ -76,7 +81,7 @@ class Restoration:
             The photograph, a mixture with the output, the output, and the damaged outputs,
             :math:`(L + 2, 3, H, W)`; and their severities.
         """
-        output, _ = self.restore(photograph)
+        output = self.restore(photograph)
         if happens(0.5, generator):
             output = add_grain(output, generator)
         share = uniform(0.3, 0.7, 1, generator).item()
@@ -99,31 +104,43 @@ class Tuning:
         before: Network that was trained in the same way without the ranker.
         after: Network that was tuned on it.
         scale: Up-sampling factor of both.
+        name: What errors call it.
     """
 
-    def __init__(self, before: nn.Module, after: nn.Module, scale: int = 4) -> None:
-        self.scale = scale
+    def __init__(
+        self, before: nn.Module, after: nn.Module, scale: int = 4, name: str = 'unnamed'
+    ) -> None:
+        self.scale, self.name = scale, name
         self.before, self.after = Restoration(before, scale), Restoration(after, scale)
 
-    def ladder(
-        self,
-        photograph: Tensor,
-        distortion: Distortion,
-        severity: Sequence[float],
-        generator: torch.Generator,
-    ) -> tuple[Tensor, list[float]]:
-        """Make a ladder; arguments as for `Restoration.ladder`, of which `distortion` is not used.
+    @property
+    def digest(self) -> str:
+        """Hash of the weights."""
+        return self.before.digest + self.after.digest
+
+    def ladder(self, photograph: Tensor, rungs: int) -> tuple[Tensor, list[float]]:
+        """Make a ladder.
+
+        Args:
+            photograph: :math:`(1, 3, H, W)` in [0, 1].
+            rungs: Images below the photograph, 2 or more.
 
         Returns:
             The photograph, the output before, and ever further beyond it in the direction of the
-            output after, :math:`(L + 2, 3, H, W)`; and their severities.
+            output after, :math:`(rungs + 1, 3, H, W)`; and their severities.
         """
-        before, _ = self.before.restore(photograph)
-        after, _ = self.after.restore(photograph)
-        further = [0.0, *(LONGEST_TUNING * (i + 1) / len(severity) for i in range(len(severity)))]
+        before, after = self.before.restore(photograph), self.after.restore(photograph)
+        further = [LONGEST_TUNING * rung / (rungs - 1) for rung in range(rungs)]
         outputs = [(before + step * (after - before)).clamp(0, 1) for step in further]
         worse = [OUTPUT_SEVERITY * (1 + step / LONGEST_TUNING) for step in further]
         return torch.cat([photograph, *outputs]).mul(255).round().div(255), [0.0, *worse]
+
+
+def reduce_to_8_bits(image: Tensor, scale: int) -> Tensor:
+    """Reduce images, :math:`(N, 3, H, W)` in [0, 1], bicubically, rounded to 8 bits."""
+    small = [side // scale for side in image.shape[-2:]]
+    reduced = F.interpolate(image, small, mode='bicubic', antialias=True).clamp(0, 1)
+    return reduced.mul(255).round().div(255)
 
 
 def add_grain(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -55,7 +55,7 @@ def train_from_folder(
     scorer = build(SCORER_REGISTRY, teacher) if teacher else None
     voted = read_votes(votes) if votes else []
     photographs = [reduced(p, r) for _, p in read_photographs(folder, reduce) for r in REDUCTIONS]
-    restorations = [Restoration(*open_network(name)) for name in networks]
+    restorations = [Restoration(*open_network(name), name) for name in networks]
     tunings = [open_tuning(*tuned)] if tuned else []
     first = Path(start) if start else None
     training = RankerTraining(
@@ -80,7 +80,7 @@ def open_tuning(before: str, after: str) -> Tuning:
     (first, scale), (second, other) = open_network(before), open_network(after)
     if scale != other:
         raise ValueError(f'{before} enlarges {scale} times, {after} {other} times.')
-    return Tuning(first, second, scale)
+    return Tuning(first, second, scale, f'{before}, {after}')
 
 
 def distortions_with(network: str | None) -> dict[str, Distortion]:

@@ -1,12 +1,9 @@
 """Training of a ranker on ladders and adversarial attacks, optionally after votes or a teacher.
 
 Source:
-    Liu et al. (2017), RankIQA: Learning from rankings for no-reference image quality assessment,
-    eq. 3 (margin loss over pairs). Madry et al. (2018), Towards deep learning models resistant to
-    adversarial attacks (training on attacked images). Zhang et al. (2019), RankSRGAN, section 3.2
-    (a ranker that learns the order of another scorer, which may have no gradient). Deviations: the
-    margin grows with the difference in severity, and a mild regression puts all ladders on one
-    scale.
+    Madry et al. (2018), Towards deep learning models resistant to adversarial attacks (training on
+    attacked images); for the rest see `iqasr.ranking.order_losses`. A mild regression, written
+    here, puts all ladders on one scale.
 """
 
 import json
@@ -24,31 +21,22 @@ from torch import Tensor
 from tqdm import tqdm
 
 from iqasr.degradation import from_uint8
-from iqasr.degradation.draws import choose, happens, uniform
-from iqasr.quality.base import QualityScorer
+from iqasr.quality.base import QualityScorer, digest_of
 from iqasr.quality.ranker import RankerNetwork, detail_statistics, read_ranker
 from iqasr.ranking.attack import attack
-from iqasr.ranking.distortions import Distortion, add_noise, compress, make_ladder
+from iqasr.ranking.distortions import Distortion
+from iqasr.ranking.ladders import LadderSampler, draw_place
+from iqasr.ranking.order_losses import LOGIT_RANGE, distillation_loss, ranking_loss
 from iqasr.ranking.restorations import Restoration, Tuning
 from iqasr.ranking.votes import VotedSource, fit_detail, measure
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors
-from iqasr.runtime.crops import cut_square
 from iqasr.runtime.randomness import generator_at
 from iqasr.runtime.weights import load_file
 
 logger = logging.getLogger('iqasr')
 
-LOGIT_RANGE = 8.0
-"""Difference in logits between a photograph and its worst version."""
-
 LARGEST_GRADIENT = 5.0
 """Norm to which gradients are clipped; larger ones occur in the first iterations."""
-
-MOMENTUM = 0.05
-"""Momentum of the running error rates."""
-
-LEAST_RATE = 0.02
-"""Added to the error rates, so that a distortion that is learnt is still drawn."""
 
 ATTACK_EVERY = 3
 """One in so many images is attacked; no divisor of the number of versions, so that all occur."""
@@ -59,14 +47,8 @@ TOP_CROPS = 256
 REPORT_EVERY, SAVE_EVERY = 100, 500
 """Iterations between two lines of the log, and between two states."""
 
-LEAST_SEVERITY = {'noise': 0.3, 'sharpen': 0.3}
-"""Severity from which a distortion counts as damage. People prefer a little grain to none."""
-
 VOTED_PER_BATCH = 4
 """Sources of votes in a batch."""
-
-RESTORED_SHARE = 0.4
-"""Share of ladders that lead from a photograph over the output of a network, if there are any."""
 
 STATEFUL = ('network', 'optimizer', 'schedule')
 
@@ -132,31 +114,29 @@ class RankerTraining:
         votes: Sequence[VotedSource] = (),
     ) -> None:
         side = options.crop_px
-        self.photographs = [p for p in photographs if min(p.shape[:2]) >= side]
-        if not self.photographs:
-            raise ValueError(f'No photograph has {side} pixels a side; give larger ones.')
+        self.ladders = LadderSampler(
+            photographs,
+            distortions,
+            [*restorations, *tunings],
+            rungs=options.rungs,
+            crop_px=side,
+        )
         if teacher is not None and side < teacher.min_size:
             raise ValueError(
                 f'{teacher.name} needs {teacher.min_size} pixels a side, crops have {side}; '
                 'make crop_px larger.'
             )
-        if (restorations or tunings) and options.rungs < 3:
-            raise ValueError(f'rungs is {options.rungs}; with networks, give at least 3.')
         small = [v.name for v in votes if min(v.images.shape[2:]) < side]
         if small:
             raise ValueError(
-                f'votes: the images of {small[0]} have less than {side} pixels a side.'
+                f'votes: the images of {small[0]} have less than {side} pixels a side; leave them '
+                'out, or make crop_px smaller.'
             )
-        if odd := [r.scale for r in (*restorations, *tunings) if side % r.scale]:
-            raise ValueError(f'crop_px is {side}; make it a multiple of the scale {odd[0]}.')
-        self.distortions, self.options, self.teacher = dict(distortions), options, teacher
-        self.restorations: list[Restoration | Tuning] = [*restorations, *tunings]
-        self.votes = list(votes)
+        self.options, self.teacher, self.votes = options, teacher, list(votes)
         torch.manual_seed(options.seed)
         network = RankerNetwork() if start is None else read_ranker(start)
+        self.start = digest_of(network.state_dict()) if start else None
         self.network = network.to(memory_format=torch.channels_last)
-        self.error_rates = dict.fromkeys(distortions, 0.5)
-        """Running share of pairs in the wrong order; the worst distortions are drawn most often."""
         self.fix_detail(given_damage=False)
         learnt = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(learnt, lr=options.lr)
@@ -173,7 +153,7 @@ class RankerTraining:
             table = measure(self.votes, network if given_damage else None)
             with torch.enable_grad():
                 detail.weight.copy_(fit_detail(table)[None])
-        crops = torch.stack([self.draw_crop(generator) for _ in range(TOP_CROPS)])
+        crops = torch.stack([self.ladders.draw_crop(generator) for _ in range(TOP_CROPS)])
         statistics = detail_statistics(from_uint8(crops))
         detail.bias.copy_(LOGIT_RANGE / 2 - (statistics @ detail.weight[0]).mean())
 
@@ -184,12 +164,12 @@ class RankerTraining:
             The parts of the loss, and ``right``, the share of pairs in the right order.
         """
         generator = generator_at(self.options.seed, 'ranker', iteration)
-        images, severity, scaled, kinds = self.draw_ladders(generator)
+        count = self.options.photographs_per_batch
+        images, severity, scaled, kinds = self.ladders.draw(count, generator)
         flat = images.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         logits = self.network(flat)
         order, right = ranking_loss(logits.view(severity.shape), severity)
-        for kind, share in zip(kinds, right.tolist(), strict=True):
-            self.error_rates[kind] += MOMENTUM * (1 - share - self.error_rates[kind])
+        self.ladders.update_error_rates(kinds, right)
         target = LOGIT_RANGE * (0.5 - severity)
         regression = F.smooth_l1_loss(logits.view(severity.shape)[scaled], target[scaled])
         parts = {
@@ -216,67 +196,12 @@ class RankerTraining:
         first, last = self.options.order_iterations, self.options.iterations
         return self.options.robustness * max(0, iteration - first) / max(1, last - first)
 
-    def draw_ladders(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[str]]:
-        """Draw a batch of ladders.
-
-        Returns:
-            Images :math:`(B, L, 3, S, S)`; severities :math:`(B, L)`; whether a ladder has no
-            second distortion, so that its scale is known, :math:`(B,)` bool; the distortions.
-        """
-        options = self.options
-        weights = {kind: LEAST_RATE + rate for kind, rate in self.error_rates.items()}
-        kinds = choose(weights, options.photographs_per_batch, generator)
-        images, severities, scaled = [], [], []
-        for kind in kinds:
-            crop = from_uint8(self.draw_crop(generator))[None]
-            restored = bool(self.restorations) and happens(RESTORED_SHARE, generator)
-            rungs = options.rungs - 2 * restored
-            steps = (torch.arange(rungs) + torch.rand(rungs, generator=generator)) / rungs
-            least = LEAST_SEVERITY.get(kind, 0.0)
-            severity = [0.0, *(least + (1 - least) * steps).tolist()]
-            if restored:
-                number = int(torch.randint(len(self.restorations), (), generator=generator))
-                ladder, severity = self.restorations[number].ladder(
-                    crop, self.distortions[kind], severity, generator
-                )
-            else:
-                ladder = make_ladder(crop, self.distortions[kind], severity, generator)[0]
-            second = not restored and happens(0.3, generator)
-            if second:
-                other = (compress, add_noise)[happens(0.5, generator)]
-                ladder = other(ladder, uniform(0.1, 0.3, 1, generator).item(), generator)
-            images.append(ladder)
-            severities.append(severity)
-            scaled.append(not second and not restored)
-        return torch.stack(images), torch.tensor(severities), torch.tensor(scaled), kinds
-
-    def draw_crop(self, generator: torch.Generator) -> Tensor:
-        """Draw a crop with some detail, :math:`(3, S, S)` uint8, rotated and mirrored at random."""
-        side = self.options.crop_px
-        for _ in range(10):
-            number = int(torch.randint(len(self.photographs), (), generator=generator))
-            photograph = self.photographs[number]
-            top, left = (
-                int(torch.randint(length - side + 1, (), generator=generator))
-                for length in photograph.shape[:2]
-            )
-            piece = cut_square(photograph, (top, left), side)
-            if np.diff(piece.astype(np.int16), axis=0).std() > 4:
-                break
-        crop = torch.from_numpy(np.ascontiguousarray(piece.transpose(2, 0, 1)))
-        quarter, mirrored = int(torch.randint(4, (), generator=generator)), happens(0.5, generator)
-        crop = crop.rot90(quarter, (1, 2))
-        return crop.flip(2) if mirrored else crop
-
     def damage_spread(self, generator: torch.Generator) -> Tensor:
         """Mean deviation of damage between images of one source, at one place of them."""
         side, spreads = self.options.crop_px, []
         for number in torch.randperm(len(self.votes), generator=generator)[:VOTED_PER_BATCH]:
             images = self.votes[int(number)].images
-            top, left = (
-                int(torch.randint(length - side + 1, (), generator=generator))
-                for length in images.shape[2:]
-            )
+            top, left = draw_place(images.shape[2:], side, generator)
             crops = from_uint8(images[..., top : top + side, left : left + side])
             damage = self.network.damage(crops)
             spreads.append((damage - damage.mean()).abs().mean())
@@ -291,46 +216,34 @@ class RankerTraining:
         # The clean logits keep their gradient: with a fixed target, ever lower scores would do.
         return F.relu(self.network(attacked) - logits[::ATTACK_EVERY]).mean()
 
+    def describe_inputs(self) -> dict[str, Any]:
+        """Describe what the result depends on: the options, and a hash of all else, by name."""
+        photographs = {
+            str(number): torch.from_numpy(np.ascontiguousarray(photograph))
+            for number, photograph in enumerate(self.ladders.photographs)
+        }
+        return {
+            **asdict(self.options),
+            'start': self.start,
+            'teacher': f'{self.teacher.name} {self.teacher.version}' if self.teacher else None,
+            'photographs': digest_of(photographs),
+            'votes': [source.digest for source in self.votes],
+            **{
+                f'network {number} ({network.name})': network.digest
+                for number, network in enumerate(self.ladders.networks, 1)
+            },
+        }
+
     def state_dict(self) -> dict[str, Any]:
         """State for an exact resume, apart from the iteration."""
         state = {name: getattr(self, name).state_dict() for name in STATEFUL}
-        return state | {'error_rates': dict(self.error_rates)}
+        return state | {'error_rates': dict(self.ladders.error_rates)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore a `state_dict`."""
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
-        self.error_rates = dict(state['error_rates'])
-
-
-def ranking_loss(logits: Tensor, severity: Tensor) -> tuple[Tensor, Tensor]:
-    """Hinge loss over all pairs of a ladder; the margin grows with the difference in severity.
-
-    Args:
-        logits: :math:`(B, L)`.
-        severity: :math:`(B, L)`, ascending in each row.
-
-    Returns:
-        Mean loss, and each ladder's share of pairs in the right order, :math:`(B,)`.
-    """
-    better, worse = torch.triu_indices(severity.shape[1], severity.shape[1], 1)
-    lead = logits[:, better] - logits[:, worse]
-    margin = LOGIT_RANGE * (severity[:, worse] - severity[:, better])
-    return F.relu(margin - lead).mean(), (lead > 0).float().mean(1)
-
-
-def distillation_loss(logits: Tensor, taught: Tensor) -> Tensor:
-    """Hinge loss over all pairs of images; a teacher's differences, over their spread, are margins.
-
-    Args:
-        logits: :math:`(M,)`.
-        taught: Quality by the teacher, :math:`(M,)`; NaN is left out.
-    """
-    known = taught.isfinite()
-    logits, taught = logits[known], taught[known]
-    gap = (taught[:, None] - taught[None]) / taught.std().clamp(min=1e-6)
-    lead = (logits[:, None] - logits[None]) * gap.sign()
-    return F.relu(gap.abs() - lead).mean()
+        self.ladders.error_rates = dict(state['error_rates'])
 
 
 def train_ranker(training: RankerTraining, target: Path) -> Path:
@@ -345,14 +258,19 @@ def train_ranker(training: RankerTraining, target: Path) -> Path:
 
     Raises:
         CheckpointError: If a file cannot be read or written.
-        ValueError: If the state belongs to other options.
+        ValueError: If the state is that of other options, photographs, networks or votes.
     """
     options, state_file = training.options, target.with_name(f'{target.name}.state')
-    done, sums = 0, Counter[str]()
+    inputs, done, sums = training.describe_inputs(), 0, Counter[str]()
     if state_file.is_file():
         state = load_file(state_file)
-        if state['options'] != asdict(options):
-            raise ValueError(f'{state_file}: belongs to other options. Remove it to start again.')
+        before = state.get('inputs', {})
+        names = [name for name in {**before, **inputs} if before.get(name) != inputs.get(name)]
+        if names:
+            raise ValueError(
+                f'{state_file}: belongs to a training that differs in {", ".join(names)}. Train '
+                'with the same, or remove the file to start again.'
+            )
         training.load_state_dict(state)
         done = state['iteration']
         logger.info('%s: resumed from iteration %d.', target.name, done)
@@ -366,7 +284,7 @@ def train_ranker(training: RankerTraining, target: Path) -> Path:
             logger.info('iteration %d/%d: %s', iteration, options.iterations, numbers)
             sums.clear()
         if iteration % SAVE_EVERY == 0:
-            progress = {'options': asdict(options), 'iteration': iteration}
+            progress = {'inputs': inputs, 'iteration': iteration}
             save_atomically(progress | training.state_dict(), state_file)
     training.fix_detail(given_damage=True)
     network = training.network

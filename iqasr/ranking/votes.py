@@ -17,6 +17,7 @@ from torch import Tensor
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap
 from iqasr.analysis.pairs import ImagePair, PairSet, read_pairs
 from iqasr.degradation import from_uint8
+from iqasr.quality.base import digest_of
 from iqasr.quality.ranker import RankerNetwork, detail_statistics
 from iqasr.runtime.errors import DataError
 
@@ -36,6 +37,11 @@ class VotedSource:
     """:math:`(K, 3, H, W)` uint8 RGB."""
     pairs: list[tuple[int, int, float]]
     """Numbers of images a and b, and the share of people who prefer b."""
+
+    @property
+    def digest(self) -> str:
+        """Hash of images and votes."""
+        return digest_of({'images': self.images, 'pairs': torch.tensor(self.pairs)})
 
 
 def read_votes(path: str) -> list[VotedSource]:

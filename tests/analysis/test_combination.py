@@ -10,13 +10,12 @@ from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap
 from iqasr.analysis.combination import (
     Combination,
     cross_fit,
-    ensemble_section,
     evaluate_combinations,
     fit_logistic,
-    option_fragment,
     select_greedily,
     shares_of,
 )
+from iqasr.analysis.ensemble_options import ensemble_section, option_fragment
 from iqasr.analysis.panel import PanelScorer
 from iqasr.checking.check import load_options
 from iqasr.losses.quality_loss import QualityLoss

@@ -132,11 +132,24 @@ def test_every_bad_score_is_named_with_file_line_and_column(items, pairs):
         read_given_scores(str(pairs), find_score_columns(['musiq']))
 
 
+def test_scores_beside_winner_and_loser_are_read(tmp_path):
+    path = tmp_path / 'votes.csv'
+    path.write_text('winner,loser,source_id,musiq_winner,musiq_loser\n1x,1y,1,50,40\n2x,2y,2,6,7\n')
+    (scorer,) = read_given_scores(str(path), find_score_columns(['musiq']))
+    assert sorted(scorer.quality.values()) == [6, 7, 40, 50]
+    with pytest.raises(DataError, match='no column lpips_winner, lpips_loser'):
+        refuse_unknown_columns(find_score_columns(['lpips']), [str(path)])
+    _, analysis, _ = analyse_metrics(
+        str(path), [], str(tmp_path / 'out'), given=find_score_columns(['musiq']), resamples=50
+    )
+    assert analysis.agreement['accuracy'][0].value == 0.5
+
+
 def test_unknown_columns_are_named_with_the_nearest(items, pairs):
     columns = find_score_columns([], [], ['musik', 'method'])
     with pytest.raises(DataError, match=r"items\.csv: no column musik\. Did you mean 'musiq'"):
         refuse_unknown_columns(columns, [str(items)])
-    with pytest.raises(DataError, match='no column musik, musik_a and musik_b'):
+    with pytest.raises(DataError, match='no column musik, musik_a, musik_b'):
         refuse_unknown_columns(columns[:1], [str(items), str(pairs)])
     with pytest.raises(DataError, match='no CSV file is given, and so: no column musik'):
         refuse_unknown_columns(columns[:1], [])

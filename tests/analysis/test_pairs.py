@@ -127,11 +127,33 @@ def test_every_problem_of_a_csv_is_named_with_its_line(images):
 
 
 @pytest.mark.parametrize(('share', 'side'), [(0, 'a'), (1, 'b')])
-def test_csv_whose_votes_are_all_for_one_side_is_refused(images, share, side):
-    path = images / 'bad.csv'
-    path.write_text(f'path_a,path_b,p_b,source_id\na.png,b.png,{share},s\na.png,c.png,{share},t\n')
-    with pytest.raises(DataError, match=f'all votes are for {side}, as if p_b had been filled in'):
-        read_pairs(str(path))
+def test_csv_of_ten_pairs_whose_votes_are_all_for_one_side_is_refused(tmp_path, share, side):
+    lines = [f'{number}x,{number}y,{share},{number}\n' for number in range(10)]
+    path = tmp_path / 'pairs.csv'
+    path.write_text('path_a,path_b,p_b,source_id\n' + ''.join(lines))
+    with pytest.raises(DataError, match=f'all votes are for {side}.*call the columns winner and'):
+        read_pairs(str(path), with_images=False)
+    path.write_text('path_a,path_b,p_b,source_id\n' + ''.join(lines[:9]))
+    assert [pair.p_b for pair in read_pairs(str(path), with_images=False).pairs] == [share] * 9
+
+
+def test_votes_for_winners_are_counted_into_pairs(images):
+    path = images / 'votes.csv'
+    path.write_text(
+        'loser,winner,source_id,rater\n'
+        'b.png,a.png,s,1\nb.png,a.png,s,2\na.png,b.png,s,3\na.png,c.png,t,1\n'
+    )
+    assert read_pairs(str(path)).pairs == [
+        ImagePair(f'{images}/a.png', f'{images}/b.png', 1 / 3, 's'),
+        ImagePair(f'{images}/a.png', f'{images}/c.png', 1.0, 't'),
+    ]
+
+
+def test_winners_that_all_come_first_are_no_mistake(tmp_path):
+    path = tmp_path / 'votes.csv'
+    lines = [f'a{number},b{number},{number}\n' for number in range(20)]
+    path.write_text('winner,loser,source_id\n' + ''.join(lines))
+    assert {pair.p_b for pair in read_pairs(str(path), with_images=False).pairs} == {0.0}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +162,9 @@ def test_csv_whose_votes_are_all_for_one_side_is_refused(images, share, side):
         ('path_a,p_b\n', 'no column path_b, source_id. The first line'),
         ('', 'no column path_a, path_b, p_b, source_id'),
         ('path_a,path_b,p_b,source_id\n', 'holds only the line'),
+        ('winner,loser\nx,y\n', 'no column source_id. The first line .*: winner,loser,source_id'),
+        ('winner,loser,source_id\na.png,./a.png,s\n', 'line 2: winner and loser are both a.png'),
+        ('winner,loser,source_id\na.png,x.png,s\n', 'x.png: there is no such file'),
         ('path_a,path_b,p_b,source_id\na.png,b.png,1,s\n', 'all pairs come from one source'),
     ],
 )

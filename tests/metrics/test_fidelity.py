@@ -90,6 +90,24 @@ def test_images_that_differ_in_size_or_are_too_small_are_refused():
         calculate_niqe(PHOTOGRAPH[:190, :195], 4)
 
 
+@pytest.mark.parametrize(
+    'kind', ['psnr', 'ssim', 'niqe', 'lr_psnr', 'base_distance', 'high_frequency']
+)
+def test_border_that_leaves_nothing_is_refused(kind):
+    image = PHOTOGRAPH[:20, :64]
+    metric = build_metric('m', {'type': f'calculate_{kind}', 'crop_border': 10})
+    message = 'crop_border 10 leaves nothing of an image of 20x64 pixels; make it smaller'
+    with pytest.raises(ValueError, match=message):
+        metric({'img': image, 'img2': image, 'lq': image, 'base': image})
+
+
+def test_border_that_leaves_one_row_is_kept():
+    image, other = PHOTOGRAPH[:21, :64], PHOTOGRAPH[20:41, :64]
+    row, of_other = image[10:11, 10:-10], other[10:11, 10:-10]
+    expected = 10 * math.log10(255**2 / np.mean((row.astype(float) - of_other) ** 2))
+    assert calculate_psnr(image, other, 10) == pytest.approx(expected)
+
+
 def test_arguments_of_stock_option_files_are_taken(paired_options, write_options):
     metrics = paired_options['val']['metrics']
     metrics['psnr']['input_order'] = 'HWC'

@@ -49,6 +49,14 @@ def test_an_unknown_name_gets_the_nearest():
         locate_weights('vgg-16')
 
 
+@pytest.mark.parametrize('scale', [2, 3])
+@pytest.mark.parametrize('ask', [find_weights, locate_weights])
+def test_a_name_for_the_weights_of_another_entry_leads_there(ask, scale):
+    message = "weights of 'realesr-animevideov3-x4', byte by byte; use that, and reduce its output"
+    with pytest.raises(MissingWeightsError, match=message):
+        ask(f'realesr-animevideov3-x{scale}')
+
+
 def test_a_path_that_exists_wins(compact, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert named_entry('compact') is compact

@@ -1,8 +1,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from iqasr.quality import NIQEScorer, QualityScorer
 from iqasr.quality.ranker import read_ranker
@@ -10,11 +13,14 @@ from iqasr.ranking import (
     DISTORTIONS,
     RankerOptions,
     RankerTraining,
+    Restoration,
+    Tuning,
     train_from_folder,
     train_ranker,
 )
 from iqasr.ranking import training as module
-from iqasr.ranking.training import LOGIT_RANGE, distillation_loss, ranking_loss
+from iqasr.ranking.order_losses import LOGIT_RANGE, distillation_loss, ranking_loss
+from iqasr.ranking.votes import VotedSource
 
 SMALL = RankerOptions(
     iterations=6, photographs_per_batch=2, crop_px=48, rungs=2, order_iterations=2
@@ -78,7 +84,7 @@ def test_attacked_training_rises_less_under_attack(photographs):
         training = RankerTraining(photographs, {'blur': DISTORTIONS['blur']}, options)
         for iteration in range(1, 101):
             training.step(iteration)
-        images = training.draw_ladders(module.generator_at('held out'))[0].flatten(0, 1)
+        images = training.ladders.draw(4, module.generator_at('held out')).images.flatten(0, 1)
         return training.attack_gain(images, training.network(images), module.generator_at(1)).item()
 
     assert rise(5.0) < 0.8 * rise(0.0)
@@ -96,21 +102,46 @@ def test_teacher_without_gradient_is_followed(photographs):
         assert (training.network(images).diff() < 0).all()
 
 
+def network(value):
+    """Enlarge 4 times into one colour, a weight."""
+
+    class OneColour(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.value = nn.Parameter(torch.tensor(value))
+
+        def forward(self, lq):
+            return self.value + 0 * F.interpolate(lq, scale_factor=4)
+
+    return OneColour()
+
+
+def training_with(photographs, first=0, lr=2e-3, value=0.5, share=0.1, names='ab', teacher=None):
+    photographs = photographs[first:]
+    images = torch.from_numpy(np.stack(photographs[:2]).transpose(0, 3, 1, 2).copy())
+    return RankerTraining(
+        photographs,
+        DISTORTIONS,
+        replace(SMALL, rungs=3, lr=lr),
+        teacher,
+        restorations=[Restoration(network(0.2), 4, names[0])],
+        tunings=[Tuning(network(0.2), network(value), 4, names[1])],
+        votes=[VotedSource('s', images, [(0, 1, share)])],
+    )
+
+
 def test_killed_training_ends_with_the_same_file(photographs, tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'SAVE_EVERY', 2)
 
-    def training():
-        return RankerTraining(photographs, DISTORTIONS, SMALL)
-
-    undisturbed = train_ranker(training(), tmp_path / 'undisturbed.safetensors')
-    killed = training()
+    undisturbed = train_ranker(training_with(photographs), tmp_path / 'undisturbed.safetensors')
+    killed = training_with(photographs)
     step = killed.step
     monkeypatch.setattr(
         killed, 'step', lambda i: step(i) if i < 4 else (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         train_ranker(killed, tmp_path / 'resumed.safetensors')
-    resumed = train_ranker(training(), tmp_path / 'resumed.safetensors')
+    resumed = train_ranker(training_with(photographs), tmp_path / 'resumed.safetensors')
     assert resumed.read_bytes() == undisturbed.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         'resumed.safetensors',
@@ -119,17 +150,43 @@ def test_killed_training_ends_with_the_same_file(photographs, tmp_path, monkeypa
     assert read_ranker(resumed).channels == [16, 32, 64, 96]
 
 
-def test_state_of_other_options_is_refused(photographs, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('change', 'differing'),
+    [
+        ({'lr': 1e-4}, 'lr'),
+        ({'value': 0.6}, r'network 2 \(b\)'),
+        ({'share': 0.2}, 'votes'),
+        ({'names': 'ac', 'value': 0.6}, r'network 2 \(b\), network 2 \(c\)'),
+        ({'teacher': Darkness()}, 'teacher'),
+        ({'first': 1}, 'photographs, votes'),
+    ],
+)
+def test_state_of_another_training_is_refused(
+    change, differing, photographs, tmp_path, monkeypatch
+):
     monkeypatch.setattr(module, 'SAVE_EVERY', 1)
     target = tmp_path / 'ranker.safetensors'
-    killed = RankerTraining(photographs, DISTORTIONS, SMALL)
+    killed = training_with(photographs)
     step = killed.step
     monkeypatch.setattr(killed, 'step', lambda i: step(i) if i < 2 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train_ranker(killed, target)
-    other = RankerTraining(photographs, DISTORTIONS, replace(SMALL, lr=1e-4))
-    with pytest.raises(ValueError, match=r'belongs to other options\. Remove it'):
-        train_ranker(other, target)
+    with pytest.raises(ValueError, match=f'differs in {differing}. Train with the same'):
+        train_ranker(training_with(photographs, **change), target)
+
+
+def test_state_without_a_record_of_what_it_was_made_from_is_refused(photographs, tmp_path):
+    target = tmp_path / 'ranker.safetensors'
+    torch.save({'options': {}, 'iteration': 2}, tmp_path / 'ranker.safetensors.state')
+    with pytest.raises(ValueError, match=r'ranker.safetensors.state: belongs to .* iterations, '):
+        train_ranker(RankerTraining(photographs, DISTORTIONS, SMALL), target)
+
+
+def test_images_of_votes_smaller_than_the_crop_are_refused(photographs):
+    images = torch.zeros(2, 3, 47, 96, dtype=torch.uint8)
+    votes = [VotedSource('lake', images, [(0, 1, 0.2)])]
+    with pytest.raises(ValueError, match='lake have less than 48 pixels a side; leave them out'):
+        RankerTraining(photographs, DISTORTIONS, SMALL, votes=votes)
 
 
 def test_teacher_that_needs_larger_crops_is_refused(photographs):

@@ -184,33 +184,35 @@ def test_guard_of_a_run_killed_at_random_is_that_of_an_undisturbed_one(
     assert whole == killed
 
 
-def test_best_checkpoint_follows_a_run_that_takes_another_course(
-    guarded_options, train, folder, weights_of, same_weights
-):
+@pytest.fixture
+def turning_back(guarded_options, train, folder):
+    """Options of an honest run that has been best after iteration 4 and goes on from there."""
     options = honest(guarded_options)
     train(options)
     assert memory(folder)['best']['iteration'] > 4
     options['path']['resume_state'] = str(folder / 'training_states/4.state')
-    options['train']['total_iter'] = 5
-    options['train']['optim_g']['lr'] = 0.0
-    assert train(options) == 0
+    return options
+
+
+def test_best_checkpoint_follows_a_run_that_takes_another_course(
+    turning_back, train, folder, weights_of, same_weights
+):
+    turning_back['train']['total_iter'] = 5
+    turning_back['train']['optim_g']['lr'] = 0.0
+    assert train(turning_back) == 0
     best = memory(folder)['best']['iteration']
     assert best <= 5
-    same_weights(weights_of(options, 'best'), weights_of(options, best))
+    same_weights(weights_of(turning_back, 'best'), weights_of(turning_back, best))
 
 
 def test_best_checkpoint_of_a_later_iteration_is_replaced_on_resuming(
-    guarded_options, train, folder, weights_of, same_weights
+    turning_back, train, folder, weights_of, same_weights
 ):
-    options = honest(guarded_options)
-    train(options)
-    assert memory(folder)['best']['iteration'] > 4
-    options['path']['resume_state'] = str(folder / 'training_states/4.state')
-    options['train']['total_iter'] = 4
-    assert train(options) == 0
+    turning_back['train']['total_iter'] = 4
+    assert train(turning_back) == 0
     earlier = [record for record in memory(folder)['history'] if 0 < record['iteration'] <= 4]
     best = max(earlier, key=lambda record: record['index'])['iteration']
-    same_weights(weights_of(options, 'best'), weights_of(options, best))
+    same_weights(weights_of(turning_back, 'best'), weights_of(turning_back, best))
 
 
 def test_validation_lost_between_two_files_is_made_up_for(guarded_options, train, folder):
