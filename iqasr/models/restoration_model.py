@@ -88,8 +88,6 @@ class RestorationModel(BaseModel):
         self.watched: dict[str, WatchedScore] = {}
         """Scores that training is to raise, by their name in the log."""
         options, resumed = self.options, self.read_resume_state()
-        # Initial weights are the only draws from torch's global generator that are not reseeded.
-        torch.manual_seed(self.seed)
         self.restorer = Restorer(options.scale, options.val.tile_px, options.val.tile_overlap_px)
         self.metrics, self.missing_metrics = build_metrics(
             options.val.metrics,
@@ -97,6 +95,9 @@ class RestorationModel(BaseModel):
             panel_crop_border=options.val.panel_crop_border,
             device=self.device,
         )
+        # After the metrics, whose networks draw, too. Initial weights are the only draws from torch's
+        # global generator that are not reseeded.
+        torch.manual_seed(self.seed)
         if options.is_restored and not self.is_train:  # nothing to restore, only to measure
             self.net_g = nn.Identity()
         else:
