@@ -95,8 +95,8 @@ class RestorationModel(BaseModel):
             panel_crop_border=options.val.panel_crop_border,
             device=self.device,
         )
-        # After the metrics, whose networks draw, too. Initial weights are the only draws from torch's
-        # global generator that are not reseeded.
+        # After the metrics, whose networks draw, too. Initial weights are the only draws from
+        # torch's global generator that are not reseeded.
         torch.manual_seed(self.seed)
         if options.is_restored and not self.is_train:  # nothing to restore, only to measure
             self.net_g = nn.Identity()

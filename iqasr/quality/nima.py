@@ -29,7 +29,7 @@ STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 NORM_EPSILON = 1e-3
 """What batch normalisation adds to the variance, as Keras does."""
 
-CROPS_PER_PASS = 16
+CROPS_PER_PASS = {'cpu': 16, 'cuda': 256}
 """Crops that pass the network together where there is no gradient; this bounds the memory."""
 
 TRAINED_SIZE = 224
@@ -90,7 +90,8 @@ class NIMAScorer(QualityScorer):
             return self._rate(F.interpolate(image, size, mode='bilinear', antialias=True))
         places = tiles_within(image.shape[2:], self.crop, self.max_crops)
         crops = torch.cat([image[..., rows, columns] for rows, columns in places])
-        count = len(crops) if crops.requires_grad else CROPS_PER_PASS
+        limit = CROPS_PER_PASS.get(crops.device.type, CROPS_PER_PASS['cpu'])
+        count = len(crops) if crops.requires_grad else limit
         scores = torch.cat([self._rate(part) for part in crops.split(count)])
         return scores.unflatten(0, (len(places), -1)).mean(0)
 

@@ -9,7 +9,8 @@ from unittest import mock
 
 import torch
 import torch.nn.functional as F
-from torchvision.models import vgg19
+from torch import nn
+from torchvision.models import vgg
 from training_step import RRDB, SWINIR_M
 
 from iqasr.models import RestorationModel
@@ -38,16 +39,19 @@ DISCRIMINATOR = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3}
 GAN = {'gan_type': 'vanilla', 'loss_weight': 0.1}
 
 
-def random_features(**_: Any) -> Any:
-    """Make a VGG19 with random weights, the same each time."""
-    torch.manual_seed(0)
-    return vgg19(weights=None)
+class RandomFeatures(nn.Module):
+    """What perceptual losses take from torchvision's VGG19; the same random weights each time."""
+
+    def __init__(self, **_: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.features = vgg.make_layers(vgg.cfgs['E'])
 
 
 @contextmanager
 def with_random_features() -> Iterator[None]:
     """Let perceptual losses use a VGG19 with random weights, as nothing can be downloaded."""
-    with mock.patch('basicsr.archs.vgg_arch.vgg.vgg19', side_effect=random_features):
+    with mock.patch('basicsr.archs.vgg_arch.vgg.vgg19', RandomFeatures):
         yield
 
 

@@ -10,8 +10,9 @@ Usage:
 
 import argparse
 import gc
+import logging
+import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from gan_models import NETWORKS, our_step, stock_step, with_random_features
-from ratios import alternate, report, speed_up
+from ratios import alternate, report, speed_up, write_json
 
 
-def compare(
-    name: str, versions: Sequence[str], shape: tuple[int, int, str], rounds: int, steps: int
-) -> list[dict[str, Any]]:
+def compare(name: str, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Time a network's steps, BasicSR's and ours in turn; one row for each version."""
-    works = {'BasicSR': (stock_step(name, *shape), steps)}
-    works |= {version: (our_step(name, *shape, version), steps) for version in versions}
-    times = alternate(works, rounds)
+    shape, versions = (args.batch, args.size, args.loss), args.versions
+    works = {'BasicSR': (stock_step(name, *shape), args.steps)}
+    works |= {version: (our_step(name, *shape, version), args.steps) for version in versions}
+    times = alternate(works, args.rounds, args.limit)
     return [
         speed_up(f'{name}: BasicSR / {version}', times['BasicSR'], times[version], None)
         for version in versions
@@ -51,14 +51,16 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--steps', type=int, default=1, help='steps of each per round')
+    parser.add_argument('--limit', type=float, default=math.inf, help='seconds for a network')
     parser.add_argument('--json', help='file to write the figures to')
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     torch.backends.cudnn.benchmark = True  # as both trainers have it
     rows = []
     with with_random_features():
         for name in args.networks:
-            shape = args.batch, args.size, args.loss
-            rows += compare(name, args.versions, shape, args.rounds, args.steps)
+            rows += compare(name, args)
+            write_json(rows, args.json, **vars(args))
             gc.collect()  # models refer to themselves
             torch.cuda.empty_cache()
     report(rows, args.json, **vars(args))

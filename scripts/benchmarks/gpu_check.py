@@ -26,8 +26,7 @@ from scripts.benchmarks.suite import FOLDER, table_of
 logger = logging.getLogger('iqasr')
 
 ROOT = FOLDER.parents[1]
-EAGER = ('plain', 'channels_last', 'plain+tf32', 'plain+bf16', 'channels_last+bf16')
-COMPILED = ('plain+bf16+compiled', 'channels_last+bf16+compiled')
+EAGER = ('plain', 'plain+bf16', 'channels_last+bf16')
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,12 @@ class Part:
 def step_part(name: str, network: str, versions: Sequence[str], limit_s: float) -> Part:
     """Describe a benchmark of training steps."""
     command = ('gan_step.py', '--networks', network, '--versions', *versions)
-    size = ('--size', '64', '--batch', '16', '--steps', '5', '--rounds', '5')
+    size = ('--size', '64', '--batch', '8', '--steps', '4', '--rounds', '5')
     small = ('--size', '16', '--batch', '1', '--steps', '1', '--rounds', '1', '--versions', 'plain')
-    return Part(name, (*command, *size), small, limit_s)
+    return Part(name, (*command, *size, '--limit', '20'), small, limit_s)
 
 
-RUN = ('gpu_run.py', '--amp', 'bf16', '--speed', 'channels_last')
+RUN = ('gpu_run.py', '--amp', 'bf16', '--speed', 'channels_last', '--rounds', '2')
 SMALL_RUN = (
     *('--groups', '2', '--image', '160', '--crop', '96', '--batch', '1', '--workers', '1'),
     *('--iterations', '1', '--rounds', '1', '--kinds', 'uniform', '--amp', 'none'),
@@ -71,12 +70,12 @@ SMALL_RUN = (
 PARTS = (
     Part('tests', ('pytest', '-m', 'cuda', 'tests/device', '--tb=short', '-p', 'no:cacheprovider'),
          limit_s=200),
-    step_part('step RRDB-23', 'RRDB-23', EAGER, 100),
-    step_part('step SwinIR-M', 'SwinIR-M', EAGER, 100),
-    Part('run', RUN, SMALL_RUN, 120),
+    step_part('step RRDB-23', 'RRDB-23', EAGER, 90),
+    step_part('step SwinIR-M', 'SwinIR-M', (*EAGER, 'plain+tf32'), 90),
+    Part('run', (*RUN, '--iterations', '10', '--kinds', 'uniform', 'nima'), SMALL_RUN, 100),
+    step_part('compiled SwinIR-M', 'SwinIR-M', ('plain+bf16+compiled',), 120),
+    step_part('compiled RRDB-23', 'RRDB-23', ('channels_last+bf16+compiled',), 120),
     step_part('step SRVGG-16', 'SRVGG-16', EAGER, 60),
-    step_part('compiled SwinIR-M', 'SwinIR-M', COMPILED, 200),
-    step_part('compiled RRDB-23', 'RRDB-23', COMPILED, 200),
     Part('degradation', ('degradation.py',),
          ('--batch', '1', '--side', '96', '--crop', '64', '--rounds', '1', '--queue', '2'), 40),
     Part('validation', ('validation.py', '--count', '40'),

@@ -9,6 +9,7 @@ Usage:
 """
 
 import argparse
+import logging
 import statistics
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from iqasr.checking.check import load_options
 from iqasr.data.stores.raw_store import create_raw_store
 from iqasr.runtime.distributed import this_process
 from iqasr.training.run import TrainingRun
+
+logger = logging.getLogger(__name__)
 
 OPTIONS = Path(__file__).resolve().parents[2] / 'options/train/rrdb_amo_x4.yml'
 MUSIQ = {'type': 'PyIQAScorer', 'metric': 'musiq', 'options': {'pretrained': False}}
@@ -117,11 +120,12 @@ def measure(kinds: dict[str, Iterations], count: int, rounds: int) -> dict[str, 
     works = {name: iterations.read for name, iterations in kinds.items()}
     works['held'] = first.hold
     times: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
+    for name, work in works.items():
+        logger.info('%s: first two %.2f s', name, 2 * work(2))
+    for number in range(rounds):
         for name, work in works.items():
-            seconds = work(count)
-            if number:
-                times[name].append(seconds)
+            times[name].append(work(count))
+            logger.info('round %d, %s: %.1f ms', number + 1, name, 1e3 * times[name][-1])
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -163,6 +167,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--json', help='file for the figures')
     args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     torch.backends.cudnn.benchmark = True  # as the trainer has it
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack, with_random_features():
         folder = Path(temporary)

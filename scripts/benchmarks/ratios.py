@@ -5,6 +5,8 @@ a GPU, time on the clock until its work is done.
 """
 
 import json
+import logging
+import math
 import os
 import statistics
 import sys
@@ -15,29 +17,41 @@ from typing import Any
 
 import torch
 
+logger = logging.getLogger(__name__)
+
 HEADER = '| what | plain | fast | ratio | target |\n|---|---:|---:|---:|---:|\n'
 MEASURED_HEADER = '| what | measured | target |\n|---|---:|---:|\n'
 
 
-def alternate(works: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, float]:
+def alternate(
+    works: dict[str, tuple[Callable[[], Any], int]], rounds: int, limit_s: float = math.inf
+) -> dict[str, float]:
     """Measure several pieces of work in turn.
 
     Args:
         works: By name: a piece of work, and how often it is done per round.
-        rounds: Number of rounds that count; one before warms up.
+        rounds: Number of rounds that count; one before, of single pieces, warms up.
+        limit_s: After this time no further round is begun, but for the first that counts.
 
     Returns:
         The median time of one piece, in seconds.
     """
     times: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name in list(works) if number % 2 else list(works)[::-1]:
+    end = time.monotonic() + limit_s
+    for name, (work, _) in works.items():
+        start = clock()
+        work()
+        logger.info('%s: first time %.2f s', name, clock() - start)
+    for number in range(rounds):
+        if number and time.monotonic() > end:
+            break
+        for name in list(works)[:: 1 if number % 2 else -1]:
             work, count = works[name]
             start = clock()
             for _ in range(count):
                 work()
-            if number:
-                times[name].append((clock() - start) / count)
+            times[name].append((clock() - start) / count)
+        logger.info('round %d of %d is done', number + 1, rounds)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
