@@ -90,7 +90,7 @@ class Views(BaseModel):
             image = F.interpolate(image, size, mode='bicubic', antialias=True).clamp(0, 1)
         if self.noise_range:
             sigma = uniform(*self.noise_range, 1, generator).item() / 255
-            noise = torch.randn(image.shape[1:], generator=generator).to(image)
+            noise = torch.randn(image.shape[1:], generator=generator).to(image, non_blocking=True)
             image = (image + sigma * noise).clamp(0, 1)
         if self.rounding:
             image = straight_through(image, lambda x: from_uint8(to_uint8(x)))
