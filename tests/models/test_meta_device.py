@@ -1,17 +1,25 @@
 """Training steps on a device without values: nothing is elsewhere, and nothing waits for it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from models.device_rules import META, DeviceRules, NoNumbers, direct_to_meta
 from models.kinds import KINDS, random_batch
 
 from iqasr.checking.check import load_options
+from iqasr.data.build import build_dataset
+from iqasr.evaluation import evaluate
 from iqasr.models import RestorationModel
 from iqasr.options.file import read_yaml
+from iqasr.quality import PyIQAScorer
 from iqasr.runtime.distributed import Process
-from iqasr.training.opt import opt_of
+from iqasr.training.opt import add_place, opt_of
+
+pytestmark = pytest.mark.filterwarnings('ignore:Detected call of .lr_scheduler.step')  # from iteration 2 on
 
 OPTION_FILES = sorted((Path(__file__).parents[2] / 'options/train').glob('*.yml'))
 
@@ -95,3 +103,111 @@ def test_steps_of_our_option_files_do_not_wait(path, build, shrink):
 def test_steps_of_every_kind_of_run_do_not_wait(kind, options_of, build):
     model = build(options_of(kind))
     assert train(model) >= {f'l_{name}' for name in model.options.train.terms}
+
+
+def test_the_last_of_the_first_measurements_is_the_only_one_that_waits(build, options_of):
+    model = build(options_of('views of JPEG'))
+    calibration = model.step.objective.calibrations()['quality']
+    assert calibration.measurements == 3
+    train(model, 2)
+    with pytest.raises(RuntimeError, match=r'item\(\) cannot be called on meta tensors'):
+        train(model, 1)
+    calibration.every = 1
+    train(model, 2)
+    assert len(calibration.measured) == 5
+
+
+def test_musiq_does_not_wait(monkeypatch):
+    pytest.importorskip('pyiqa')
+    direct_to_meta(monkeypatch)
+    scorer = PyIQAScorer('musiq', options={'pretrained': False})
+    for first in (True, False):
+        image = torch.rand(2, 3, 64, 64, device=META, requires_grad=True)
+        with DeviceRules(first), NoNumbers():
+            quality = scorer(image)
+            quality.sum().backward()
+    assert quality.is_meta
+    assert image.grad.shape == image.shape
+
+
+# Validation
+
+
+@pytest.fixture
+def validated(build, paired_options, write_options):
+    """A model that restores in tiles, and its data set."""
+    paired_options['val'] |= {'tile_px': 16, 'tile_overlap_px': 4}
+    model = build(write_options(paired_options))
+    section = add_place(model.options.datasets['val'], 'val', 4)
+    return model, build_dataset(section, scale=4, phase='val')
+
+
+def test_images_are_restored_on_the_device_and_leave_it_only_to_be_measured(validated, monkeypatch):
+    model, dataset = validated
+    to_host, restored = evaluate.image_of, []
+
+    def image_of(tensor):
+        if not tensor.is_meta:
+            return to_host(tensor)
+        restored.append(tuple(tensor.shape))
+        return np.zeros((*tensor.shape[1:], 3), np.uint8)
+
+    monkeypatch.setattr(evaluate, 'image_of', image_of)
+    with DeviceRules(first=True):
+        result = model.validation(SimpleNamespace(dataset=dataset), 2, None)
+    assert len(result.rows) == len(dataset) == 10
+    assert restored == [(3, 96, 96), (3, 24, 24)] * 10
+
+
+def test_visuals_are_what_is_copied_to_the_host(validated):
+    model, dataset = validated
+    with DeviceRules(first=True):
+        model.feed_data({'lq': dataset[0]['lq'][None]})
+        model.test()
+    assert model.output.is_meta
+    assert model.output.shape == (1, 3, 96, 96)
+    with pytest.raises(NotImplementedError, match='Cannot copy out of meta tensor'):
+        model.get_current_visuals()
+
+
+# The rules
+
+HOST = torch.ones(2, 3, 8, 8)
+THERE = HOST.to(META)
+
+WRONG = {
+    'addition': lambda: THERE + HOST,
+    'convolution': lambda: F.conv2d(THERE, torch.ones(3, 3, 3, 3)),
+    'product': lambda: THERE @ torch.ones(8, 8),
+    'places on the host': lambda: THERE[:, torch.tensor([0, 2])],
+    'places of a mask': lambda: THERE[THERE > 0],
+    'values at a mask': lambda: THERE.index_put_((THERE > 0,), THERE.flatten()),
+    'places': lambda: THERE.nonzero(),
+    'number': lambda: THERE.sum().item(),
+    'numbers': lambda: THERE.tolist(),
+    'truth': lambda: bool(THERE.sum() > 0),
+    'copy from the device': lambda: THERE.cpu(),
+    'copy to the device': lambda: HOST.to(META),
+    'copy into the device': lambda: THERE.copy_(HOST),
+    'new tensor': lambda: THERE.new_tensor([1.0, 2.0]),
+    'tensor': lambda: torch.tensor(1.0, device=META),
+    'median': lambda: THERE.nanmedian(),
+}
+
+
+@pytest.mark.parametrize('operation', WRONG)
+def test_rules_refuse(operation):
+    with (
+        pytest.raises((AssertionError, RuntimeError, NotImplementedError)),
+        DeviceRules(),
+        NoNumbers(),
+    ):
+        WRONG[operation]()
+
+
+def test_rules_allow_what_a_gpu_does_at_once():
+    with DeviceRules(), NoNumbers():
+        there = HOST.to(META, non_blocking=True)
+        there[there > 0] = 0.5
+        there = there * torch.tensor(2.0) + torch.full((8,), 3.0, device=META)
+        assert there[:, torch.arange(2, device=META)].shape == (2, 2, 8, 8)
