@@ -19,7 +19,9 @@ from iqasr.quality import PyIQAScorer
 from iqasr.runtime.distributed import Process
 from iqasr.training.opt import add_place, opt_of
 
-pytestmark = pytest.mark.filterwarnings('ignore:Detected call of .lr_scheduler.step')  # from iteration 2 on
+pytestmark = pytest.mark.filterwarnings(
+    'ignore:Detected call of .lr_scheduler.step'
+)  # from iteration 2 on
 
 OPTION_FILES = sorted((Path(__file__).parents[2] / 'options/train').glob('*.yml'))
 
