@@ -19,9 +19,7 @@ from iqasr.quality import PyIQAScorer
 from iqasr.runtime.distributed import Process
 from iqasr.training.opt import add_place, opt_of
 
-pytestmark = pytest.mark.filterwarnings(
-    'ignore:Detected call of .lr_scheduler.step'
-)  # from iteration 2 on
+pytestmark = pytest.mark.filterwarnings('ignore:Detected call of .lr_scheduler.step')
 
 OPTION_FILES = sorted((Path(__file__).parents[2] / 'options/train').glob('*.yml'))
 
@@ -89,7 +87,8 @@ def shrink(tmp_path, write_options):
             options['path']['pretrain_network_g'] = str(tmp_path / 'base.pth')
         if 'lora' in options:
             options['lora'] |= {'rank': 1}
-        options.pop('val', None), options['datasets'].pop('val', None)
+        for section in (options, options['datasets']):
+            section.pop('val', None)
         return write_options(options)
 
     return written
