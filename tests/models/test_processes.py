@@ -63,8 +63,7 @@ ADVERSARY = {
 DEALT = {
     'averaged_clipped': [trained(clip_grad_norm=0.01, pixel_opt={'type': 'L1Loss'})],
     'accumulated': [trained(accumulate=2)],
-    'gan': [ADVERSARY, trained(clip_grad_norm=1.0)],
-    'gan_accumulated': [ADVERSARY, trained(accumulate=2)],
+    'gan_accumulated': [ADVERSARY, trained(accumulate=2, clip_grad_norm=1.0)],
     'sides_apart': [ADVERSARY, trained(net_d_iters=2)],
     'adapters_calibrated': [
         {'lora': {'rank': 2, 'target': ['body.*']}},
