@@ -1,8 +1,11 @@
 """Models and batches that the tests of the training step share."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
+from models.kinds import KINDS, merge
 
 from iqasr.checking.check import load_options
 from iqasr.models import RestorationModel
@@ -85,3 +88,20 @@ def add_adapters(options, model_of, tmp_path):
     torch.save({'params': model_of(options).net_g.state_dict()}, path)
     options['path']['pretrain_network_g'] = str(path)
     options['lora'] = {'rank': 2, 'target': ['body.*']}
+
+
+@pytest.fixture
+def options_of(request, write_options, random_weights, vgg, model_of, tmp_path):
+    """Write the option file of a kind of run, by its name in `KINDS`; returns its path."""
+
+    def written(kind):
+        name, *changes = KINDS[kind]
+        options = request.getfixturevalue(name)
+        path = tmp_path / 'pretrained.pth'
+        torch.save({'params': model_of(options).net_g.state_dict()}, path)
+        for change in changes:
+            merge(options, copy.deepcopy(change))
+        options['path']['pretrain_network_g'] = str(path)
+        return write_options(options)
+
+    return written

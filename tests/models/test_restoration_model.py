@@ -253,32 +253,3 @@ def test_base_is_kept_only_where_it_is_needed_or_free(base_options, model_of):
     assert (model.base.network is model.net_g) == ('lora' in base_options)
     del base_options['train']['base_opt']
     assert (model_of(base_options).base is not None) == ('lora' in base_options)
-
-
-class ForbidWaiting(TorchDispatchMode):
-    """Fails when the host reads a value back from a tensor."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function is not torch.ops.aten._local_scalar_dense.default, 'a value was read back'
-        return function(*args, **(kwargs or {}))
-
-
-def test_an_iteration_does_not_wait_for_the_device(candidate_options, model_of, iterate):
-    candidate_options['datasets']['train']['degradation'] = {'type': 'BicubicDegradation'}
-    candidate_options['train']['optim_g'] = candidate_options['train']['optim_d'] = {
-        'type': 'SGD',
-        'lr': 1e-3,
-    }
-    model = model_of(candidate_options)
-    data = {
-        'original': torch.zeros(2, 3, 64, 64, dtype=torch.uint8),
-        'gt': torch.zeros(2, 3, 32, 32, dtype=torch.uint8),
-        'offset': torch.zeros(2, 2, dtype=torch.int64),
-        'choice': torch.zeros(2, dtype=torch.int64),
-        'perplexity': torch.ones(2),
-        'quality': torch.zeros(2, 3),
-    }
-    model.preparation.degradation = lambda original, _: original[..., ::4, ::4]
-    model.preparation.pool = None
-    with ForbidWaiting():
-        iterate(model, data, 1)

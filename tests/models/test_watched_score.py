@@ -156,3 +156,15 @@ def test_scores_that_are_only_held_or_seen_are_not_watched(quality_options, mode
     del section['gradient_ratio']
     section['loss_weight'] = 0.0
     assert model_of(quality_options).watched == {}
+
+
+def test_weight_at_its_limit_is_told_once_with_the_log(quality_options, model_of, caplog):
+    model = model_of(quality_options)
+    calibration = model.step.objective.calibrations()['quality']
+    for last in (2.0, 100.0):
+        calibration.load(torch.tensor([1.0, last]).repeat_interleave(calibration.measurements))
+        assert calibration.weight == 0.5 * min(last, 10)
+        model.get_current_log()
+        model.get_current_log()
+    told = [r.message.split(':')[0] for r in caplog.records if r.levelname == 'WARNING']
+    assert told == ['l_quality has hardly any gradient left']
