@@ -1,6 +1,6 @@
 """Stage 6: the objective, a weighted sum of terms."""
 
-from iqasr.losses.adversary import Adversary, Judgement, RelativisticGANLoss
+from iqasr.losses.adversary import Adversary, Judgement, KnownGradient, RelativisticGANLoss
 from iqasr.losses.anchors import BaseDistanceLoss, LRConsistencyLoss
 from iqasr.losses.ldl_loss import LDLLoss
 from iqasr.losses.negative_loss import NegativeLoss, negative_map, negative_of

@@ -74,14 +74,25 @@ class Adversary:
         Neither network changes between the two sides, so that one pass serves both. That saves one
         of three passes, with its power iteration of spectral normalisation and draw of dropout.
         """
+        value, gradient, loss, log = self.evaluate(output, gt, discriminator)
+        return Judgement(KnownGradient.apply(output, value, gradient), loss, log)
+
+    def evaluate(
+        self, output: Tensor, gt: Tensor, discriminator: nn.Module | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Evaluate both sides with one pass, apart from the generator.
+
+        Returns:
+            The generator's side, detached; its gradient to the output; the discriminator's side, to
+            be back-propagated; and the `Judgement.log`.
+        """
         network = self.discriminator if discriminator is None else discriminator
         leaf = output.detach().requires_grad_()
         # Apart: in one pass, the generator's gradient would be carried through the real ones, too.
         real, fake = network(gt).float(), network(leaf).float()
         value = self._generator_side(real.detach(), fake)
         (gradient,) = torch.autograd.grad(value, leaf, retain_graph=True)
-        known = KnownGradient.apply(output, value.detach(), gradient)
-        return Judgement(known, *self._discriminator_side(real, fake))
+        return (value.detach(), gradient, *self._discriminator_side(real, fake))
 
     def generator_loss(self, output: Tensor, gt: Tensor) -> Tensor:
         """Evaluate the generator's side; the discriminator gets no gradient from it."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.losses import Batch
+from iqasr.models.cuda_graphs import CapturedNetwork
 from iqasr.options.sections import Options
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
@@ -24,14 +25,16 @@ from iqasr.runtime.randomness import generator_at
 logger = logging.getLogger('iqasr')
 
 FORMATS = {'plain': torch.contiguous_format, 'channels_last': torch.channels_last}
-COMPILED = ' compiled'
+COMPILED, CAPTURED = ' compiled', ' captured'
 CANDIDATES = {
     'plain': ('plain',),
     'channels_last': ('channels_last',),
     'auto': ('plain', 'channels_last'),
     'compile': ('plain', 'channels_last', 'plain' + COMPILED, 'channels_last' + COMPILED),
+    'graph': ('plain', 'plain' + CAPTURED, 'channels_last' + CAPTURED),
 }
-"""Layouts of a network by ``train.speed``; the terms of the objective are not compiled."""
+"""Layouts of a network by ``train.speed``. Terms of the objective are not compiled, and only the
+generator is captured: the discriminator's pass is used twice."""
 
 ROUNDS = 3
 ENOUGH = 0.97
@@ -68,34 +71,47 @@ def choose_layouts(
         known: Choice of the run that is continued.
 
     Returns:
-        By name ``plain`` or ``channels_last``, followed by `COMPILED` where it is to be compiled.
+        By name ``plain`` or ``channels_last``, followed by `COMPILED` or `CAPTURED` where it is to
+        be so.
     """
     speed, data = options.train.speed, options.train_set
+    if speed == 'graph' and (why := reason_not_to_capture(options, process)):
+        logger.info('train.speed: graph is not possible with %s; auto is used.', why)
+        speed = 'auto'
     modules = {k: m for k, m in modules.items() if any(p.dim() == 4 for p in m.parameters())}
     if len(CANDIDATES[speed]) == 1:
         return dict.fromkeys(modules, speed)
-    if known and known.keys() == modules.keys() and set(known.values()) <= set(CANDIDATES[speed]):
+    possible = {*CANDIDATES['auto'], *CANDIDATES[speed]}
+    if known and known.keys() == modules.keys() and set(known.values()) <= possible:
         return dict(known)
     if not data.get('gt_size'):
         logger.warning('train.speed: without gt_size there is nothing to measure; plain is used.')
         return dict.fromkeys(modules, 'plain')
-    count = data.get('batch_size_per_gpu', 1)
-    batch = random_batch(count, data['gt_size'], options.scale, process.device)
+    batch = random_batch(options, process.device)
     inputs = {'net_g': batch.lq, 'net_d': torch.cat([batch.gt, batch.output])}
+    choices = {'net_g': speed, 'net_d': 'auto' if speed == 'graph' else speed}
     layouts = {}
     for name, module in modules.items():
-        given, allowed = inputs.get(name, batch), CANDIDATES[speed if name in inputs else 'auto']
+        given, allowed = inputs.get(name, batch), CANDIDATES[choices.get(name, 'auto')]
 
-        def forward(called: Callable, given: Tensor | Batch = given) -> Tensor:
-            with autocast():
-                return called(given).float().mean()
-
-        layouts[name] = fastest(name, module, forward, allowed)
+        layouts[name] = fastest(name, module, given, autocast, allowed)
     return process.gather(layouts)[0]
 
 
-def random_batch(count: int, side: int, scale: int, device: torch.device) -> Batch:
-    """Make a batch of noise, with all that terms with convolutions look at."""
+def reason_not_to_capture(options: Options, process: Process) -> str | None:
+    """Tell why the passes of a network cannot be captured; None if they can."""
+    if process.device.type != 'cuda':
+        return 'no GPU'
+    if process.world_size > 1:
+        return 'several processes'
+    # Gradients lie in one place, where those of a second batch would replace the first ones.
+    return 'train.accumulate' if options.train.accumulate > 1 else None
+
+
+def random_batch(options: Options, device: torch.device) -> Batch:
+    """Make a batch of noise as large as those of a run, with all that terms look at."""
+    data, scale = options.train_set, options.scale
+    count, side = data.get('batch_size_per_gpu', 1), data['gt_size']
     generator = generator_at('speed')
     shapes = [(count, 3, side // scale, side // scale)] + 2 * [(count, 3, side, side)]
     lq, gt, output = (torch.rand(s, generator=generator).to(device) for s in shapes)
@@ -103,21 +119,26 @@ def random_batch(count: int, side: int, scale: int, device: torch.device) -> Bat
 
 
 def fastest(
-    name: str, network: nn.Module, forward: Callable[[Callable], Tensor], layouts: tuple[str, ...]
+    name: str,
+    network: nn.Module,
+    given: Tensor | Batch,
+    autocast: Callable[..., AbstractContextManager],
+    layouts: tuple[str, ...],
 ) -> str:
     """Find the fastest layout of a network, whose passes alternate with those of the other layouts.
 
     Args:
         name: What the log calls it.
         network: Left as it is.
-        forward: Calls a network and returns a scalar; its backward pass is timed, too.
+        given: What it is called with.
+        autocast: Context that it is called in.
         layouts: To choose from; the first is kept unless another is clearly faster.
     """
     works: dict[str, Callable[[], None]] = {}
     for layout in layouts:
         try:
-            works[layout] = training_pass(network, forward, layout)
-        except RuntimeError as error:  # what torch.compile raises, too
+            works[layout] = training_pass(network, given, autocast, layout)
+        except RuntimeError as error:  # torch.compile and captures raise it, too
             logger.warning('speed of %s: %s fails: %.300s', name, layout, error)
     times: dict[str, list[float]] = {layout: [] for layout in works}
     for _ in range(ROUNDS):
@@ -135,14 +156,19 @@ def fastest(
 
 
 def training_pass(
-    network: nn.Module, forward: Callable[[Callable], Tensor], layout: str
+    network: nn.Module,
+    given: Tensor | Batch,
+    autocast: Callable[..., AbstractContextManager],
+    layout: str,
 ) -> Callable[[], None]:
     """Make the pass of a copy in a layout, and carry it out once, which compiles it."""
     own = copy.deepcopy(network)
-    called = lay_out(own, layout)
+    called = lay_out(own, layout, given, autocast)
 
     def work() -> None:
-        forward(called).backward()
+        with autocast():
+            value = called(given).float().mean()
+        value.backward()
         own.zero_grad(set_to_none=True)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
@@ -156,10 +182,24 @@ def clock() -> float:
     return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
-def lay_out(network: nn.Module, layout: str) -> nn.Module:
+def lay_out(
+    network: nn.Module,
+    layout: str,
+    given: Tensor | Batch | None = None,
+    autocast: Callable[..., AbstractContextManager] | None = None,
+) -> nn.Module:
     """Bring the weights of convolutions into a layout, in place, and return what to call.
 
-    What is called may be compiled; the network itself keeps the names of its weights.
+    What is called may be compiled or captured; the network itself keeps the names of its weights.
+
+    Args:
+        network: Any.
+        layout: As `choose_layouts` returns it.
+        given: What it will be called with; only its size counts. Needed to capture it.
+        autocast: Context that it will be called in; needed to capture it.
     """
-    network.to(memory_format=FORMATS[layout.removesuffix(COMPILED)])
-    return torch.compile(network) if layout.endswith(COMPILED) else network
+    form, _, how = layout.partition(' ')
+    network.to(memory_format=FORMATS[form])
+    if how == COMPILED.strip():
+        return torch.compile(network)
+    return CapturedNetwork(network, given, autocast) if how == CAPTURED.strip() else network

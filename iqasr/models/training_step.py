@@ -9,11 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.archs.lora import merged_state
-from iqasr.losses import Adversary, Batch, Objective, build_term
+from iqasr.losses import Adversary, Batch, Judgement, KnownGradient, Objective, build_term
 from iqasr.models.base_network import BaseNetwork, adapter_state, load_adapters, on_cpu
+from iqasr.models.cuda_graphs import CapturedFunction
 from iqasr.models.optimisation import Optimisation
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
-from iqasr.models.speed import autocast_of, choose_layouts, lay_out
+from iqasr.models.speed import (
+    CAPTURED,
+    autocast_of,
+    choose_layouts,
+    lay_out,
+    random_batch,
+)
 from iqasr.options.sections import Options
 from iqasr.registry import LOSS_REGISTRY, build
 from iqasr.runtime.distributed import Process, synchronise
@@ -61,7 +68,7 @@ class TrainingStep:
         self.layouts = choose_layouts(
             options, modules, self.autocast, process=process, known=layouts
         )
-        called = {k: lay_out(m, self.layouts.get(k, 'plain')) for k, m in modules.items()}
+        called = {k: self.lay_out(k, m, options) for k, m in modules.items()}
         self.train_g, self.train_d = (
             process.wrap(called.get(name), find_unused=options.find_unused_parameters)
             for name in ('net_g', 'net_d')
@@ -88,8 +95,18 @@ class TrainingStep:
             )
             for name, network in self.networks().items()
         }
+        self.captured_sides: CapturedFunction | None = None
+        if CAPTURED in self.layouts.get('net_g', '') and net_d is not None and train.amp != 'fp16':
+            self.captured_sides = self.capture_sides(options)
         self.finite = torch.ones((), dtype=torch.bool, device=process.device)
         """Whether every loss so far was finite; on the device."""
+
+    def lay_out(self, name: str, module: nn.Module, options: Options) -> nn.Module:
+        """Bring a network or term into its layout, and return what to call."""
+        layout = self.layouts.get(name, 'plain')
+        captured = layout.endswith(CAPTURED)
+        sample = random_batch(options, self.process.device).lq if captured else None
+        return lay_out(module, layout, sample, self.autocast)
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks that train, by the name of their files."""
@@ -165,21 +182,45 @@ class TrainingStep:
     ) -> None:
         """Add the gradients of one of several batches; with `shared`, the discriminator's too."""
         given = {}
-        with self.autocast():
-            if shared:
-                judgement = self.adversary.judge(batch.output, real, self.train_d)
-                given['gan'] = judgement.generator_loss
-            elif self.adversary is not None:
-                given['gan'] = self.adversary.generator_loss(batch.output, real)
         if shared:
-            # At once, so that its graph is freed before the other terms build theirs.
-            weights = self.optimisation['d'].parameters
-            self.optimisation['d'].backward(judgement.discriminator_loss / parts, inputs=weights)
+            judgement = self.judge(batch.output, real, parts)
+            given['gan'] = judgement.generator_loss
             self.note(log, judgement.log, judgement.discriminator_loss, parts)
+        elif self.adversary is not None:
+            with self.autocast():
+                given['gan'] = self.adversary.generator_loss(batch.output, real)
         with self.autocast():
             loss, values = self.objective(batch, given)
         self.optimisation['g'].backward(loss / parts)
         self.note(log, values, loss, parts)
+
+    def judge(self, output: Tensor, real: Tensor, parts: int) -> Judgement:
+        """Evaluate both sides of the adversarial loss, and add the discriminator's gradients."""
+        if self.captured_sides is not None and self.captured_sides.fits(output, real):
+            value, gradient, loss, log = self.captured_sides(output, real)
+            return Judgement(KnownGradient.apply(output, value, gradient), loss, log)
+        with self.autocast():
+            judgement = self.adversary.judge(output, real, self.train_d)
+        # At once, so that its graph is freed before the other terms build theirs.
+        weights = self.optimisation['d'].parameters
+        self.optimisation['d'].backward(judgement.discriminator_loss / parts, inputs=weights)
+        return judgement
+
+    def capture_sides(self, options: Options) -> CapturedFunction | None:
+        """Capture what `judge` does with one batch; None, and a warning, if that is impossible."""
+
+        def evaluate(output: Tensor, real: Tensor) -> tuple:
+            with self.autocast(cache_enabled=False):
+                value, gradient, loss, log = self.adversary.evaluate(output, real, self.train_d)
+            loss.backward(inputs=self.optimisation['d'].parameters)
+            return value, gradient, loss.detach(), log
+
+        batch = random_batch(options, self.process.device)
+        try:
+            return CapturedFunction(evaluate, (batch.output, batch.gt), self.net_d)
+        except RuntimeError as error:
+            logger.warning('train.speed: the discriminator cannot be captured: %.300s', error)
+            return None
 
     def back_propagate_discriminator(
         self, images: Sequence[tuple[Tensor, Tensor]], log: dict[str, Tensor]

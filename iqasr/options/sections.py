@@ -69,7 +69,7 @@ class TrainOptions(Section):
     accumulate: PositiveInt = 1
     clip_grad_norm: float | None = Field(None, gt=0)
     amp: Literal['none', 'bf16', 'fp16'] = 'none'
-    speed: Literal['plain', 'channels_last', 'auto', 'compile'] = 'plain'
+    speed: Literal['plain', 'channels_last', 'auto', 'compile', 'graph'] = 'plain'
     optim_g: dict[str, Any]
     optim_d: dict[str, Any] | None = None
     scheduler: dict[str, Any] | None = None

@@ -14,7 +14,7 @@ from torchvision.models import vgg
 from training_step import RRDB, SWINIR_M
 
 from iqasr.models import RestorationModel
-from iqasr.models.speed import COMPILED
+from iqasr.models.speed import CAPTURED, COMPILED
 from iqasr.options.sections import Options, gather_terms
 from iqasr.runtime.distributed import this_process
 from iqasr.runtime.randomness import generator_at
@@ -88,7 +88,7 @@ def our_step(name: str, count: int, side: int, loss: str, version: str) -> Calla
         side: Their side in low quality, in pixels.
         loss: ``GANLoss`` or ``RelativisticGANLoss``.
         version: ``train.speed``, and, each after a plus sign, ``train.amp``, ``tf32`` (matrix
-            products in it) and ``compiled`` (networks are compiled without being timed first).
+            products in it), and ``compiled`` or ``captured`` (without being timed first).
     """
     speed, *parts = version.split('+')
     amp = next((part for part in parts if part in ('bf16', 'fp16')), 'none')
@@ -104,10 +104,13 @@ def our_step(name: str, count: int, side: int, loss: str, version: str) -> Calla
     )  # fmt: skip
     process, root = this_process(use_gpu=True), Path('/benchmark/experiments/step')
     opt = opt_of(options, process, root, seed=0, is_train=True)
-    form = speed + COMPILED
-    layouts = {'net_g': form, 'net_d': form, 'perceptual': speed}
+    layouts = dict.fromkeys(('net_g', 'net_d', 'perceptual'), speed)
+    if 'compiled' in parts:
+        layouts |= {'net_g': speed + COMPILED, 'net_d': speed + COMPILED}
+    if 'captured' in parts:
+        layouts['net_g'] = speed + CAPTURED
     given = mock.patch('iqasr.models.training_step.choose_layouts', return_value=layouts)
-    with given if 'compiled' in parts else nullcontext():
+    with given if {'compiled', 'captured'} & set(parts) else nullcontext():
         model, batch = RestorationModel(opt), batch_of(count, side)
     precision = 'high' if 'tf32' in parts else 'highest'
 

@@ -26,7 +26,7 @@ from scripts.benchmarks.suite import FOLDER, table_of
 logger = logging.getLogger('iqasr')
 
 ROOT = FOLDER.parents[1]
-EAGER = ('plain', 'plain+bf16', 'channels_last+bf16')
+VERSIONS = ('plain', 'channels_last+bf16', 'channels_last+bf16+captured')
 
 
 @dataclass(frozen=True)
@@ -54,28 +54,29 @@ class Part:
         return [sys.executable, str(FOLDER / script), *rest, '--json', str(figures)]
 
 
-def step_part(name: str, network: str, versions: Sequence[str], limit_s: float) -> Part:
+def step_part(name: str, network: str, *versions: str, size_px: int = 64) -> Part:
     """Describe a benchmark of training steps."""
     command = ('gan_step.py', '--networks', network, '--versions', *versions)
-    size = ('--size', '64', '--batch', '8', '--steps', '4', '--rounds', '5')
+    size = ('--size', str(size_px), '--batch', '12', '--steps', '4', '--rounds', '5')
     small = ('--size', '16', '--batch', '1', '--steps', '1', '--rounds', '1', '--versions', 'plain')
-    return Part(name, (*command, *size, '--limit', '20'), small, limit_s)
+    return Part(name, (*command, *size, '--limit', '15'), small)
 
 
-RUN = ('gpu_run.py', '--amp', 'bf16', '--speed', 'channels_last', '--rounds', '2')
+RUN = ('gpu_run.py', '--amp', 'bf16', '--speed', 'graph', '--rounds', '2')
 SMALL_RUN = (
     *('--groups', '2', '--image', '160', '--crop', '96', '--batch', '1', '--workers', '1'),
     *('--iterations', '1', '--rounds', '1', '--kinds', 'uniform', '--amp', 'none'),
 )
+TESTS = ('pytest', '-m', 'cuda', 'tests/device', '--tb=short', '-p', 'no:cacheprovider')
 PARTS = (
-    Part('tests', ('pytest', '-m', 'cuda', 'tests/device', '--tb=short', '-p', 'no:cacheprovider'),
-         limit_s=200),
-    step_part('step RRDB-23', 'RRDB-23', EAGER, 90),
-    step_part('step SwinIR-M', 'SwinIR-M', (*EAGER, 'plain+tf32'), 90),
-    Part('run', (*RUN, '--iterations', '10', '--kinds', 'uniform', 'nima'), SMALL_RUN, 100),
-    step_part('compiled SwinIR-M', 'SwinIR-M', ('plain+bf16+compiled',), 120),
-    step_part('compiled RRDB-23', 'RRDB-23', ('channels_last+bf16+compiled',), 120),
-    step_part('step SRVGG-16', 'SRVGG-16', EAGER, 60),
+    Part('captured', (*TESTS, '-k', 'captured'), limit_s=60),
+    Part('tests', TESTS, limit_s=200),
+    step_part('step RRDB-23', 'RRDB-23', *VERSIONS),
+    step_part('step SwinIR-M', 'SwinIR-M', *VERSIONS, 'plain+tf32', size_px=48),
+    Part('run', (*RUN, '--iterations', '10', '--kinds', 'uniform', 'nima'), SMALL_RUN),
+    step_part('step SRVGG-16', 'SRVGG-16', *VERSIONS),
+    step_part('compiled SwinIR-M', 'SwinIR-M', 'plain+bf16+compiled', size_px=48),
+    step_part('compiled RRDB-23', 'RRDB-23', 'channels_last+bf16+compiled'),
     Part('degradation', ('degradation.py',),
          ('--batch', '1', '--side', '96', '--crop', '64', '--rounds', '1', '--queue', '2'), 40),
     Part('validation', ('validation.py', '--count', '40'),

@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument('--batch', type=int, default=12)
     parser.add_argument('--workers', type=int, default=6)
     parser.add_argument('--amp', default='none', choices=['none', 'bf16', 'fp16'])
-    parser.add_argument('--speed', default='plain')
+    parser.add_argument('--speed', default='plain', help='train.speed')
     parser.add_argument('--iterations', type=int, default=20, help='of each kind per round')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--json', help='file for the figures')

@@ -4,8 +4,10 @@ import copy
 
 import pytest
 import torch
-from devices import CPU, assert_near, assert_near_in_norm
+from devices import CPU, assert_near, assert_near_in_norm, assert_same_movement, noted_waits
 
+from iqasr.models import speed
+from iqasr.models.cuda_graphs import CapturedNetwork
 from iqasr.models.speed import lay_out
 
 pytestmark = pytest.mark.cuda
@@ -68,3 +70,32 @@ def test_runs_in_other_layouts_learn_the_same(speed, options_of, trained, device
     for own, theirs in zip(other.logs, plain.logs, strict=True):
         for name in (name for name in theirs if name.startswith('l_')):
             assert own[name] == pytest.approx(theirs[name], rel=1e-3), f'{name}: {own}, {theirs}'
+
+
+@pytest.mark.parametrize(
+    ('kind', 'amp'), [(k, 'none') for k in ('l1', 'gan', 'quality', 'lora')] + [('gan', 'bf16')]
+)
+def test_captured_runs_learn_the_same_and_do_not_wait(
+    kind, amp, options_of, trained, batches_of, iterate, device, monkeypatch
+):
+    options = options_of(kind)
+    options['train']['amp'] = amp
+    plain = trained(options, device, 6)
+    monkeypatch.setattr(speed, 'fastest', lambda *given: given[-1][-1])
+    options['train']['speed'] = 'graph'
+    other = trained(options, device, 6)
+    if device.type == 'cuda':
+        assert other.model.step.layouts['net_g'] == 'channels_last captured'
+        assert isinstance(other.model.step.train_g, CapturedNetwork)
+    for own, theirs in zip(other.logs, plain.logs, strict=True):
+        for name in (name for name in theirs if name.startswith('l_')):
+            near = pytest.approx(theirs[name], rel=1e-2 if amp == 'none' else 5e-2, abs=1e-5)
+            assert own[name] == near, f'{name}: {own}, {theirs}'
+    found, expected = (run.model.net_g.state_dict() for run in (other, plain))
+    assert_same_movement(found, expected, plain.start, 0.05 if amp == 'none' else 0.3)
+    lq = torch.rand(1, 3, 21, 34, device=device)
+    assert_near(other.model.restore(lq), plain.model.restore(lq), atol=5e-3)
+    batches = batches_of(options, 2)
+    with noted_waits(device) as places:
+        iterate(other.model, batches, first=7)
+    assert not places, 'the host waits for the GPU here:\n' + '\n'.join(places)

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ def test_the_layout_that_is_faster_in_every_round_is_used(monkeypatch):
     costs = {'plain': [10, 10, 10], 'channels_last': [9, 9, 9]}
     now = 0
 
-    def pass_of(network, forward, layout):
+    def pass_of(network, given, autocast, layout):
         left = iter(costs[layout])
 
         def work():
@@ -30,9 +31,9 @@ def test_the_layout_that_is_faster_in_every_round_is_used(monkeypatch):
 
     monkeypatch.setattr(speed, 'training_pass', pass_of)
     monkeypatch.setattr(speed, 'clock', lambda: now)
-    assert speed.fastest('x', None, None, ('plain', 'channels_last')) == 'channels_last'
+    assert speed.fastest('x', None, None, None, ('plain', 'channels_last')) == 'channels_last'
     costs['channels_last'] = [5, 10, 5]
-    assert speed.fastest('x', None, None, ('plain', 'channels_last')) == 'plain'
+    assert speed.fastest('x', None, None, None, ('plain', 'channels_last')) == 'plain'
 
 
 @pytest.fixture
@@ -40,9 +41,10 @@ def layouts_found(monkeypatch):
     """What is said to be fastest; and for which networks it was asked."""
     asked = []
 
-    def fastest(name, network, forward, layouts):
+    def fastest(name, network, given, autocast, layouts):
         asked.append(name)
-        forward(network).backward()
+        with autocast():
+            network(given).mean().backward()
         network.zero_grad()
         return layouts[-1]
 
@@ -95,14 +97,15 @@ def test_compiled_networks_train_alike_and_keep_their_names(
     assert compiled.restore(torch.rand(1, 3, 9, 7)).shape == (1, 3, 36, 28)
 
 
-def test_a_layout_that_fails_is_left_out(caplog):
-    def refuse(called):
-        if called is not network and isinstance(called, torch._dynamo.OptimizedModule):
-            raise RuntimeError('no compiler')
-        return called(torch.rand(1, 3, 8, 8)).mean()
+def test_a_layout_that_fails_is_left_out(caplog, monkeypatch):
+    def refuse(network):
+        raise RuntimeError('no compiler')
 
-    network = nn.Conv2d(3, 3, 3)
-    assert 'compiled' not in speed.fastest('x', network, refuse, speed.CANDIDATES['compile'])
+    monkeypatch.setattr(torch, 'compile', refuse)
+    given, layouts = torch.rand(1, 3, 8, 8), speed.CANDIDATES['compile']
+    found = speed.fastest('x', nn.Conv2d(3, 3, 3), given, nullcontext, layouts)
+    assert 'compiled' not in found
+    assert 'plain compiled fails: no compiler' in caplog.text
 
 
 # Precision
