@@ -1,7 +1,10 @@
+import importlib
 import json
 
 import pytest
 
+from scripts.benchmarks.gpu_check import PARTS, Part, check, read_tests
+from scripts.benchmarks.gpu_packages import find_missing
 from scripts.benchmarks.suite import FOLDER, SUBJECTS, run_suite
 
 GOOD = """
@@ -28,9 +31,56 @@ def test_suite_goes_on_after_a_failure_and_says_so(tmp_path, capsys):
     assert run_suite(['good'], str(out), tmp_path) == 0
 
 
-@pytest.mark.parametrize('name', SUBJECTS)
-def test_every_subject_is_a_script_that_writes_json(name):
+IN_CHECK = {part.command[0].removesuffix('.py') for part in PARTS} - {'pytest'}
+
+
+@pytest.mark.parametrize('name', sorted({*SUBJECTS, *IN_CHECK}))
+def test_every_subject_is_a_script_that_can_be_imported_and_writes_json(name, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    assert callable(importlib.import_module(name).main)
     assert "'--json'" in (FOLDER / f'{name}.py').read_text()
+
+
+# The GPU check
+
+JUNIT = """<testsuites><testsuite>
+<testcase name="good"/>
+<testcase name="bad"><failure message="short">the whole message</failure></testcase>
+<testcase name="absent"><skipped message="why"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_outcomes_of_tests_become_a_row_and_their_messages_are_kept():
+    found = read_tests(JUNIT)
+    assert found['rows'][0]['measured'] == '1 passed, 1 failed, 1 skipped'
+    assert found['failures'] == {'bad': 'the whole message'}
+
+
+def test_the_check_stops_what_takes_too_long_and_goes_on(tmp_path, monkeypatch, capsys):
+    (tmp_path / 'good.py').write_text(GOOD)
+    (tmp_path / 'slow.py').write_text('import time; time.sleep(60)')
+    monkeypatch.setattr('scripts.benchmarks.gpu_check.FOLDER', tmp_path)
+    parts = [Part(name, (f'{name}.py',), limit_s=limit) for name, limit in SLOW_AND_GOOD]
+    monkeypatch.setattr('scripts.benchmarks.gpu_check.PARTS', parts)
+    out = tmp_path / 'new'
+    assert check(['slow', 'good'], out, 60, small=True) == 1
+    lines = (out / 'gpu_check.md').read_text().splitlines()
+    assert lines[-2:] == ['| slow | **stopped** |  |  |', '| good | a / b | 2.00 x | >= 1 x |']
+    assert 'small sizes' in lines[0]
+    found = json.loads((out / 'gpu_check.json').read_text())['parts']
+    assert found['slow']['exit_code'] is None
+    assert found['slow']['seconds'] < 20
+    assert check(['good'], out, 60, small=True) == 0
+    assert check(['good'], out, 1, small=True) == 1
+    assert 'No time was left for good.' in capsys.readouterr().out
+
+
+SLOW_AND_GOOD = [('slow', 2), ('good', 30)]
+
+
+def test_missing_packages_are_named():
+    assert find_missing(['torch', 'no_such_module']) == ['no_such_module']
+    assert find_missing() == []
 
 
 def test_peak_memory_counts_all_processes_at_once(tmp_path, monkeypatch):

@@ -94,12 +94,12 @@ def our_work(count: int, side: int, crop: int, queue: int) -> Callable[[], Any]:
 def main() -> None:
     """Parse the command line and compare."""
     parser = argparse.ArgumentParser(description='Time the degradation of a batch.')
-    parser.add_argument('--batch', type=int, default=12)
+    parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--side', type=int, default=400, help='of the originals, in pixels')
     parser.add_argument('--crop', type=int, default=256)
-    parser.add_argument('--queue', type=int, default=180)
+    parser.add_argument('--queue', type=int, default=8)
     parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--steps', type=int, default=4, help='batches of each per round')
+    parser.add_argument('--steps', type=int, default=1, help='batches of each per round')
     parser.add_argument('--json', help='file for the figures')
     args = parser.parse_args()
     settings = args.batch, args.side, args.crop, args.queue

@@ -29,6 +29,10 @@ ROOT = FOLDER.parents[1]
 VERSIONS = ('plain', 'channels_last+bf16', 'channels_last+bf16+captured')
 
 
+SHORTEST_S = 5
+"""Seconds that must be left for a part to be begun."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A test or a benchmark, in a process of its own.
@@ -77,7 +81,7 @@ PARTS = (
     step_part('step SRVGG-16', 'SRVGG-16', *VERSIONS),
     step_part('compiled SwinIR-M', 'SwinIR-M', 'plain+bf16+compiled', size_px=48),
     step_part('compiled RRDB-23', 'RRDB-23', 'channels_last+bf16+compiled'),
-    Part('degradation', ('degradation.py',),
+    Part('degradation', ('degradation.py', '--batch', '12', '--queue', '180', '--steps', '4'),
          ('--batch', '1', '--side', '96', '--crop', '64', '--rounds', '1', '--queue', '2'), 40),
     Part('validation', ('validation.py', '--count', '40'),
          ('--count', '2', '--side', '256', '--blocks', '1'), 60),
@@ -154,11 +158,11 @@ def check(names: Sequence[str], folder: Path, budget_s: float, *, small: bool) -
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
     heading = f'{card}, torch {torch.__version__}{", small sizes" if small else ""}'
     for part in (part for part in PARTS if part.name in names):
-        limit = min(part.limit_s, end - time.monotonic())
-        if limit < 5:
+        left = end - time.monotonic()
+        if left < SHORTEST_S:
             left_out.append(part.name)
             continue
-        found[part.name] = run_part(part, folder, limit, small=small)
+        found[part.name] = run_part(part, folder, min(part.limit_s, left), small=small)
         state = {0: 'done', None: 'stopped'}.get(found[part.name]['exit_code'], 'failed')
         logger.info('%s: %s, %.0f s', part.name, state, found[part.name]['seconds'])
         text = json.dumps({'machine': heading, 'parts': found}, indent=2)

@@ -19,6 +19,7 @@ SUBJECTS = (
     'argmax_step',
     'scoring',
     'gan_step',
+    'degradation',
     'lora_step',
     'validation',
     'start_up',
@@ -54,7 +55,9 @@ def table_of(subjects: Mapping[str, Mapping[str, Any]]) -> str:
         rows = [
             [name, *(row[key] for key in ('what', 'measured', 'target'))] for row in found['rows']
         ]
-        if found['exit_code']:
+        if found['exit_code'] is None:
+            rows.append([name, '**stopped**', '', ''])
+        elif found['exit_code']:
             rows.append([name, f'**failed**, exit code {found["exit_code"]}', '', ''])
         lines += ['| ' + ' | '.join(row) + ' |\n' for row in rows]
     return HEADER + ''.join(lines)
