@@ -102,6 +102,6 @@ def set_waiting(device: torch.device, mode: str) -> None:
 
 
 def allocated_bytes(device: torch.device) -> int:
-    """Memory of the device that tensors take; 0 on a stand-in."""
+    """Memory of a GPU that tensors take."""
     gc.collect()
-    return torch.cuda.memory_allocated(device) if device.type == 'cuda' else 0
+    return torch.cuda.memory_allocated(device)

@@ -78,6 +78,8 @@ def test_runs_in_other_layouts_learn_the_same(speed, options_of, trained, device
 def test_captured_runs_learn_the_same_and_do_not_wait(
     kind, amp, options_of, trained, batches_of, iterate, device, monkeypatch
 ):
+    if device.type == 'cpu' and kind != 'l1':
+        pytest.skip('captured on a GPU only; one kind keeps the test from rotting')
     options = options_of(kind)
     options['train']['amp'] = amp
     plain = trained(options, device, 6)
