@@ -174,6 +174,7 @@ def commands_of(name: str) -> list[str]:
         'options/paper/README.md',
         'datasets/README.md',
         'docs/gpus.md',
+        'docs/scorers.md',
     ],
 )
 def test_documented_commands_name_files_and_flags_that_exist(name):
