@@ -19,8 +19,10 @@ import yaml
 from filelock import FileLock
 
 from iqasr.models import RestorationModel
+from iqasr.models.export import export
 from iqasr.quality import QualityScorer
-from iqasr.registry import SCORER_REGISTRY
+from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, build
+from iqasr.runtime.weights import load_file
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(REPOSITORY / 'iqasr/train.py'), '-opt']
@@ -270,6 +272,50 @@ def test_checkpoint_of_other_options_is_refused(paired_options, train):
     train(paired_options)
     paired_options['network_g']['num_feat'] = 16
     paired_options['train']['total_iter'] = 9
+    assert train(paired_options, '--auto_resume') == 2
+
+
+@pytest.fixture
+def half_base(paired_options, tmp_path):
+    """Weights as a file in half precision gives them, some of them -0; what has a base."""
+    weights = build(ARCH_REGISTRY, paired_options['network_g']).state_dict()
+    for value in weights.values():
+        value.copy_(value.half())
+        value.flatten()[::7] = -0.0
+    paired_options['path']['pretrain_network_g'] = str(tmp_path / 'base.pth')
+    torch.save({'params': weights}, tmp_path / 'base.pth')
+    return weights
+
+
+def test_adapters_merge_into_the_file_they_were_trained_on(
+    half_base, paired_options, train, weights_of, tmp_path
+):
+    paired_options['lora'] = {'rank': 2, 'target': ['body.*']}
+    assert train(paired_options) == 0
+    adapters = [tmp_path / 'experiments/tiny/models/lora_g_6.safetensors']
+    how = {'adapters': adapters, 'key': 'params'}
+    torch.save({'params': {k: v.half() for k, v in half_base.items()}}, tmp_path / 'half.pth')
+    for name in ('base', 'half'):
+        export(tmp_path / f'{name}.pth', tmp_path / f'{name}_merged.safetensors', **how)
+    merged = load_file(tmp_path / 'base_merged.safetensors')
+    for key, value in weights_of(paired_options, 6, key='params_ema').items():
+        assert torch.allclose(merged[key], value, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['lora', 'copy'])
+def test_a_run_goes_on_from_any_copy_of_its_base(kind, half_base, paired_options, train, tmp_path):
+    if kind == 'lora':
+        paired_options['lora'] = {'rank': 2, 'target': ['body.*']}
+    paired_options['train']['base_opt'] = {'type': 'BaseDistanceLoss'}
+    paired_options['train']['total_iter'] = 3
+    assert train(paired_options) == 0
+    paired_options['train']['total_iter'] = 4
+    same = {key: value.half() + 0 for key, value in half_base.items()}
+    torch.save({'params': same}, tmp_path / 'base.pth')
+    assert train(paired_options, '--auto_resume') == 0
+    other = {key: value * 1.01 for key, value in half_base.items()}
+    torch.save({'params': other}, tmp_path / 'base.pth')
+    paired_options['train']['total_iter'] = 5
     assert train(paired_options, '--auto_resume') == 2
 
 
