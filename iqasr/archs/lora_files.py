@@ -15,7 +15,7 @@ from iqasr.archs.lora import add_low_rank, attach, base_state, freeze, lora_laye
 from iqasr.options.lora import adaptable_layers, is_derived
 from iqasr.runtime.atomic_files import save_safetensors
 from iqasr.runtime.errors import CheckpointError
-from iqasr.runtime.weights import load_file
+from iqasr.runtime.weights import load_file, refuse_non_finite
 
 logger = logging.getLogger('iqasr')
 
@@ -146,7 +146,7 @@ def read_lora(path: str | Path) -> Profile:
     """Read what `save_lora` wrote.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, or holds no adapters.
+        CheckpointError: If the file is missing, damaged, or holds no adapters, or NaN among them.
     """
     path = Path(path).expanduser()
     tensors = load_file(path)
@@ -156,6 +156,7 @@ def read_lora(path: str | Path) -> Profile:
             about = json.loads((file.metadata() or {}).get('iqasr_lora', '{}'))
     if not about:
         raise CheckpointError(f'{path}: holds no adapters of iqasr (a .safetensors with lora_a).')
+    refuse_non_finite(tensors, path)
     layers = [key.removesuffix('.lora_a') for key in tensors if key.endswith('.lora_a')]
     adapters = {k: (tensors[f'{k}.lora_a'], tensors[f'{k}.lora_b']) for k in layers}
     base = about['base']

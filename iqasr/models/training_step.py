@@ -25,6 +25,7 @@ from iqasr.options.sections import Options
 from iqasr.registry import LOSS_REGISTRY, build
 from iqasr.runtime.distributed import Process, synchronise
 from iqasr.runtime.randomness import generator_at, seed_of
+from iqasr.runtime.weights import non_finite_names
 
 logger = logging.getLogger('iqasr')
 
@@ -262,6 +263,13 @@ class TrainingStep:
         weights = [p for net in self.networks().values() for p in net.parameters()]
         norms = torch.stack(torch._foreach_norm(weights))
         return bool(self.finite & norms.isfinite().all())
+
+    def non_finite_parameters(self) -> list[str]:
+        """Name the parameters that hold NaN or infinity, as ``net_g.<name>``."""
+        networks = self.networks().items()
+        return non_finite_names(
+            {f'{n}.{k}': p for n, net in networks for k, p in net.named_parameters()}
+        )
 
     # What is saved
 

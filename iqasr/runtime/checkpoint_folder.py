@@ -10,7 +10,7 @@ from iqasr.runtime.atomic_files import copy_atomically, save_atomically
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import CheckpointError
 from iqasr.runtime.paths import time_stamp
-from iqasr.runtime.weights import load_file
+from iqasr.runtime.weights import load_file, refuse_non_finite
 
 logger = logging.getLogger('iqasr')
 
@@ -80,12 +80,15 @@ class CheckpointFolder:
         """Load the networks that belong to a training state; none where it names none.
 
         Raises:
-            CheckpointError: If a file is missing or damaged.
+            CheckpointError: If a file is missing or damaged, or holds NaN or infinity.
         """
-        return {
-            name: load_file(self.models / f'{name}_{state["iter"]}.pth')
-            for name in state.get('networks', [])
-        }
+        networks = {}
+        for name in state.get('networks', []):
+            path = self.models / f'{name}_{state["iter"]}.pth'
+            networks[name] = load_file(path)
+            for weights in networks[name].values():
+                refuse_non_finite(weights, path)
+        return networks
 
     def state_file(self, iteration: int) -> Path:
         """Name the file of a training state."""

@@ -222,7 +222,10 @@ def check(training: TrainingRun) -> int:
     with training.stream() as stream:
         training.iterate(next(stream))
     if training.is_diverged():
-        raise DataError('The first step gives a loss that is not finite; look at the data.')
+        raise OptionError(
+            f'After the first step, this is not finite: {training.name_non_finite()}. Lower the '
+            'learning rate or the weight of the term.'
+        )
     log = model.get_current_log()
     numbers = ', '.join(f'{name} {value:.3e}' for name, value in log.items())
     logger.info('Ready to train: %d images; first step: %s', len(data), numbers)

@@ -427,6 +427,14 @@ def test_files_that_hold_no_adapters_are_refused(tmp_path):
         save_lora(rrdb(), tmp_path / 'a.safetensors')
 
 
+def test_adapters_that_are_not_finite_are_refused(tmp_path):
+    network = tuned(rrdb())
+    lora_layers(network)['conv_body'].lora_b.data[0, 0] = float('nan')
+    save_lora(network, tmp_path / 'a.safetensors')
+    with pytest.raises(CheckpointError, match=r'a\.safetensors: .* in conv_body\.lora_b'):
+        read_lora(tmp_path / 'a.safetensors')
+
+
 def test_a_file_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(CheckpointError, match='cannot be saved'):
         save_lora(tuned(rrdb()), tmp_path / 'absent' / 'a.safetensors')

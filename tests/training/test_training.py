@@ -215,6 +215,7 @@ class PoisonedStep:
 def test_non_finite_loss_rolls_back_and_says_so(paired_options, train, weights_of, monkeypatch):
     PoisonedStep(monkeypatch, {5})
     assert train(paired_options) == 0
+    assert 'Not finite (l_pixel, net_g.conv_first.weight, net_g.' in log_of(paired_options)
     assert 'iteration 5: back to the checkpoint at iteration 3' in log_of(paired_options)
     assert all(value.isfinite().all() for value in weights_of(paired_options, 6).values())
 
