@@ -60,7 +60,9 @@ def load_adapters(
     Raises:
         ValueError: If the adapters belong to another base, or there are none.
     """
-    if state is None or not is_same_base(state['base'], base_hashes(base_state(network))):
+    if state is None:
+        raise ValueError('lora: the checkpoint has no adapters')
+    if not is_same_base(state['base'], base_hashes(base_state(network))):
         raise ValueError('its adapters belong to another path.pretrain_network_g')
     load_lora_state(network, state['params'])
     if averaged is not None:

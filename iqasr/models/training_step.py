@@ -298,8 +298,12 @@ class TrainingStep:
 
         Raises:
             RuntimeError: If they are of other networks.
-            ValueError: If they are of another base or other optimisers.
+            ValueError: If they are of another base or other optimisers, or lack what is trained.
         """
+        if self.networks().keys() - files.keys():
+            raise ValueError('train.gan_opt: the checkpoint has no discriminator')
+        if self.net_g_ema is not None and 'params_ema' not in files['net_g']:
+            raise ValueError('train.ema_decay: the checkpoint has no averaged weights')
         for name, network in self.networks().items():
             if name != 'net_g' or not self.adapted:
                 network.load_state_dict(files[name]['params'])
@@ -310,7 +314,10 @@ class TrainingStep:
         if self.base is not None:
             self.base.check(state.get('base'))
         for key, optimisation in self.optimisation.items():
-            optimisation.load_state_dict(state['optimisation'][key])
+            try:
+                optimisation.load_state_dict(state['optimisation'][key], state['iter'])
+            except ValueError as error:
+                raise ValueError(f'train.optim_{key}: {error}') from error
         self.preparation.load_state_dict(state['feeder'])
         self.objective.load_calibration_state(state['calibration'])
         self.finite.fill_(True)

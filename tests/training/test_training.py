@@ -276,6 +276,106 @@ def test_checkpoint_of_other_options_is_refused(paired_options, train):
     assert train(paired_options, '--auto_resume') == 2
 
 
+def rates(log: str) -> list[str]:
+    return re.findall(r'lr (\S+)\n', log)
+
+
+COSINE = {'type': 'CosineAnnealingLR', 'T_max': 3}
+SCHEDULES = {
+    'longer': (COSINE, {'type': 'CosineAnnealingLR', 'T_max': 6}),
+    'another': (COSINE, {'type': 'MultiStepLR', 'milestones': [2, 4], 'gamma': 0.5}),
+    'added': (None, COSINE | {'T_max': 6}),
+    'removed': (COSINE, None),
+    'restarts': (
+        {'type': 'OneCycleLR', 'max_lr': 0.01, 'total_steps': 9},
+        {'type': 'CosineAnnealingRestartLR', 'periods': [4, 4], 'restart_weights': [1, 0.5]},
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', SCHEDULES)
+def test_a_resumed_run_has_the_rates_of_its_option_file(kind, paired_options, train, weights_of):
+    """As if the schedule had held from the start: what a whole run of the file logs."""
+    before, after = SCHEDULES[kind]
+    train_options = paired_options['train'] | {'warmup_iter': 5}
+    changed = {'optim_g': {'type': 'Adam', 'lr': 2e-3}, 'scheduler': after}
+    new = paired_options | {'train': train_options | changed}
+    assert train(new | {'name': 'whole'}) == 0
+    old = paired_options | {'train': train_options | {'total_iter': 3, 'scheduler': before}}
+    assert train(old) == 0
+    assert train(new, '--auto_resume') == 0
+    expected = rates(log_of(new | {'name': 'whole'}))
+    assert rates(log_of(new))[3:] == expected[3:]
+    assert 'its schedule as if it had held from iteration 1' in log_of(new)
+
+
+@pytest.mark.parametrize(
+    'change', [{'weight_decay': 0.5}, {'betas': [0.5, 0.6]}, {'eps': 0.1}, {'lr': 0.01}]
+)
+def test_a_resumed_run_follows_the_options_of_its_optimiser(
+    change, paired_options, train, weights_of
+):
+    ends = []
+    for name, changes in (('same', {}), ('changed', change)):
+        options = copy.deepcopy(paired_options) | {'name': name}
+        assert train(options | {'train': options['train'] | {'total_iter': 3}}) == 0
+        options['train'] |= {'total_iter': 4}
+        options['train']['optim_g'] |= changes
+        assert train(options, '--auto_resume') == 0
+        ends.append(weights_of(options, 4)['conv_first.weight'])
+    assert not torch.equal(*ends)
+
+
+REFUSED_AT_RESUME = {
+    'type': ({'optim_g': {'type': 'AdamW', 'lr': 1e-3}}, 'train.optim_g: its type is another'),
+    'other': ({'optim_g': {'type': 'SGD', 'lr': 1e-3}}, 'train.optim_g: its type is another'),
+    'amsgrad': (
+        {'optim_g': {'type': 'Adam', 'lr': 1e-3, 'amsgrad': True}},
+        'train.optim_g: its amsgrad is another',
+    ),
+    'average': ({'ema_decay': 0.9}, 'train.ema_decay: the checkpoint has no averaged weights'),
+    'gan': (
+        {
+            'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'},
+            'optim_d': {'type': 'Adam', 'lr': 1e-4},
+        },
+        'train.gan_opt: the checkpoint has no discriminator',
+    ),
+    'lora': ({}, 'lora: the checkpoint has no adapters'),
+}
+
+
+@pytest.mark.parametrize('kind', REFUSED_AT_RESUME)
+def test_what_a_checkpoint_cannot_give_is_refused_by_name(
+    kind, paired_options, train, tmp_path, capsys
+):
+    change, reason = REFUSED_AT_RESUME[kind]
+    paired_options['train'] |= {'total_iter': 3, 'ema_decay': 0}
+    assert train(paired_options) == 0
+    if kind == 'gan':
+        network = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+        paired_options['network_d'] = network
+    if kind == 'lora':
+        weights = str(tmp_path / 'experiments/tiny/models/net_g_3.pth')
+        paired_options |= {'lora': {'rank': 1}, 'path': {'pretrain_network_g': weights}}
+        paired_options['path']['root'] = str(tmp_path)
+    paired_options['train'] |= change | {'total_iter': 4}
+    assert train(paired_options, '--auto_resume') == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_options_that_a_resumed_run_keeps_are_named(paired_options, train, tmp_path):
+    paired_options['train']['total_iter'] = 3
+    assert train(paired_options) == 0
+    paired_options['train']['total_iter'] = 4
+    paired_options['manual_seed'] = 5
+    earlier = str(tmp_path / 'experiments/tiny/models/net_g_3.pth')
+    paired_options['path']['pretrain_network_g'] = earlier
+    assert train(paired_options, '--auto_resume') == 0
+    kept = 'but for manual_seed, path.pretrain_network_g: kept as in the checkpoint'
+    assert kept in log_of(paired_options)
+
+
 @pytest.fixture
 def half_base(paired_options, tmp_path):
     """Weights as a file in half precision gives them, some of them -0; what has a base."""
