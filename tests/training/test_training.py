@@ -1,6 +1,7 @@
 """Runs of the whole pipeline on small real data: what a run promises to whoever starts it."""
 
 import copy
+import errno
 import json
 import os
 import re
@@ -267,6 +268,23 @@ def test_damaged_newest_checkpoint_is_passed_over(paired_options, train, tmp_pat
     assert 'Checkpoint 6 is passed over' in log_of(paired_options)
     again = weights_of(paired_options, 6)
     assert all(torch.equal(expected[key], again[key]) for key in expected)
+
+
+def test_trouble_with_checkpoints_has_an_exit_code_of_its_own(
+    paired_options, train, tmp_path, monkeypatch, capsys
+):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'replace', full)
+        assert train(paired_options) == 3
+    assert 'No space left' in capsys.readouterr().err
+    assert train(paired_options) == 0
+    for state in (tmp_path / 'experiments/tiny/training_states').iterdir():
+        state.write_bytes(b'')
+    assert train(paired_options, '--auto_resume') == 3
+    assert 'is whole' in capsys.readouterr().err
 
 
 def test_checkpoint_of_other_options_is_refused(paired_options, train):
@@ -563,7 +581,7 @@ def test_full_disk_leaves_the_previous_checkpoint(paired_options, write_options,
             capture_output=True,
             text=True,
         )
-        assert result.returncode == 2
+        assert result.returncode == 3
         assert 'cannot be saved' in result.stderr
         states = disk / 'experiments/tiny/training_states'
         newest = max(states.glob('*.state'), key=lambda path: int(path.stem))
