@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from iqasr.archs.lora import add_low_rank, attach, base_state, freeze, lora_laye
 from iqasr.options.lora import adaptable_layers, is_derived
 from iqasr.runtime.atomic_files import save_safetensors
 from iqasr.runtime.errors import CheckpointError
-from iqasr.runtime.weights import load_file
+from iqasr.runtime.weights import load_file, refuse_non_finite
 
 logger = logging.getLogger('iqasr')
 
@@ -25,13 +26,13 @@ class Profile:
 
     Attributes:
         name: What it is called in messages.
-        base: `base_hash` of the weights it was trained on.
+        base: `base_hashes` of the weights it was trained on.
         alpha: The correction of a weight is multiplied by ``alpha / rank``.
         adapters: :math:`A`, :math:`(r, I)`, and :math:`B`, :math:`(O, r)`, by name of layer.
     """
 
     name: str
-    base: str
+    base: Sequence[str]
     alpha: float
     adapters: Mapping[str, tuple[Tensor, Tensor]]
 
@@ -47,7 +48,7 @@ class Profile:
             raise ValueError(f'{type(network).__name__} has no adapters to save.')
         return cls(
             name=name,
-            base=base_hash(base_state(network)),
+            base=base_hashes(base_state(network)),
             alpha=next(iter(layers.values())).lora_alpha,
             adapters={key: (m.lora_a.detach(), m.lora_b.detach()) for key, m in layers.items()},
         )
@@ -72,35 +73,51 @@ class Profile:
                     f'{"missing" if weight is None else "of another size"} here. Check network_g.'
                 )
 
-    def check_base(self, base: str, *, strict: bool = True) -> None:
-        """Compare the hash of other weights with that of the profile's own.
+    def check_base(self, base: Sequence[str], *, strict: bool = True) -> None:
+        """Compare the `base_hashes` of other weights with the profile's own.
 
         Raises:
             CheckpointError: If they differ and `strict`; otherwise it is only said.
         """
-        if base == self.base:
+        if is_same_base(self.base, base):
             return
         reason = (
-            f"adapter '{self.name}' was trained on base weights {self.base[:8]}, these are "
-            f'{base[:8]}. Give the file and the key (params or params_ema) it started from'
+            f"adapter '{self.name}' was trained on base weights {self.base[0][:8]}, these are "
+            f'{base[0][:8]}. Give the file and the key (params or params_ema) it started from'
         )
         if strict:
             raise CheckpointError(f'{reason}.')
         logger.warning('%s; it is used all the same.', reason)
 
 
-def base_hash(weights: Mapping[str, Tensor]) -> str:
-    """Hash the names, shapes and values of weights, whatever the precision of their file.
+def base_hashes(weights: Mapping[str, Tensor]) -> list[str]:
+    """Identify weights by their names, shapes and values, as their copies may hold them.
+
+    A copy in half precision has the hash of the values rounded to it, a copy of that in full
+    precision, too; an average of equal weights has +0 for -0. So weights are the same if they have
+    one of these hashes in common; see `is_same_base`.
 
     Returns:
-        SHA-256 in hexadecimal.
+        SHA-256 in hexadecimal: of the values as float32, float16 and bfloat16, all without the sign
+        of 0; last of the float32 with it, the only hash that earlier versions saved.
     """
-    digest = hashlib.sha256()
+    digests = [hashlib.sha256() for _ in range(4)]
     for key in sorted(key for key in weights if not is_derived(key)):
-        value = weights[key].detach().cpu().float().contiguous()
-        digest.update(f'{key} {tuple(value.shape)}\n'.encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
+        signed = weights[key].detach().cpu().float().flatten()
+        value = signed + 0.0  # -0.0 + 0.0 is +0.0
+        header = f'{key} {tuple(weights[key].shape)}\n'.encode()
+        # Rounded, a small negative number becomes -0.0 as well.
+        forms = (value, value.half() + 0.0, value.bfloat16() + 0.0, signed)
+        for digest, form in zip(digests, forms, strict=True):
+            digest.update(header)
+            digest.update(form.contiguous().view(torch.uint8).numpy().tobytes())
+    return [digest.hexdigest() for digest in digests]
+
+
+def is_same_base(first: Sequence[str] | str, second: Sequence[str] | str) -> bool:
+    """Tell whether two `base_hashes` are of the same weights; either may be one hash, as before."""
+    hashes = ({known} if isinstance(known, str) else set(known) for known in (first, second))
+    return not set.isdisjoint(*hashes)
 
 
 def save_lora(network: nn.Module, path: Path, name: str | None = None) -> None:
@@ -129,7 +146,7 @@ def read_lora(path: str | Path) -> Profile:
     """Read what `save_lora` wrote.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, or holds no adapters.
+        CheckpointError: If the file is missing, damaged, or holds no adapters, or NaN among them.
     """
     path = Path(path).expanduser()
     tensors = load_file(path)
@@ -139,9 +156,11 @@ def read_lora(path: str | Path) -> Profile:
             about = json.loads((file.metadata() or {}).get('iqasr_lora', '{}'))
     if not about:
         raise CheckpointError(f'{path}: holds no adapters of iqasr (a .safetensors with lora_a).')
+    refuse_non_finite(tensors, path)
     layers = [key.removesuffix('.lora_a') for key in tensors if key.endswith('.lora_a')]
     adapters = {k: (tensors[f'{k}.lora_a'], tensors[f'{k}.lora_b']) for k in layers}
-    return Profile(**about, adapters=adapters)
+    base = about['base']
+    return Profile(**about | {'base': [base] if isinstance(base, str) else base}, adapters=adapters)
 
 
 def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> None:
@@ -158,7 +177,7 @@ def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> N
     profile = read_lora(path)
     weights = base_state(network)
     profile.check_layers(weights)
-    profile.check_base(base_hash(weights), strict=strict)
+    profile.check_base(base_hashes(weights), strict=strict)
     merge_lora(network, scale=0)
     layers = adaptable_layers(network)
     freeze(network)
@@ -185,7 +204,7 @@ def merge_profiles(
     Raises:
         CheckpointError: If a profile does not belong to the weights.
     """
-    merged, base = dict(weights), base_hash(weights)
+    merged, base = dict(weights), base_hashes(weights)
     for profile, scale in profiles:
         profile.check_layers(weights)
         profile.check_base(base, strict=strict)

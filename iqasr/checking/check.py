@@ -64,6 +64,7 @@ def load_options(
     content = read_yaml(path)
     apply_overrides(content, overrides)
     try:
+        refuse_non_finite(content)
         import_modules([*imports, *(content.get('custom_imports') or [])])
         translation = translate(content)
         for warning in translation.warnings:
@@ -91,6 +92,7 @@ def options_from(opt: Mapping[str, Any]) -> Options:
     content['path'] = without(content.get('path', {}), *ADDED_TO_PATH)
     datasets = content.get('datasets', {}).items()
     content['datasets'] = {key: without(section, *ADDED_TO_DATASETS) for key, section in datasets}
+    refuse_non_finite(content)
     import_modules(content.get('custom_imports') or [])
     return check(content, 'train' if opt['is_train'] else 'test')
 
@@ -130,11 +132,31 @@ def check(content: Mapping[str, Any], phase: str) -> Options:
     options = parse(content, problems, schema)
     if options is not None:
         check_sections(problems, options, phase)
+    refuse(problems)
+    return options
+
+
+def refuse_non_finite(content: Mapping[str, Any]) -> None:
+    """Refuse NaN and infinity anywhere in options as read, before anything is made of them.
+
+    Raises:
+        OptionError: With the path of each.
+    """
+    problems = Problems()
+    problems.add_non_finite('', content)
+    refuse(problems)
+
+
+def refuse(problems: Problems) -> None:
+    """List what was found.
+
+    Raises:
+        OptionError: If anything was.
+    """
     if problems.entries:
         count = len(problems.entries)
         listing = '\n'.join(f'  {entry}' for entry in problems.entries)
         raise OptionError(f'{count} problem{"s" * (count > 1)}\n{listing}')
-    return options
 
 
 def check_sections(problems: Problems, options: Options, phase: str) -> None:

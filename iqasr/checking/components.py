@@ -196,6 +196,7 @@ def sections_of_words(
         except (ValueError, yaml.YAMLError) as error:
             problems.add(word, ' '.join(str(error).split()))
             continue
+        problems.add_non_finite(word, sections)
         found.append([check_component(problems, word, section, registry) for section in sections])
     if problems.entries:
         raise OptionError('\n'.join([f'{kind} that cannot be used:', *problems.entries]))

@@ -20,7 +20,7 @@ from iqasr.pretrained import locate_weights
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors, write_bytes_atomically
 from iqasr.runtime.errors import CheckpointError
-from iqasr.runtime.weights import load_file, parameters_in
+from iqasr.runtime.weights import load_file, parameters_in, refuse_non_finite
 
 logger = logging.getLogger('iqasr')
 
@@ -140,6 +140,7 @@ def write_weights(
     option_file: str | Path | None,
 ) -> None:
     """Write one result, and say if another program would read another network from it."""
+    refuse_non_finite(weights, path)
     if path.suffix == '.onnx':
         write_onnx(network_for(weights, source, option_file), path)
         return

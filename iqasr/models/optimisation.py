@@ -1,5 +1,6 @@
 """How one network is optimised: optimiser, schedule, warm-up and clipping."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ FUSED = ('Adam', 'AdamW', 'SGD')
 
 STEP_OPTIONS = ('foreach', 'fused', 'differentiable')
 """Their options that say how a step is taken."""
+
+SCHEDULED = {'initial_lr', 'max_lr', 'min_lr', 'max_momentum', 'base_momentum'}
+"""What schedulers add to the options of an optimiser."""
 
 
 class Optimisation:
@@ -45,12 +49,19 @@ class Optimisation:
             arguments['fused'] = True
         self.optimizer = construct(find_optimizer(optimizer['type']), self.parameters, arguments)
         self.scaler = torch.amp.GradScaler(device, enabled=scale_loss)
-        self.scheduler = None
-        if scheduler is not None:
-            cls = find_scheduler(scheduler['type'])
-            self.scheduler = construct(cls, self.optimizer, without(scheduler, 'type'))
+        self.own = [without(group, 'params') for group in self.optimizer.param_groups]
+        """What the option file says of each parameter group, before the scheduler changes it."""
+        self.schedule = scheduler
+        self.scheduler = self.build_scheduler()
         self.rates = self.applied_rates()
         """Learning rates by the schedule, without warm-up, one per parameter group."""
+
+    def build_scheduler(self) -> Any:
+        """Build the scheduler as it is before iteration 1; None if there is none."""
+        if self.schedule is None:
+            return None
+        cls = find_scheduler(self.schedule['type'])
+        return construct(cls, self.optimizer, without(self.schedule, 'type'))
 
     def update_learning_rate(self, iteration: int, warmup_iter: int) -> None:
         """Set the learning rate of an iteration; called once before each.
@@ -61,7 +72,7 @@ class Optimisation:
                 there were no warm-up.
         """
         self.apply(1)
-        if self.scheduler is not None and self.scheduler.last_epoch < iteration - 1:
+        while self.scheduler is not None and self.scheduler.last_epoch < iteration - 1:
             self.scheduler.step()
             self.rates = self.applied_rates()
         self.apply(iteration / warmup_iter if iteration < warmup_iter else 1)
@@ -95,34 +106,50 @@ class Optimisation:
         return norm
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what an exact continuation needs; learning rates are those of the schedule."""
-        optimizer = self.optimizer.state_dict()
-        for group, rate in zip(optimizer['param_groups'], self.rates, strict=True):
-            group['lr'] = rate
-        return {
-            'optimizer': optimizer,
-            'scheduler': self.scheduler.state_dict() if self.scheduler is not None else None,
-            'scaler': self.scaler.state_dict(),
-        }
+        """Return what an exact continuation needs beside the options and the iteration."""
+        return {'optimizer': self.optimizer.state_dict(), 'scaler': self.scaler.state_dict()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`.
+    def load_state_dict(self, state: Mapping[str, Any], iteration: int) -> None:
+        """Continue from `state_dict`; learning rate, decay, betas and the like are the file's own.
+
+        Args:
+            state: What `state_dict` returned, of these options or others.
+            iteration: The last one done; the schedule goes on as if it had held from the first.
 
         Raises:
-            ValueError: If it is of another type of optimiser or schedule.
+            ValueError: If what the optimiser remembers is not what these options need.
         """
-        saved = state['optimizer']
-        if saved['param_groups'][0].keys() != self.optimizer.param_groups[0].keys():
-            raise ValueError('the optimiser is of another type')
-        if (state['scheduler'] is None) != (self.scheduler is None):
-            raise ValueError('one of the two has a scheduler, the other has none')
-        self.optimizer.load_state_dict(saved)
+        saved, groups = state['optimizer'], []
+        for before, own in zip(saved['param_groups'], self.own, strict=True):
+            check_kind(without(before, 'params'), own)
+            groups.append(own | {'params': before['params']})
+        self.optimizer.load_state_dict({'state': saved['state'], 'param_groups': groups})
         self.optimizer.zero_grad(set_to_none=True)
-        self.rates = self.applied_rates()
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state['scheduler'])
+        with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', 'Detected call of .lr_scheduler.step', UserWarning)
+            self.scheduler = self.build_scheduler()
+            self.rates = self.applied_rates()
+            self.update_learning_rate(iteration, 0)
         if self.scaler.is_enabled() and state.get('scaler'):
             self.scaler.load_state_dict(state['scaler'])
+
+
+def check_kind(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Check that the options of an optimiser ask for the state that those before have left.
+
+    Numbers may change. Its type may not, nor what it is told to remember: switches such as
+    ``amsgrad``, and whether there is ``momentum``.
+
+    Raises:
+        ValueError: The message names the option.
+    """
+    if before.keys() - SCHEDULED != now.keys():
+        raise ValueError('its type is another than in the checkpoint')
+    for key in now.keys() - set(STEP_OPTIONS):
+        switch = isinstance(now[key], bool) or key == 'momentum'
+        if switch and bool(before[key]) != bool(now[key]):
+            named = 'type' if key == 'decoupled_weight_decay' else key
+            raise ValueError(f'its {named} is another than in the checkpoint')
 
 
 def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:

@@ -215,6 +215,11 @@ class RestorationModel(BaseModel):
         """Tell whether every loss so far and every weight is finite (waits for the device)."""
         return self.step.is_finite()
 
+    def non_finite(self) -> list[str]:
+        """Name what is not finite: losses since the last report, as logged; and parameters."""
+        losses = [name for name in self.means.non_finite() if name.startswith('l_')]
+        return losses + self.step.non_finite_parameters()
+
     # Inference
 
     def restore(self, lq: Tensor) -> Tensor:

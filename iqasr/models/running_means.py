@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from iqasr.runtime.distributed import Process
+from iqasr.runtime.weights import non_finite_names
 
 
 class RunningMeans:
@@ -19,6 +20,10 @@ class RunningMeans:
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0) + value
             self.counts[name] = self.counts.get(name, 0) + 1
+
+    def non_finite(self) -> list[str]:
+        """Name the values that were NaN or infinite since they were last taken."""
+        return non_finite_names(self.sums)
 
     def take(self, process: Process) -> dict[str, float]:
         """Return the means over iterations and processes, and start anew (waits for the device)."""

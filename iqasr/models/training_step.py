@@ -25,6 +25,7 @@ from iqasr.options.sections import Options
 from iqasr.registry import LOSS_REGISTRY, build
 from iqasr.runtime.distributed import Process, synchronise
 from iqasr.runtime.randomness import generator_at, seed_of
+from iqasr.runtime.weights import non_finite_names
 
 logger = logging.getLogger('iqasr')
 
@@ -263,6 +264,13 @@ class TrainingStep:
         norms = torch.stack(torch._foreach_norm(weights))
         return bool(self.finite & norms.isfinite().all())
 
+    def non_finite_parameters(self) -> list[str]:
+        """Name the parameters that hold NaN or infinity, as ``net_g.<name>``."""
+        networks = self.networks().items()
+        return non_finite_names(
+            {f'{n}.{k}': p for n, net in networks for k, p in net.named_parameters()}
+        )
+
     # What is saved
 
     def network_files(self) -> dict[str, dict[str, dict[str, Tensor]]]:
@@ -290,8 +298,12 @@ class TrainingStep:
 
         Raises:
             RuntimeError: If they are of other networks.
-            ValueError: If they are of another base or other optimisers.
+            ValueError: If they are of another base or other optimisers, or lack what is trained.
         """
+        if self.networks().keys() - files.keys():
+            raise ValueError('train.gan_opt: the checkpoint has no discriminator')
+        if self.net_g_ema is not None and 'params_ema' not in files['net_g']:
+            raise ValueError('train.ema_decay: the checkpoint has no averaged weights')
         for name, network in self.networks().items():
             if name != 'net_g' or not self.adapted:
                 network.load_state_dict(files[name]['params'])
@@ -302,7 +314,10 @@ class TrainingStep:
         if self.base is not None:
             self.base.check(state.get('base'))
         for key, optimisation in self.optimisation.items():
-            optimisation.load_state_dict(state['optimisation'][key])
+            try:
+                optimisation.load_state_dict(state['optimisation'][key], state['iter'])
+            except ValueError as error:
+                raise ValueError(f'train.optim_{key}: {error}') from error
         self.preparation.load_state_dict(state['feeder'])
         self.objective.load_calibration_state(state['calibration'])
         self.finite.fill_(True)

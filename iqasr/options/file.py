@@ -1,5 +1,6 @@
 """Option files as text: YAML, and the overrides of the command line."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,23 @@ def numbers_in(content: Any) -> Any:
     if isinstance(content, list):
         return [numbers_in(value) for value in content]
     return float(content) if isinstance(content, str) and EXPONENT.match(content) else content
+
+
+def flatten(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
+    """Flatten nested options to dotted names, with values as text.
+
+    Example:
+        >>> flatten({'train': {'ema_decay': 0.9, 'betas': [0.9, 0.99]}})
+        {'train.ema_decay': '0.9', 'train.betas': '[0.9, 0.99]'}
+    """
+    flat = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f'{prefix}{key}.')
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            flat[f'{prefix}{key}'] = text
+    return flat
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

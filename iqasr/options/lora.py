@@ -34,7 +34,7 @@ class LoRAOptions(BaseModel):
         ranks: Another rank for layers, by pattern; 0 leaves them as they are, the last match wins.
     """
 
-    model_config = ConfigDict(extra='forbid')
+    model_config = ConfigDict(extra='forbid', allow_inf_nan=False)
 
     rank: PositiveInt = 8
     alpha: float = Field(8, gt=0)

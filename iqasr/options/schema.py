@@ -1,6 +1,7 @@
 """The constructor is the schema: check a section of options against what it would build."""
 
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -45,6 +46,14 @@ class Problems:
     def add(self, path: str, reason: str) -> None:
         """Note that the option at `path` (dotted) is wrong."""
         self.entries.append(f'{path}: {reason}')
+
+    def add_non_finite(self, path: str, content: Any) -> None:
+        """Note every number at or below `path` that is NaN or infinite."""
+        if isinstance(content, float) and not math.isfinite(content):
+            self.add(path, f'is {content}; give a finite number.')
+        inner = content.items() if isinstance(content, Mapping) else ()
+        for key, value in enumerate(content) if isinstance(content, list) else inner:
+            self.add_non_finite(f'{path}.{key}' if path else str(key), value)
 
     def add_validation(self, path: str, error: ValidationError, schema: Any) -> None:
         """Note every finding of pydantic below `path`, with the nearest name `schema` knows."""
@@ -106,7 +115,7 @@ def schema_of(target: Callable[..., Any], provided: Collection[str] = ()) -> typ
     }
     return create_model(
         getattr(target, '__name__', 'Options'),
-        __config__=ConfigDict(extra='forbid', arbitrary_types_allowed=True),
+        __config__=ConfigDict(extra='forbid', arbitrary_types_allowed=True, allow_inf_nan=False),
         **fields,
     )
 

@@ -19,7 +19,7 @@ from iqasr.options.schema import Problems
 class Section(BaseModel):
     """A section of fixed options; unknown names are errors."""
 
-    model_config = ConfigDict(extra='forbid', ser_json_inf_nan='constants')
+    model_config = ConfigDict(extra='forbid', allow_inf_nan=False)
 
 
 OURS = 'RestorationModel'

@@ -1,14 +1,13 @@
 """Origin of a result: the options of its test, and the training of its weights."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from iqasr.evaluation.result_folder import ResultFolder
-from iqasr.options.file import read_yaml
+from iqasr.options.file import flatten, read_yaml
 from iqasr.runtime.paths import resolve
 
 MOST_POINTS = 200
@@ -51,23 +50,6 @@ def find_origin(results: ResultFolder) -> Origin:
     newest = max(run.glob('*.yml'), key=lambda file: file.stat().st_mtime, default=None)
     training = flatten(read_yaml(newest)) if newest else {}
     return Origin(flatten(content), training, read_curves(run.parents[1] / 'tb_logger' / run.name))
-
-
-def flatten(content: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
-    """Flatten nested options to dotted names, with values as text.
-
-    Example:
-        >>> flatten({'train': {'ema_decay': 0.9, 'betas': [0.9, 0.99]}})
-        {'train.ema_decay': '0.9', 'train.betas': '[0.9, 0.99]'}
-    """
-    flat = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f'{prefix}{key}.')
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, default=str)
-            flat[f'{prefix}{key}'] = text
-    return flat
 
 
 def differing_options(origins: Sequence[Origin]) -> dict[str, list[str]]:

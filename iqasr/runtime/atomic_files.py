@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.errors import StorageError
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file so that `path` holds either its old content or, at the end, all of the new one.
 
     Raises:
-        CheckpointError: If it cannot be written (a full disk); what was there before stays.
+        StorageError: If it cannot be written (a full disk); what was there before stays.
     """
     temporary = path.with_name(f'.{path.name}.partial')
     try:
@@ -33,7 +33,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except (OSError, RuntimeError) as error:  # RuntimeError: torch's, of a full disk
         temporary.unlink(missing_ok=True)
-        raise CheckpointError(
+        raise StorageError(
             f'{path}: cannot be saved ({error}). Free some space; what was there before is '
             'untouched, and a training goes on with --auto_resume.'
         ) from error

@@ -8,9 +8,9 @@ from typing import Any
 
 from iqasr.runtime.atomic_files import copy_atomically, save_atomically
 from iqasr.runtime.distributed import Process
-from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.errors import CheckpointError, StorageError
 from iqasr.runtime.paths import time_stamp
-from iqasr.runtime.weights import load_file
+from iqasr.runtime.weights import load_file, refuse_non_finite
 
 logger = logging.getLogger('iqasr')
 
@@ -71,21 +71,27 @@ class CheckpointFolder:
         """Load networks and training state of an iteration.
 
         Raises:
-            CheckpointError: If a file of it is missing or damaged.
+            StorageError: If a file of it is missing or damaged.
         """
-        state = load_file(self.state_file(iteration))
-        return self.load_networks(state), state
+        try:
+            state = load_file(self.state_file(iteration))
+            return self.load_networks(state), state
+        except CheckpointError as error:
+            raise StorageError(str(error)) from error
 
     def load_networks(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """Load the networks that belong to a training state; none where it names none.
 
         Raises:
-            CheckpointError: If a file is missing or damaged.
+            CheckpointError: If a file is missing or damaged, or holds NaN or infinity.
         """
-        return {
-            name: load_file(self.models / f'{name}_{state["iter"]}.pth')
-            for name in state.get('networks', [])
-        }
+        networks = {}
+        for name in state.get('networks', []):
+            path = self.models / f'{name}_{state["iter"]}.pth'
+            networks[name] = load_file(path)
+            for weights in networks[name].values():
+                refuse_non_finite(weights, path)
+        return networks
 
     def state_file(self, iteration: int) -> Path:
         """Name the file of a training state."""
@@ -110,16 +116,16 @@ class CheckpointFolder:
             Its file; None if the run has no checkpoint yet.
 
         Raises:
-            CheckpointError: If there are checkpoints and none is whole.
+            StorageError: If there are checkpoints and none is whole.
         """
         reasons = []
         for iteration in reversed(self.iterations()):
             try:
                 self.load(iteration)
                 return self.state_file(iteration)
-            except CheckpointError as error:
+            except StorageError as error:
                 logger.warning('Checkpoint %d is passed over: %s', iteration, error)
                 reasons.append(str(error))
         if reasons:
-            raise CheckpointError(f'No checkpoint in {self.states} is whole: {reasons[0]}')
+            raise StorageError(f'No checkpoint in {self.states} is whole: {reasons[0]}')
         return None

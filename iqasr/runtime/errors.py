@@ -17,6 +17,10 @@ class CheckpointError(InputError, RuntimeError):
     """A checkpoint that cannot be written or read."""
 
 
+class StorageError(CheckpointError):
+    """A file cannot be written, or what the run itself has saved cannot be read again."""
+
+
 class MissingWeightsError(InputError, RuntimeError):
     """Weights are neither here nor can they be fetched."""
 

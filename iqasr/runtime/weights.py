@@ -2,7 +2,7 @@
 
 import logging
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dic
         The state dict, without the `PREFIXES` that training wrappers put before its names.
 
     Raises:
-        CheckpointError: If it holds no weights.
+        CheckpointError: If it holds no weights, or NaN or infinity among them.
     """
     for name in (key, 'params', 'params_ema', *OTHER_FORMS):
         if isinstance(content.get(name), Mapping):
@@ -74,7 +74,40 @@ def parameters_in(content: Mapping[str, Any], key: str, path: str | Path) -> dic
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    refuse_non_finite(weights, path)
     return weights
+
+
+def refuse_non_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Refuse weights that hold NaN or infinity, as a run that has diverged leaves them.
+
+    Args:
+        weights: State dict.
+        path: For messages.
+
+    Raises:
+        CheckpointError: If there are any; the message names the parameters.
+    """
+    if names := non_finite_names(weights):
+        raise CheckpointError(
+            f'{path}: holds NaN or infinity in {listing_of(names)}. '
+            'Use finite weights, such as those of an earlier checkpoint.'
+        )
+
+
+def non_finite_names(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Name the tensors that hold NaN or infinity."""
+    return [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+
+
+def listing_of(names: Sequence[str], most: int = 5) -> str:
+    """List names, the first of them where there are many.
+
+    Example:
+        >>> listing_of(['a', 'b', 'c'], most=2)
+        'a, b, ...'
+    """
+    return ', '.join([*names[:most], *['...'] * (len(names) > most)])
 
 
 def load_network(
@@ -116,9 +149,7 @@ def account_of(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], fitting
         'of another size': [f'{k} {a} for {b}' for k, (a, b) in sorted(shapes.items()) if a != b],
     }
     listings = [
-        f'{len(names)} {what} ({", ".join(names[:5])}{", ..." if len(names) > 5 else ""})'
-        for what, names in findings.items()
-        if names
+        f'{len(names)} {what} ({listing_of(names)})' for what, names in findings.items() if names
     ]
     return '; '.join([f'{fitting} of {len(own)} fit', *listings]) if listings else ''
 

@@ -22,7 +22,7 @@ from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
-from iqasr.runtime.errors import DataError, InputError, OptionError
+from iqasr.runtime.errors import DataError, InputError, OptionError, StorageError
 from iqasr.runtime.paths import project_root, resolve, time_stamp
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
@@ -36,6 +36,9 @@ INCOMPLETE = 1
 
 WRONG_INPUT = 2
 """Exit code when options, data or weights are refused."""
+
+NOT_STORED = 3
+"""Exit code when a checkpoint or result cannot be written, or no checkpoint can be read again."""
 
 
 def train_command(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +107,7 @@ def run(
         return work(options, process, arguments)
     except InputError as error:
         logger.error('%s', error)
-        return WRONG_INPUT
+        return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
     finally:
         leave_processes()
 
@@ -222,7 +225,10 @@ def check(training: TrainingRun) -> int:
     with training.stream() as stream:
         training.iterate(next(stream))
     if training.is_diverged():
-        raise DataError('The first step gives a loss that is not finite; look at the data.')
+        raise OptionError(
+            f'After the first step, this is not finite: {training.name_non_finite()}. Lower the '
+            'learning rate or the weight of the term.'
+        )
     log = model.get_current_log()
     numbers = ', '.join(f'{name} {value:.3e}' for name, value in log.items())
     logger.info('Ready to train: %d images; first step: %s', len(data), numbers)

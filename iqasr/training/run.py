@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import CheckpointError
-from iqasr.runtime.weights import load_file
+from iqasr.runtime.weights import listing_of, load_file
 from iqasr.training.opt import choose_seed, opt_of
 from iqasr.training.run_log import Stopwatch, open_board, report_changes
 from iqasr.training.stop_signal import StopSignal
@@ -229,6 +230,15 @@ class TrainingRun:
         values = self.model.get_current_log().values()
         return self.process.any(not all(math.isfinite(value) for value in values))
 
+    def name_non_finite(self) -> str:
+        """Name what has become non-finite in any process; all processes call it."""
+        if self.is_ours:
+            names = self.model.non_finite()
+        else:
+            log = self.model.get_current_log()
+            names = [name for name, value in log.items() if not math.isfinite(value)]
+        return listing_of(list(dict.fromkeys(chain(*self.process.gather(names))))) or 'a loss'
+
     def roll_back(self) -> None:
         """Return to the last good checkpoint; the stream goes on, so that other data follow.
 
@@ -236,21 +246,21 @@ class TrainingRun:
             TrainingError: If this keeps happening, or the model is not ours to roll back.
         """
         found, self.rollbacks = self.iteration, self.rollbacks + 1
-        advice = 'Lower the learning rate, set train.clip_grad_norm, or look at the data.'
+        what = f'Not finite ({self.name_non_finite()}) at or before iteration {found}'
+        advice = 'Lower the learning rate or the weight of the term, or set train.clip_grad_norm.'
         if not self.is_ours:
-            raise TrainingError(f'A loss was not finite at or before iteration {found}. {advice}')
+            raise TrainingError(f'{what}. {advice}')
         networks, state = self.checkpoints.load(self.last_saved)
         if self.rollbacks > MOST_ROLLBACKS:
             raise TrainingError(
-                f'A loss was not finite at or before iteration {found}, {self.rollbacks} times '
-                f'since the checkpoint at iteration {state["iter"]}. {advice}'
+                f'{what}; {self.rollbacks} times since the checkpoint at iteration '
+                f'{state["iter"]}. {advice}'
             )
         self.model.load(networks, state)
         self.iteration = state['iter']
         logger.warning(
-            'A loss was not finite at or before iteration %d: back to the checkpoint at iteration '
-            '%d; the data between are skipped.',
-            found,
+            '%s: back to the checkpoint at iteration %d; the data between are skipped.',
+            what,
             self.iteration,
         )
 

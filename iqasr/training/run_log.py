@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import re
 import sys
 import time
 from logging.handlers import MemoryHandler
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
+from iqasr.options.file import flatten
 from iqasr.options.sections import Options, WandbOptions
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
@@ -134,14 +137,23 @@ def describe_environment() -> str:
     return f'Python {platform.python_version()}, {", ".join(found)}; {threads} threads'
 
 
+KEPT = re.compile(r'manual_seed|train\.speed|path\.(pretrain_network|param_key|strict_load)_[gd]')
+"""Options that a resumed run does not follow: seed, layouts and weights are the checkpoint's."""
+
+
 def report_changes(before: str | None, options: Options) -> None:
-    """Say which options differ from those a checkpoint was made with."""
-    now = options.as_yaml().splitlines()
-    lines = difflib.ndiff((before or '').splitlines(), now)
+    """Say which options differ from those a checkpoint was made with, and which of them matter."""
+    text = options.as_yaml()
+    lines = difflib.ndiff((before or '').splitlines(), text.splitlines())
     changes = [line for line in lines if line[:2] in ('- ', '+ ') and line[2:3] != '#']
-    if before and changes:
-        logger.warning(
-            'The options have changed since the checkpoint. Seed, learning rates and schedules '
-            'continue as saved; everything else follows the option file:\n%s',
-            '\n'.join(changes),
-        )
+    if not before or not changes:
+        return
+    old, new = (flatten(yaml.safe_load(content)) for content in (before, text))
+    changed = sorted(key for key in old | new if old.get(key) != new.get(key))
+    kept = [key for key in changed if KEPT.fullmatch(key)]
+    logger.warning(
+        'The options have changed since the checkpoint. The run follows the option file, its '
+        'schedule as if it had held from iteration 1%s:\n%s',
+        f', but for {", ".join(kept)}: kept as in the checkpoint' if kept else '',
+        '\n'.join(changes),
+    )

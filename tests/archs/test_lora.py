@@ -1,4 +1,6 @@
 import copy
+import hashlib
+import json
 
 import pytest
 import torch
@@ -16,11 +18,20 @@ from iqasr.archs.lora import (
     merged_state,
     set_lora_scale,
 )
-from iqasr.archs.lora_files import base_hash, load_lora, merge_profiles, read_lora, save_lora
+from iqasr.archs.lora_files import (
+    base_hashes,
+    is_same_base,
+    load_lora,
+    merge_profiles,
+    read_lora,
+    save_lora,
+)
 from iqasr.options.lora import LoRAOptions, select_layers
 from iqasr.registry import ARCH_REGISTRY, lookup
+from iqasr.runtime.atomic_files import save_safetensors
 from iqasr.runtime.errors import CheckpointError
 from iqasr.runtime.randomness import generator_at
+from iqasr.runtime.weights import load_file
 
 RRDBNet, SwinIR, MSRResNet = (lookup(ARCH_REGISTRY, n) for n in ('RRDBNet', 'SwinIR', 'MSRResNet'))
 
@@ -307,19 +318,90 @@ def test_a_file_replaces_the_adapters_there_are(network, tmp_path):
     assert {len(layer.lora_a) for layer in lora_layers(plain).values()} == {3}
 
 
-def test_the_hash_knows_every_value_and_ignores_the_precision_of_the_file():
-    weights = rrdb().half().float().state_dict()
-    halved = {key: value.half() for key, value in reversed(weights.items())}
-    assert base_hash(weights) == base_hash(halved)
-    halved['conv_last.bias'][0] += 1
-    assert base_hash(weights) != base_hash(halved)
+@pytest.fixture
+def signed():
+    """Weights as a file in half precision gives them: some are -0."""
+    torch.manual_seed(0)
+    weights = rrdb().state_dict()
+    for value in weights.values():
+        value.flatten()[::7] = -0.0
+    return weights
+
+
+def as_saved(path, weights):
+    save_safetensors(weights, path)
+    return load_file(path)
+
+
+def averaged(weights):
+    """What `TrainingStep.update_average` makes of an average that equals the weights."""
+    own = [value.clone() for value in weights.values()]
+    torch._foreach_lerp_(own, list(weights.values()), 1 - 0.999)
+    return dict(zip(weights, own, strict=True))
+
+
+COPIES = {
+    'averaged': averaged,
+    'half': lambda w: {k: v.half() for k, v in reversed(w.items())},
+    'bfloat16': lambda w: {k: v.bfloat16() for k, v in w.items()},
+    'double': lambda w: {k: v.double() for k, v in w.items()},
+    'half and back, averaged': lambda w: averaged({k: v.half().float() for k, v in w.items()}),
+    'averaged, bfloat16 and back': lambda w: {
+        k: v.bfloat16().float() for k, v in averaged(w).items()
+    },
+    'channels last': lambda w: {
+        k: v.to(memory_format=torch.channels_last) if v.dim() == 4 else v for k, v in w.items()
+    },
+}
+
+
+@pytest.mark.parametrize('copied', COPIES)
+def test_copies_of_weights_are_the_same_base(copied, signed, tmp_path):
+    copy_of = COPIES[copied](signed)
+    assert is_same_base(base_hashes(copy_of), base_hashes(signed))
+    saved = as_saved(tmp_path / 'a.safetensors', copy_of)
+    assert is_same_base(base_hashes(saved), base_hashes(signed))
+
+
+@pytest.mark.parametrize('copied', COPIES)
+def test_one_value_that_changes_by_a_hundredth_is_another_base(copied, signed):
+    copy_of = dict(COPIES[copied](signed))
+    changed = copy_of['conv_last.bias'] * torch.tensor([1, 1.01, 1])
+    copy_of['conv_last.bias'] = changed.to(copy_of['conv_last.bias'])
+    assert not is_same_base(base_hashes(copy_of), base_hashes(signed))
+
+
+def hash_before(weights):
+    """The only hash of earlier versions."""
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        value = weights[key].float().contiguous()
+        digest.update(f'{key} {tuple(value.shape)}\n'.encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize('trained', ['params', 'params_ema'])
+def test_files_of_earlier_versions_stay_usable(trained, signed, tmp_path):
+    network = rrdb()
+    network.load_state_dict(signed)
+    save_lora(tuned(network), tmp_path / 'a.safetensors')
+    before = hash_before(signed if trained == 'params' else averaged(signed))
+    about = {'name': 'a', 'base': before, 'alpha': 4.0}
+    tensors = load_file(tmp_path / 'a.safetensors')
+    save_safetensors(tensors, tmp_path / 'old.safetensors', {'iqasr_lora': json.dumps(about)})
+    merged = merge_profiles(signed, [(read_lora(tmp_path / 'old.safetensors'), 1.0)])
+    for key, value in merged_state(network).items():
+        assert torch.allclose(merged[key], value, atol=1e-6)
+    with pytest.raises(CheckpointError, match='was trained on base weights'):
+        merge_profiles(rrdb().state_dict(), [(read_lora(tmp_path / 'old.safetensors'), 1.0)])
 
 
 def test_adapters_of_another_base_are_refused_with_both_hashes(tmp_path, caplog):
     network, other = tuned(rrdb()), rrdb()
     path = tmp_path / 'a.safetensors'
     save_lora(network, path)
-    own, others = base_hash(base_state(network))[:8], base_hash(other.state_dict())[:8]
+    own, others = (base_hashes(base_state(n))[0][:8] for n in (network, other))
     with pytest.raises(CheckpointError, match=f"'a' was trained on .* {own}, these are {others}"):
         load_lora(other, path)
     assert not lora_layers(other)
@@ -343,6 +425,14 @@ def test_files_that_hold_no_adapters_are_refused(tmp_path):
         read_lora(tmp_path / 'absent.safetensors')
     with pytest.raises(ValueError, match='RRDBNet has no adapters to save'):
         save_lora(rrdb(), tmp_path / 'a.safetensors')
+
+
+def test_adapters_that_are_not_finite_are_refused(tmp_path):
+    network = tuned(rrdb())
+    lora_layers(network)['conv_body'].lora_b.data[0, 0] = float('nan')
+    save_lora(network, tmp_path / 'a.safetensors')
+    with pytest.raises(CheckpointError, match=r'a\.safetensors: .* in conv_body\.lora_b'):
+        read_lora(tmp_path / 'a.safetensors')
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path):

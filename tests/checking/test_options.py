@@ -1,11 +1,14 @@
 """FIELD D16: no option is ignored, and no problem is found only when training is under way."""
 
 import copy
+import math
+import re
 
 import pytest
 import torch
 
-from iqasr.checking.check import load_options
+from iqasr.checking.check import load_options, options_from
+from iqasr.checking.components import scorer_sections
 from iqasr.options.file import apply_overrides, read_yaml
 from iqasr.options.optimizers import find_scheduler
 from iqasr.options.schema import Problems, check_section
@@ -98,6 +101,53 @@ def test_bad_option_is_refused_with_reason_and_remedy(path, paired_options, writ
     value, message = REFUSALS[path]
     put(paired_options, path, value)
     assert message in problems_of(paired_options, write_options)
+
+
+NON_FINITE = {
+    'scale': '.nan',
+    'train:total_iter': '.inf',
+    'train:ema_decay': '.nan',
+    'train:clip_grad_norm': '.inf',
+    'train:pixel_opt:loss_weight': '-.inf',
+    'train:optim_g:lr': '1e400',
+    'train:optim_g:betas': '[0.9, .NaN]',
+    'train:scheduler': '{type: CosineAnnealingLR, T_max: 6, eta_min: .nan}',
+    'train:scheduler:gamma': '.nan',
+    'network_g:num_feat': '.inf',
+    'datasets:val:name': '.nan',
+    'datasets:train:io_backend': '{type: disk, more: [{deep: .inf}]}',
+    'val:metrics:psnr:crop_border': '.nan',
+    'logger:print_freq': '.nan',
+    'path:root': '.nan',
+    'lora': '{alpha: .inf}',
+    'dist_params': '{port: .inf}',
+}
+
+
+@pytest.mark.parametrize('path', NON_FINITE)
+def test_a_number_that_is_none_is_refused_by_name(path, paired_options, write_options):
+    text = problems_of(paired_options, write_options, overrides=[f'{path}={NON_FINITE[path]}'])
+    assert '1 problem\n' in text
+    assert re.search(rf'{path.replace(":", ".")}\S*: is -?(nan|inf); give a finite number', text)
+
+
+@pytest.mark.parametrize('path', ['train:ema_decay', 'train:pixel_opt:loss_weight', 'lora:alpha'])
+@pytest.mark.parametrize('text', ['nan', 'inf', '-Infinity'])
+def test_text_that_python_takes_for_no_number_is_refused(path, text, paired_options, write_options):
+    said = problems_of(paired_options, write_options, overrides=[f'{path}={text}'])
+    assert re.search(rf'{path.replace(":", ".")}: should be a (finite )?number, not .{text}', said)
+
+
+def test_non_finite_options_in_basicsr_form_are_refused(paired_options):
+    opt = paired_options | {'is_train': True, 'network_g': {'type': 'MSRResNet', 'x': [math.nan]}}
+    with pytest.raises(OptionError, match=r'network_g\.x\.0: is nan'):
+        options_from(opt)
+
+
+def test_non_finite_options_of_a_scorer_on_the_command_line_are_refused():
+    word = '{type: PyIQAScorer, metric: niqe, options: {x: .inf}}'
+    with pytest.raises(OptionError, match=r'options\.x: is inf; give a finite number'):
+        scorer_sections([word])
 
 
 def test_all_problems_are_reported_at_once(paired_options, write_options):

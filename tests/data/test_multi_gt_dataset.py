@@ -317,6 +317,27 @@ def test_quality_is_normalised_over_what_may_be_chosen(make_set, tmp_path):
     assert made[0]['quality'].tolist() == pytest.approx([-np.inf, 0.2, 0.4])
 
 
+def test_quality_without_a_finite_score_is_refused(make_set):
+    nan = float('nan')
+    nothing = table({key: [nan] * 3 for key in 'abc'})
+    with pytest.raises(
+        ValueError, match=r"table.csv: holds no finite score by 'some' .*Score what"
+    ):
+        dataset(make_set(), ArgmaxSampler(), quality=nothing)
+    enhanced = ArgmaxSampler(candidates='enhanced')  # the only scores are of originals
+    with pytest.raises(ValueError, match='of a candidate that may be chosen'):
+        dataset(make_set(), enhanced, quality=table({key: [1, nan, nan] for key in 'abc'}))
+    assert dataset(make_set(), UniformSampler(), quality=nothing)[0]['perplexity'] == 3
+
+
+def test_groups_without_a_score_are_counted(make_set, caplog):
+    nan = float('nan')
+    quality = table({'a': [nan] * 3, 'b': [9, nan, 2], 'c': [1, 5, 7]})
+    made = dataset(make_set(), ArgmaxSampler(), quality=quality)
+    assert 'table.csv: in 1 of 3 choices no candidate has a finite score' in caplog.text
+    assert [round(made[index]['perplexity'].item(), 5) for index in range(3)] == [3, 1, 1]
+
+
 def test_perplexity_is_that_of_the_policy(make_set):
     quality = table({key: [0, 0, 1] for key in 'abc'})
     made = dataset(make_set(), SoftmaxSampler(temperature=1.0), quality=quality)

@@ -15,7 +15,7 @@ def row(key, candidate, quality, scorer='niqe', version='1'):
 ROWS = [
     row('a', 'original', -4.25),
     row('a', '01', 0.1 + 0.2),
-    row('a', '02', math.inf),
+    row('a', '02', math.nan),
     row('b, "c"', 'original', math.nan),
     row('b, "c"', '01', torch.tensor(-1 / 3).item()),
 ]
@@ -35,7 +35,8 @@ def test_rows_return_exactly(path):
 def test_lookup_gives_one_row_of_quality_in_the_order_asked_for(path):
     table = QualityTable.read(str(path))
     names = ['01', 'original', '02']
-    assert table.rows('a', names)[0].tolist() == pytest.approx([0.3, -4.25, math.inf])
+    expected = pytest.approx([0.3, -4.25, math.nan], nan_ok=True)
+    assert table.rows('a', names)[0].tolist() == expected
     assert torch.equal(table.rows('b, "c"', ['original', '01'])[0, 1], torch.tensor(-1 / 3))
     assert (table.scorer, table.version, table.score_range) == ('niqe', '1', (-20.0, 0.0))
 
@@ -117,3 +118,28 @@ def test_broken_line_is_named(path):
     path.write_text(path.read_text().replace('-4.25', 'good'))
     with pytest.raises(ValueError, match=r'line 2 is no line of a quality table .*good'):
         read_rows(path)
+
+
+@pytest.mark.parametrize('column', ['quality', 'range_low', 'range_high'])
+def test_a_number_that_no_scorer_gives_is_refused(column, path):
+    wrong = math.inf if column == 'quality' else math.nan
+    write_rows(path, [ROWS[0], ROWS[1]._replace(**{column: wrong})])
+    with pytest.raises(ValueError, match=f'line 3 is no line of a quality table .*{wrong}'):
+        QualityTable.read(str(path))
+
+
+def test_a_range_may_be_open(path):
+    write_rows(path, [r._replace(range_low=-math.inf, range_high=math.inf) for r in ROWS])
+    assert QualityTable.read(str(path)).score_range == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize(
+    'change', [{'quality': -4.5}, {'quality': math.nan}, {'content_hash': 'd'}]
+)
+def test_two_scores_of_one_image_are_refused_and_the_same_twice_is_not(change, path):
+    write_rows(path, [*ROWS, *ROWS])
+    assert QualityTable.read(str(path)).rows('a', ['original', '01', '02'])[0, 0] == -4.25
+    write_rows(path, [*ROWS, ROWS[0]._replace(**change)])
+    reason = r"candidate 'original' of 'a' has two scores: -4\.25 of file abc, and "
+    with pytest.raises(ValueError, match=reason):
+        QualityTable.read(str(path))

@@ -112,6 +112,15 @@ def test_blended_weights_are_the_weighted_mean(saved, tmp_path):
         assert torch.allclose(blends[1][name], 0.75 * weight + 0.25 * second[name], atol=1e-7)
 
 
+def test_a_result_that_is_not_finite_is_not_written(saved, tmp_path):
+    saved(file='a.pth')
+    saved(seed=1, file='b.pth')
+    how = {'other': tmp_path / 'b.pth', 'alphas': [float('nan')]}
+    with pytest.raises(CheckpointError, match='holds NaN or infinity in conv_first'):
+        export(tmp_path / 'a.pth', tmp_path / 'o.pth', **how)
+    assert not (tmp_path / 'o.pth').exists()
+
+
 def test_blending_different_networks_is_refused():
     with pytest.raises(CheckpointError, match='different networks: 1 differ, such as b'):
         interpolate({'a': torch.ones(1)}, {'a': torch.ones(1), 'b': torch.ones(1)}, 0.5)

@@ -171,6 +171,14 @@ def test_a_non_finite_loss_or_weight_is_seen(paired_options, model_of, iterate):
     bad['gt'][0, 0, 0, 0] = float('inf')
     iterate(model, bad, 2)
     assert not model.is_finite()
+    assert model.non_finite() == ['l_pixel']
+
+
+def test_one_weight_that_is_not_finite_is_named(paired_options, model_of):
+    model = model_of(paired_options)
+    model.net_g.conv_hr.bias.data[2] = float('nan')
+    assert not model.is_finite()
+    assert model.non_finite() == ['net_g.conv_hr.bias']
 
 
 def test_initial_weights_depend_on_the_seed_alone(paired_options, model_of, same_weights):

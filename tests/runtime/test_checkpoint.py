@@ -121,3 +121,24 @@ def test_nothing_whole_is_an_error_and_nothing_at_all_is_not(tmp_path):
     (tmp_path / 'training_states/5.state').write_bytes(b'')
     with pytest.raises(CheckpointError, match='No checkpoint'):
         folder.find_newest()
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+@pytest.mark.parametrize('key', ['params', 'params_ema'])
+def test_non_finite_weights_are_refused_with_file_and_parameter(value, key, saved):
+    path, *weights = saved
+    for content in weights:
+        content['1.weight'].view(-1)[3] = value
+    torch.save(dict(zip(('params', 'params_ema'), weights, strict=True)), path)
+    with pytest.raises(CheckpointError, match=r'net\.pth: holds NaN or infinity in 1\.weight\. '):
+        load_network(network(), path, key=key)
+
+
+def test_a_checkpoint_that_is_not_finite_is_passed_over(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    for iteration, value in ((5, 1.0), (10, float('nan'))):
+        networks = {'net_g': {'params': {'w': torch.tensor([0.0, value])}}}
+        folder.save(iteration, networks, {'iter': iteration, 'networks': ['net_g']})
+    assert folder.find_newest() == tmp_path / 'training_states/5.state'
+    with pytest.raises(CheckpointError, match=r'net_g_10\.pth: holds NaN or infinity in w\.'):
+        folder.load(10)

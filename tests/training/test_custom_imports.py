@@ -157,8 +157,8 @@ def test_a_non_finite_loss_of_another_model_stops_the_run(paired_options, tmp_pa
     options = paired_options | {'custom_imports': ['my_lab.sr'], 'model_type': 'Ours_Modell'}
     for name in ('train', 'val'):
         options['datasets'][name]['io_backend'] = {'type': 'disk'}
-    options['train'] |= {'alpha': float('nan')}
+    options['train'] |= {'alpha': 1.0, 'optim_g': {'type': 'Adam', 'lr': 1e30}}
     options['train']['scheduler'] = {'type': 'MultiStepLR', 'milestones': [100], 'gamma': 0.5}
     code, said = start(options, tmp_path)
     assert code == 1
-    assert 'A loss was not finite at or before iteration 1' in said
+    assert 'Not finite (l_pix, scaled) at or before iteration 2. Lower the' in said

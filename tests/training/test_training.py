@@ -1,6 +1,7 @@
 """Runs of the whole pipeline on small real data: what a run promises to whoever starts it."""
 
 import copy
+import errno
 import json
 import os
 import re
@@ -19,8 +20,10 @@ import yaml
 from filelock import FileLock
 
 from iqasr.models import RestorationModel
+from iqasr.models.export import export
 from iqasr.quality import QualityScorer
-from iqasr.registry import SCORER_REGISTRY
+from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, build
+from iqasr.runtime.weights import load_file
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(REPOSITORY / 'iqasr/train.py'), '-opt']
@@ -213,6 +216,7 @@ class PoisonedStep:
 def test_non_finite_loss_rolls_back_and_says_so(paired_options, train, weights_of, monkeypatch):
     PoisonedStep(monkeypatch, {5})
     assert train(paired_options) == 0
+    assert 'Not finite (l_pixel, net_g.conv_first.weight, net_g.' in log_of(paired_options)
     assert 'iteration 5: back to the checkpoint at iteration 3' in log_of(paired_options)
     assert all(value.isfinite().all() for value in weights_of(paired_options, 6).values())
 
@@ -266,10 +270,171 @@ def test_damaged_newest_checkpoint_is_passed_over(paired_options, train, tmp_pat
     assert all(torch.equal(expected[key], again[key]) for key in expected)
 
 
+def test_trouble_with_checkpoints_has_an_exit_code_of_its_own(
+    paired_options, train, tmp_path, monkeypatch, capsys
+):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'replace', full)
+        assert train(paired_options) == 3
+    assert 'No space left' in capsys.readouterr().err
+    assert train(paired_options) == 0
+    for state in (tmp_path / 'experiments/tiny/training_states').iterdir():
+        state.write_bytes(b'')
+    assert train(paired_options, '--auto_resume') == 3
+    assert 'is whole' in capsys.readouterr().err
+
+
 def test_checkpoint_of_other_options_is_refused(paired_options, train):
     train(paired_options)
     paired_options['network_g']['num_feat'] = 16
     paired_options['train']['total_iter'] = 9
+    assert train(paired_options, '--auto_resume') == 2
+
+
+def rates(log: str) -> list[str]:
+    return re.findall(r'lr (\S+)\n', log)
+
+
+COSINE = {'type': 'CosineAnnealingLR', 'T_max': 3}
+SCHEDULES = {
+    'longer': (COSINE, {'type': 'CosineAnnealingLR', 'T_max': 6}),
+    'another': (COSINE, {'type': 'MultiStepLR', 'milestones': [2, 4], 'gamma': 0.5}),
+    'added': (None, COSINE | {'T_max': 6}),
+    'removed': (COSINE, None),
+    'restarts': (
+        {'type': 'OneCycleLR', 'max_lr': 0.01, 'total_steps': 9},
+        {'type': 'CosineAnnealingRestartLR', 'periods': [4, 4], 'restart_weights': [1, 0.5]},
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', SCHEDULES)
+def test_a_resumed_run_has_the_rates_of_its_option_file(kind, paired_options, train, weights_of):
+    """As if the schedule had held from the start: what a whole run of the file logs."""
+    before, after = SCHEDULES[kind]
+    train_options = paired_options['train'] | {'warmup_iter': 5}
+    changed = {'optim_g': {'type': 'Adam', 'lr': 2e-3}, 'scheduler': after}
+    new = paired_options | {'train': train_options | changed}
+    assert train(new | {'name': 'whole'}) == 0
+    old = paired_options | {'train': train_options | {'total_iter': 3, 'scheduler': before}}
+    assert train(old) == 0
+    assert train(new, '--auto_resume') == 0
+    expected = rates(log_of(new | {'name': 'whole'}))
+    assert rates(log_of(new))[3:] == expected[3:]
+    assert 'its schedule as if it had held from iteration 1' in log_of(new)
+
+
+@pytest.mark.parametrize(
+    'change', [{'weight_decay': 0.5}, {'betas': [0.5, 0.6]}, {'eps': 0.1}, {'lr': 0.01}]
+)
+def test_a_resumed_run_follows_the_options_of_its_optimiser(
+    change, paired_options, train, weights_of
+):
+    ends = []
+    for name, changes in (('same', {}), ('changed', change)):
+        options = copy.deepcopy(paired_options) | {'name': name}
+        assert train(options | {'train': options['train'] | {'total_iter': 3}}) == 0
+        options['train'] |= {'total_iter': 4}
+        options['train']['optim_g'] |= changes
+        assert train(options, '--auto_resume') == 0
+        ends.append(weights_of(options, 4)['conv_first.weight'])
+    assert not torch.equal(*ends)
+
+
+REFUSED_AT_RESUME = {
+    'type': ({'optim_g': {'type': 'AdamW', 'lr': 1e-3}}, 'train.optim_g: its type is another'),
+    'other': ({'optim_g': {'type': 'SGD', 'lr': 1e-3}}, 'train.optim_g: its type is another'),
+    'amsgrad': (
+        {'optim_g': {'type': 'Adam', 'lr': 1e-3, 'amsgrad': True}},
+        'train.optim_g: its amsgrad is another',
+    ),
+    'average': ({'ema_decay': 0.9}, 'train.ema_decay: the checkpoint has no averaged weights'),
+    'gan': (
+        {
+            'gan_opt': {'type': 'GANLoss', 'gan_type': 'vanilla'},
+            'optim_d': {'type': 'Adam', 'lr': 1e-4},
+        },
+        'train.gan_opt: the checkpoint has no discriminator',
+    ),
+    'lora': ({}, 'lora: the checkpoint has no adapters'),
+}
+
+
+@pytest.mark.parametrize('kind', REFUSED_AT_RESUME)
+def test_what_a_checkpoint_cannot_give_is_refused_by_name(
+    kind, paired_options, train, tmp_path, capsys
+):
+    change, reason = REFUSED_AT_RESUME[kind]
+    paired_options['train'] |= {'total_iter': 3, 'ema_decay': 0}
+    assert train(paired_options) == 0
+    if kind == 'gan':
+        network = {'type': 'UNetDiscriminatorSN', 'num_in_ch': 3, 'num_feat': 4}
+        paired_options['network_d'] = network
+    if kind == 'lora':
+        weights = str(tmp_path / 'experiments/tiny/models/net_g_3.pth')
+        paired_options |= {'lora': {'rank': 1}, 'path': {'pretrain_network_g': weights}}
+        paired_options['path']['root'] = str(tmp_path)
+    paired_options['train'] |= change | {'total_iter': 4}
+    assert train(paired_options, '--auto_resume') == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_options_that_a_resumed_run_keeps_are_named(paired_options, train, tmp_path):
+    paired_options['train']['total_iter'] = 3
+    assert train(paired_options) == 0
+    paired_options['train']['total_iter'] = 4
+    paired_options['manual_seed'] = 5
+    earlier = str(tmp_path / 'experiments/tiny/models/net_g_3.pth')
+    paired_options['path']['pretrain_network_g'] = earlier
+    assert train(paired_options, '--auto_resume') == 0
+    kept = 'but for manual_seed, path.pretrain_network_g: kept as in the checkpoint'
+    assert kept in log_of(paired_options)
+
+
+@pytest.fixture
+def half_base(paired_options, tmp_path):
+    """Weights as a file in half precision gives them, some of them -0; what has a base."""
+    weights = build(ARCH_REGISTRY, paired_options['network_g']).state_dict()
+    for value in weights.values():
+        value.copy_(value.half())
+        value.flatten()[::7] = -0.0
+    paired_options['path']['pretrain_network_g'] = str(tmp_path / 'base.pth')
+    torch.save({'params': weights}, tmp_path / 'base.pth')
+    return weights
+
+
+def test_adapters_merge_into_the_file_they_were_trained_on(
+    half_base, paired_options, train, weights_of, tmp_path
+):
+    paired_options['lora'] = {'rank': 2, 'target': ['body.*']}
+    assert train(paired_options) == 0
+    adapters = [tmp_path / 'experiments/tiny/models/lora_g_6.safetensors']
+    how = {'adapters': adapters, 'key': 'params'}
+    torch.save({'params': {k: v.half() for k, v in half_base.items()}}, tmp_path / 'half.pth')
+    for name in ('base', 'half'):
+        export(tmp_path / f'{name}.pth', tmp_path / f'{name}_merged.safetensors', **how)
+    merged = load_file(tmp_path / 'base_merged.safetensors')
+    for key, value in weights_of(paired_options, 6, key='params_ema').items():
+        assert torch.allclose(merged[key], value, atol=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['lora', 'copy'])
+def test_a_run_goes_on_from_any_copy_of_its_base(kind, half_base, paired_options, train, tmp_path):
+    if kind == 'lora':
+        paired_options['lora'] = {'rank': 2, 'target': ['body.*']}
+    paired_options['train']['base_opt'] = {'type': 'BaseDistanceLoss'}
+    paired_options['train']['total_iter'] = 3
+    assert train(paired_options) == 0
+    paired_options['train']['total_iter'] = 4
+    same = {key: value.half() + 0 for key, value in half_base.items()}
+    torch.save({'params': same}, tmp_path / 'base.pth')
+    assert train(paired_options, '--auto_resume') == 0
+    other = {key: value * 1.01 for key, value in half_base.items()}
+    torch.save({'params': other}, tmp_path / 'base.pth')
+    paired_options['train']['total_iter'] = 5
     assert train(paired_options, '--auto_resume') == 2
 
 
@@ -416,7 +581,7 @@ def test_full_disk_leaves_the_previous_checkpoint(paired_options, write_options,
             capture_output=True,
             text=True,
         )
-        assert result.returncode == 2
+        assert result.returncode == 3
         assert 'cannot be saved' in result.stderr
         states = disk / 'experiments/tiny/training_states'
         newest = max(states.glob('*.state'), key=lambda path: int(path.stem))

@@ -1,5 +1,6 @@
 """Choices among candidates whose quality is known before anything is read."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from iqasr.data.scores.known_quality import KnownQuality
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.sampling.base import GTSampler, draw, perplexity
 
+logger = logging.getLogger('iqasr')
+
 
 class ChoiceTable:
     """Quality and policy of every group, or of every place of a quality map in each.
@@ -21,6 +24,9 @@ class ChoiceTable:
         sampler: The policy.
         known: Quality of the candidates; None for a policy that needs none.
         norm: How quality is normalised, over the candidates that may be chosen.
+
+    Raises:
+        ValueError: If no candidate that may be chosen has a finite score.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class ChoiceTable:
             quality = normalise_quality(
                 quality, norm, score_range=known.score_range, mean=known.mean, std=known.std
             )
+        if known is not None and sampler.needs_quality:
+            require_scores(quality, known)
         self.quality = quality
         probabilities = sampler.probabilities(quality)
         self.cumulative = probabilities.cumsum(1)
@@ -60,3 +68,29 @@ class ChoiceTable:
             'perplexity': self.perplexity[row],
             'quality': self.quality[row],
         }
+
+
+def require_scores(quality: Tensor, known: KnownQuality) -> None:
+    """Refuse quality without a finite score; say where a choice is drawn for want of one.
+
+    Args:
+        quality: :math:`(N, K)`, as in `GTSampler.probabilities`.
+        known: Where it comes from.
+
+    Raises:
+        ValueError: If there is no finite score at all.
+    """
+    unscored = ~quality.isfinite().any(1)
+    count = int(unscored.sum())
+    if count == len(quality):
+        raise ValueError(
+            f"{known.path}: holds no finite score by '{known.scorer}' of a candidate that may be "
+            f'chosen. {known.how_to_update}'
+        )
+    if count:
+        logger.warning(
+            '%s: in %d of %d choices no candidate has a finite score; they are drawn uniformly.',
+            known.path,
+            count,
+            len(quality),
+        )

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +37,8 @@ def read_rows(path: str | Path) -> list[QualityRow]:
         path: The CSV file.
 
     Raises:
-        ValueError: If it is no quality table; the message names the line.
+        ValueError: If it is no quality table, or a number is none that a scorer gives; the message
+            names the line.
     """
     lines = list(csv.reader(io.StringIO(read_complete(path), newline='')))
     if lines and lines[0] != list(QualityRow._fields):
@@ -56,6 +58,8 @@ def _parse(path: str | Path, number: int, line: list[str]) -> QualityRow:
     try:
         key, candidate, scorer, version, digest, quality, low, high = line
         numbers = float(quality), float(low), float(high)
+        if math.isinf(numbers[0]) or math.isnan(numbers[1]) or math.isnan(numbers[2]):
+            raise ValueError(f'quality {quality}, range {low} to {high}')
     except ValueError as error:
         raise ValueError(
             f'{path}: line {number} is no line of a quality table ({error}). '

@@ -31,7 +31,7 @@ class QualityTable(KnownQuality):
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If it is no quality table, does not hold the scorer, holds several and none
-                is named, or mixes versions of the scorer.
+                is named, mixes versions of the scorer, or scores an image twice, differently.
         """
         if not os.path.isfile(path):
             command = HOW_TO_SCORE.format(scorer=scorer or '<scorer>', path=path)
@@ -47,6 +47,7 @@ class QualityTable(KnownQuality):
                 f'{HOW_TO_SCORE.format(scorer=scorer, path=path)}'
             )
         version, *score_range = kinds.pop()
+        refuse_contradictions(path, rows)
         return cls(path, scorer, version, tuple(score_range), grouped(rows))
 
     @property
@@ -55,8 +56,25 @@ class QualityTable(KnownQuality):
         return f'Score what is new: {HOW_TO_SCORE.format(scorer=self.scorer, path=self.path)}'
 
 
+def refuse_contradictions(path: str, rows: Iterable[QualityRow]) -> None:
+    """Refuse rows of one scorer that say two things of one image.
+
+    Raises:
+        ValueError: The message names the image.
+    """
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        said = f'{row.quality} of file {row.content_hash}'
+        before = first.setdefault((row.key, row.candidate), said)
+        if said != before:
+            raise ValueError(
+                f"{path}: candidate '{row.candidate}' of '{row.key}' has two scores: {before}, and "
+                f'{said}. Remove the line that is wrong.'
+            )
+
+
 def grouped(rows: Iterable[QualityRow]) -> dict[str, ScoredGroup]:
-    """Collect the rows of one scorer by group; later rows win."""
+    """Collect the rows of one scorer by group."""
     groups = {}
     for key, own in by_group(rows).items():
         hashes = tuple(row.content_hash for row in own.values())
