@@ -3,7 +3,7 @@
 import importlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def load_options(
         translation = translate(content)
         for warning in translation.warnings:
             logger.warning('%s', warning)
-        options = check(translation.options, phase)
+        options = check(translation.options, phase, translation.problems)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from error.__cause__
     options.add_notes([*translation.notes, *(f'warning: {text}' for text in translation.warnings)])
@@ -115,13 +115,18 @@ def import_modules(names: Any) -> None:
             ) from error
 
 
-def check(content: Mapping[str, Any], phase: str) -> Options:
+def check(content: Mapping[str, Any], phase: str, found: Iterable[str] = ()) -> Options:
     """Check options as read, against the classes that they name.
+
+    Args:
+        content: The options.
+        phase: ``train`` or ``test``.
+        found: Problems that are known already.
 
     Raises:
         OptionError: With every problem found.
     """
-    problems, schema = Problems(), Options
+    problems, schema = Problems([*found]), Options
     try:
         model = lookup(MODEL_REGISTRY, content.get('model_type', OURS))
         schema = Options if getattr(model, 'options_are_checked', False) else OpenOptions
