@@ -1,8 +1,12 @@
 """Check what only a training needs: terms, optimisers, discriminator, adapters."""
 
+import importlib.util
+
+from torch import nn
+
 from iqasr.checking.components import check_component, find_class
 from iqasr.losses import term_inputs
-from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.options.optimizers import construct, find_optimizer, find_scheduler, step_through
 from iqasr.options.schema import Problems, check_section
 from iqasr.options.sections import Options, TrainOptions
 from iqasr.registry import LOSS_REGISTRY, nearest
@@ -14,6 +18,9 @@ TORCH_SECTIONS = {
 }
 """Sections of ``train`` whose ``type`` is in no registry: how it is found, and the argument of its
 constructor that does not come from the section."""
+
+FIRST_STEPS = 1000
+"""Steps of a scheduler that every check of an option file takes, in some milliseconds."""
 
 USM_RADIUS_PX = 25
 """How far the unsharp mask looks each way."""
@@ -33,6 +40,7 @@ def check_training(problems: Problems, options: Options) -> None:
         path, section = f'train.{key}', getattr(train, key)
         if section is not None and (cls := find_class(problems, path, section, find)):
             setattr(train, key, check_section(problems, path, section, cls, (provided,)))
+    check_optimisation(problems, train)
     check_discriminator(problems, options, train)
     check_terms(problems, options, train)
     check_sharpening(problems, options, train)
@@ -40,6 +48,39 @@ def check_training(problems: Problems, options: Options) -> None:
         problems.add('val.val_freq', 'is required, since there are data sets to validate.')
     if options.lora is not None and options.path.pretrain_network_g is None:
         problems.add('path.pretrain_network_g', 'is required by lora: the network to adapt.')
+    wandb = options.logger.wandb
+    if wandb is not None and wandb.project and importlib.util.find_spec('wandb') is None:
+        problems.add('logger.wandb', '`pip install wandb`, or remove the project.')
+
+
+def check_optimisation(problems: Problems, train: TrainOptions) -> None:
+    """Check that optimisers can be built, and that the schedule holds for its first steps."""
+    if any(
+        entry.startswith(f'train.{key}') for key in TORCH_SECTIONS for entry in problems.entries
+    ):
+        return
+    count = len(problems.entries)
+    for key in ('optim_g', 'optim_d'):
+        section = getattr(train, key)
+        if section is not None:
+            try:
+                construct(find_optimizer(section['type']), [nn.Parameter()], section)
+            except ValueError as error:
+                problems.add(f'train.{key}', str(error))
+    if len(problems.entries) == count:
+        check_schedule(problems, train, FIRST_STEPS)
+
+
+def check_schedule(problems: Problems, train: TrainOptions, most: int | None = None) -> None:
+    """Step the scheduler through its course, or through so many iterations at most."""
+    steps = min(train.total_iter, most or train.total_iter)
+    for section in (train.optim_g, train.optim_d):
+        if train.scheduler is not None and section is not None:
+            try:
+                step_through(section, train.scheduler, steps, train.total_iter)
+            except ValueError as error:
+                problems.add('train.scheduler', str(error))
+                return
 
 
 def check_discriminator(problems: Problems, options: Options, train: TrainOptions) -> None:

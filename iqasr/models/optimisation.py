@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.checking.components import without
-from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.options.optimizers import construct, find_optimizer, find_scheduler
 
 FUSED = ('Adam', 'AdamW', 'SGD')
 """Optimisers of torch that take a step in one operation."""
@@ -123,15 +123,3 @@ class Optimisation:
             self.scheduler.load_state_dict(state['scheduler'])
         if self.scaler.is_enabled() and state.get('scaler'):
             self.scaler.load_state_dict(state['scaler'])
-
-
-def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
-    """Build an optimiser or a scheduler.
-
-    Raises:
-        ValueError: If its constructor refuses the options.
-    """
-    try:
-        return cls(subject, **options)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{cls.__name__} cannot be built from its options: {error}.') from error
