@@ -16,8 +16,9 @@ from iqasr.options.file import apply_overrides, numbers_in, read_yaml
 from iqasr.options.schema import Problems
 from iqasr.options.sections import OURS, RECOGNISED, OpenOptions, Options, parse
 from iqasr.pretrained import is_known, notice_of_fetch
-from iqasr.registry import MODEL_REGISTRY, lookup
+from iqasr.registry import MODEL_REGISTRY, lookup, nearest
 from iqasr.runtime.errors import OptionError
+from iqasr.runtime.weights import OTHER_FORMS
 
 logger = logging.getLogger('iqasr')
 
@@ -190,6 +191,11 @@ def check_pretrained(problems: Problems, options: Options) -> None:
         if weights is None:
             continue
         found = check_weights(problems, f'path.{key}', weights, kind)
+        letter = key[-1]
+        form, forms = getattr(options.path, f'param_key_{letter}'), ['params', 'params_ema']
+        if form not in (*forms, *OTHER_FORMS):
+            reason = f"'{form}' is no part of a file of weights.{nearest(form, forms)}"
+            problems.add(f'path.param_key_{letter}', f'{reason} Use params or params_ema.')
         if isinstance(options, OpenOptions) and is_known(found):
             reason = f'{options.model_type} reads files: write one by scripts/export.py'
             problems.add(f'path.{key}', f'{reason} -i {weights} -o {weights}.pth.')

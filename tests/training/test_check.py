@@ -10,6 +10,8 @@ from iqasr.checking.check import load_options
 from iqasr.options.optimizers import step_through
 from iqasr.runtime.errors import OptionError
 
+SWINIR = {'type': 'SwinIR', 'upscale': 4, 'depths': [2], 'embed_dim': 12, 'num_heads': [2]}
+
 ADAM = {'type': 'Adam', 'lr': 1e-3}
 
 
@@ -140,3 +142,37 @@ def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, c
     broken.write_bytes(broken.read_bytes()[:-200])
     assert train(paired_options, '--check') == 2
     assert str(broken) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'message'),
+    [
+        ('network_g:num_feat', -64, 'network_g: MSRResNet cannot be built from its options ('),
+        ('network_d:num_feat', -4, 'network_d: UNetDiscriminatorSN cannot be built from its'),
+        ('network_d:num_in_ch', 1, 'network_d: UNetDiscriminatorSN cannot judge an RGB image'),
+        (
+            'network_d',
+            {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1, 'upscale': 4},
+            'network_d: MSRResNet returns images',
+        ),
+        ('datasets:train:margin', 100_000, 'datasets.train.margin: 100000 px are more than'),
+        (
+            'network_g',
+            SWINIR | {'img_size': 36, 'window_size': 8},
+            'network_g: SwinIR cannot be built from its options (',
+        ),
+        (
+            'network_g',
+            SWINIR | {'img_size': 0, 'window_size': 8},
+            'network_g: SwinIR: shift_size must',
+        ),
+    ],
+)
+def test_values_of_the_right_kind(path, value, message, candidate_options, train, capsys):
+    *sections, last = path.split(':')
+    place = candidate_options
+    for key in sections:
+        place = place[key]
+    place[last] = value
+    assert train(candidate_options, '--check') == 2
+    assert message in capsys.readouterr().err
