@@ -155,6 +155,11 @@ def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, c
             {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1, 'upscale': 4},
             'network_d: MSRResNet returns images',
         ),
+        (
+            'train:vgg_opt',
+            {'type': 'PerceptualLoss', 'layer_weights': {'conv9_9': 1}},
+            "train.vgg_opt: 'conv9_9' is not in list",
+        ),
         ('datasets:train:margin', 100_000, 'datasets.train.margin: 100000 px are more than'),
         (
             'network_g',
@@ -168,7 +173,7 @@ def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, c
         ),
     ],
 )
-def test_values_of_the_right_kind(path, value, message, candidate_options, train, capsys):
+def test_values_of_the_right_kind(path, value, message, candidate_options, train, capsys, vgg):
     *sections, last = path.split(':')
     place = candidate_options
     for key in sections:
