@@ -109,3 +109,9 @@ def build(registry: Registry, options: Mapping[str, Any], **extra: Any) -> Any:
         return cls(dict(options) | extra) if takes_options(cls) else cls(**arguments)
     except (AssertionError, NotImplementedError) as error:
         raise ValueError(f'{options["type"]}: {error}') from error
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+            raise  # weights that are missing, for one
+        # What its arithmetic makes of values of the right kind, such as a width of -64.
+        reason = f'cannot be built from its options ({type(error).__name__}: {error})'
+        raise ValueError(f'{options["type"]} {reason}.') from error

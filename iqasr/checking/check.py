@@ -3,7 +3,7 @@
 import importlib
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from iqasr.options.file import apply_overrides, numbers_in, read_yaml
 from iqasr.options.schema import Problems
 from iqasr.options.sections import OURS, RECOGNISED, OpenOptions, Options, parse
 from iqasr.pretrained import is_known, notice_of_fetch
-from iqasr.registry import MODEL_REGISTRY, lookup
+from iqasr.registry import MODEL_REGISTRY, lookup, nearest
 from iqasr.runtime.errors import OptionError
+from iqasr.runtime.weights import OTHER_FORMS
 
 logger = logging.getLogger('iqasr')
 
@@ -69,7 +70,7 @@ def load_options(
         translation = translate(content)
         for warning in translation.warnings:
             logger.warning('%s', warning)
-        options = check(translation.options, phase)
+        options = check(translation.options, phase, translation.problems)
     except OptionError as error:
         raise OptionError(f'{path}: {error}') from error.__cause__
     options.add_notes([*translation.notes, *(f'warning: {text}' for text in translation.warnings)])
@@ -117,13 +118,18 @@ def import_modules(names: Any) -> None:
             ) from error
 
 
-def check(content: Mapping[str, Any], phase: str) -> Options:
+def check(content: Mapping[str, Any], phase: str, found: Iterable[str] = ()) -> Options:
     """Check options as read, against the classes that they name.
+
+    Args:
+        content: The options.
+        phase: ``train`` or ``test``.
+        found: Problems that are known already.
 
     Raises:
         OptionError: With every problem found.
     """
-    problems, schema = Problems(), Options
+    problems, schema = Problems([*found]), Options
     try:
         model = lookup(MODEL_REGISTRY, content.get('model_type', OURS))
         schema = Options if getattr(model, 'options_are_checked', False) else OpenOptions
@@ -207,6 +213,11 @@ def check_pretrained(problems: Problems, options: Options) -> None:
         if weights is None:
             continue
         found = check_weights(problems, f'path.{key}', weights, kind)
+        letter = key[-1]
+        form, forms = getattr(options.path, f'param_key_{letter}'), ['params', 'params_ema']
+        if form not in (*forms, *OTHER_FORMS):
+            reason = f"'{form}' is no part of a file of weights.{nearest(form, forms)}"
+            problems.add(f'path.param_key_{letter}', f'{reason} Use params or params_ema.')
         if isinstance(options, OpenOptions) and is_known(found):
             reason = f'{options.model_type} reads files: write one by scripts/export.py'
             problems.add(f'path.{key}', f'{reason} -i {weights} -o {weights}.pth.')

@@ -1,11 +1,18 @@
 """Check what only a training needs: terms, optimisers, discriminator, adapters."""
 
+import importlib.util
+import logging
+
+from torch import nn
+
 from iqasr.checking.components import check_component, find_class
 from iqasr.losses import term_inputs
-from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.options.optimizers import construct, find_optimizer, find_scheduler, step_through
 from iqasr.options.schema import Problems, check_section
 from iqasr.options.sections import Options, TrainOptions
 from iqasr.registry import LOSS_REGISTRY, nearest
+
+logger = logging.getLogger('iqasr')
 
 TORCH_SECTIONS = {
     'optim_g': (find_optimizer, 'params'),
@@ -14,6 +21,12 @@ TORCH_SECTIONS = {
 }
 """Sections of ``train`` whose ``type`` is in no registry: how it is found, and the argument of its
 constructor that does not come from the section."""
+
+TERM_WEIGHTS = ('loss_weight', 'perceptual_weight', 'style_weight')
+"""Options of losses that are weights."""
+
+FIRST_STEPS = 1000
+"""Steps of a scheduler that every check of an option file takes, in some milliseconds."""
 
 USM_RADIUS_PX = 25
 """How far the unsharp mask looks each way."""
@@ -33,6 +46,9 @@ def check_training(problems: Problems, options: Options) -> None:
         path, section = f'train.{key}', getattr(train, key)
         if section is not None and (cls := find_class(problems, path, section, find)):
             setattr(train, key, check_section(problems, path, section, cls, (provided,)))
+    check_course(problems, train)
+    check_weights_of_terms(problems, train)
+    check_optimisation(problems, train)
     check_discriminator(problems, options, train)
     check_terms(problems, options, train)
     check_sharpening(problems, options, train)
@@ -40,6 +56,80 @@ def check_training(problems: Problems, options: Options) -> None:
         problems.add('val.val_freq', 'is required, since there are data sets to validate.')
     if options.lora is not None and options.path.pretrain_network_g is None:
         problems.add('path.pretrain_network_g', 'is required by lora: the network to adapt.')
+    wandb = options.logger.wandb
+    if wandb is not None and wandb.project and importlib.util.find_spec('wandb') is None:
+        problems.add('logger.wandb', '`pip install wandb`, or remove the project.')
+
+
+def check_course(problems: Problems, train: TrainOptions) -> None:
+    """Check that the iterations suffice for what is to happen in them."""
+    start = train.net_d_init_iters + 1
+    first = start + -start % train.net_d_iters
+    if first > train.total_iter:
+        key = 'net_d_init_iters' if train.net_d_init_iters else 'net_d_iters'
+        reason = f'the generator would first learn in iteration {first} of {train.total_iter}'
+        problems.add(f'train.{key}', f'{reason}; lower it, or raise total_iter.')
+    if train.warmup_iter > train.total_iter:
+        reason = f'is {train.warmup_iter}, more than total_iter, {train.total_iter}'
+        problems.add('train.warmup_iter', f'{reason}: the learning rate would never be reached.')
+    for key, section in train.terms.items():
+        warmup = section.get('warmup_iter')
+        if isinstance(warmup, int) and warmup > train.total_iter:
+            logger.warning(
+                'train.%s_opt.warmup_iter: is %d, more than total_iter, %d, so that the term never '
+                'has its full weight.',
+                key,
+                warmup,
+                train.total_iter,
+            )
+
+
+def check_weights_of_terms(problems: Problems, train: TrainOptions) -> None:
+    """Check that weights are numbers from 0 on, and targets are qualities."""
+    for key, section in train.terms.items():
+        weights = {name: section.get(name) for name in TERM_WEIGHTS}
+        layers = section.get('layer_weights')
+        if isinstance(layers, dict):
+            weights |= {f'layer_weights.{name}': value for name, value in layers.items()}
+        for name, value in weights.items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (is_number and value >= 0):
+                reason = f'should be a number from 0 on, not {value!r}.'
+                problems.add(f'train.{key}_opt.{name}', reason)
+        target = section.get('target')
+        if isinstance(target, int | float) and not 0 < target <= 1:
+            reason = f'is {target}; give a quality from above 0 to 1, its best.'
+            problems.add(f'train.{key}_opt.target', reason)
+
+
+def check_optimisation(problems: Problems, train: TrainOptions) -> None:
+    """Check that optimisers can be built, and that the schedule holds for its first steps."""
+    if any(
+        entry.startswith(f'train.{key}') for key in TORCH_SECTIONS for entry in problems.entries
+    ):
+        return
+    count = len(problems.entries)
+    for key in ('optim_g', 'optim_d'):
+        section = getattr(train, key)
+        if section is not None:
+            try:
+                construct(find_optimizer(section['type']), [nn.Parameter()], section)
+            except ValueError as error:
+                problems.add(f'train.{key}', str(error))
+    if len(problems.entries) == count:
+        check_schedule(problems, train, FIRST_STEPS)
+
+
+def check_schedule(problems: Problems, train: TrainOptions, most: int | None = None) -> None:
+    """Step the scheduler through its course, or through so many iterations at most."""
+    steps = min(train.total_iter, most or train.total_iter)
+    for section in (train.optim_g, train.optim_d):
+        if train.scheduler is not None and section is not None:
+            try:
+                step_through(section, train.scheduler, steps, train.total_iter)
+            except ValueError as error:
+                problems.add('train.scheduler', str(error))
+                return
 
 
 def check_discriminator(problems: Problems, options: Options, train: TrainOptions) -> None:

@@ -27,6 +27,9 @@ from iqasr.runtime.randomness import generator_at
 from iqasr.sampling.base import GTSampler
 from iqasr.sampling.labels import Label
 
+LEAST_MARGIN_PX = 64
+"""A margin that is never too large, also for small images."""
+
 
 @DATASET_REGISTRY.register()
 @accepts_opt
@@ -165,6 +168,12 @@ class MultiGTDataset(Dataset):
         """
         group = self.candidates.groups[index]
         original = self._read_image(group.files[0])
+        if self.margin > max(LEAST_MARGIN_PX, *original.shape[:2]):
+            raise DataError(
+                f'datasets.train.margin: {self.margin} px are more than '
+                f'{self.reader.where(group.files[0])} has, {in_px(original.shape)}. Make it '
+                'smaller; 64 is enough for all degradations.'
+            )
         crop, place, top, left = self._draw_crop(group, original.shape, generator)
         region, offset = crop.region(top, left, self.margin)
         item = {

@@ -82,7 +82,32 @@ def build_discriminator(options: Options) -> nn.Module:
             f'network_d: {type(network).__name__} judges images of {own} px, but '
             f'datasets.train.gt_size is {crop}. Change one of them, or the network.'
         )
+    require_logits(network, crop or 64)
     return network
+
+
+@torch.no_grad()
+def require_logits(network: nn.Module, side: int) -> None:
+    """Let a discriminator judge an RGB image of a side in pixels.
+
+    Raises:
+        ValueError: If it cannot, or returns an image, as a generator does.
+    """
+    image, name = torch.zeros(1, 3, side, side), type(network).__name__
+    try:
+        logits = network.eval()(image)
+    except Exception as error:
+        raise ValueError(
+            f'network_d: {name} cannot judge an RGB image of {side} px: {error}'
+        ) from error
+    finally:
+        network.train()
+    is_image = isinstance(logits, Tensor) and logits.dim() == 4 and logits.shape[1] == 3
+    if not isinstance(logits, Tensor) or is_image or logits.shape[-1] > side:
+        raise ValueError(
+            f'network_d: {name} returns images, not how real they are; give a discriminator, such '
+            'as UNetDiscriminatorSN.'
+        )
 
 
 def build_network(options: Options, letter: str) -> nn.Module:
@@ -100,7 +125,10 @@ def build_network(options: Options, letter: str) -> nn.Module:
         setattr(options, label, dict(section))
         logger.info('%s holds: %s', weights, section)
     else:
-        network = build(ARCH_REGISTRY, section)
+        try:
+            network = build(ARCH_REGISTRY, section)
+        except ValueError as error:
+            raise ValueError(f'{label}: {error}') from error
         if weights is not None:
             load_pretrained(network, weights, key=key, strict=strict)
             logger.info('%s: weights of %s.', label, weights)

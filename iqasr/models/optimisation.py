@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.checking.components import without
-from iqasr.options.optimizers import find_optimizer, find_scheduler
+from iqasr.options.optimizers import construct, find_optimizer, find_scheduler
 
 FUSED = ('Adam', 'AdamW', 'SGD')
 """Optimisers of torch that take a step in one operation."""
@@ -150,15 +150,3 @@ def check_kind(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         if switch and bool(before[key]) != bool(now[key]):
             named = 'type' if key == 'decoupled_weight_decay' else key
             raise ValueError(f'its {named} is another than in the checkpoint')
-
-
-def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
-    """Build an optimiser or a scheduler.
-
-    Raises:
-        ValueError: If its constructor refuses the options.
-    """
-    try:
-        return cls(subject, **options)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{cls.__name__} cannot be built from its options: {error}.') from error

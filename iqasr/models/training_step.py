@@ -2,7 +2,8 @@
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from iqasr.models.speed import (
 from iqasr.options.sections import Options
 from iqasr.registry import LOSS_REGISTRY, build
 from iqasr.runtime.distributed import Process, synchronise
+from iqasr.runtime.errors import OptionError
 from iqasr.runtime.randomness import generator_at, seed_of
 from iqasr.runtime.weights import non_finite_names
 
@@ -43,7 +45,7 @@ class TrainingStep:
         layouts: Of the networks, in a run to continue; see `iqasr.models.speed`.
 
     Raises:
-        OptionError: If ``train.amp`` is not possible on this device.
+        OptionError: If ``train.amp`` is not possible on this device, or a term cannot be built.
     """
 
     def __init__(
@@ -61,9 +63,12 @@ class TrainingStep:
         self.train, self.process, self.seed = train, process, seed
         self.net_g, self.net_d, self.base = net_g, net_d, base
         self.adapted = options.lora is not None
-        terms = {name: build_term(o) for name, o in train.terms.items() if name != 'gan'}
-        for term in terms.values():
-            term.to(process.device).check_size(data.get('gt_size') or 0)
+        terms: dict[str, nn.Module] = {}
+        for name, section in train.terms.items():
+            if name != 'gan':
+                with naming(f'train.{name}_opt'):
+                    terms[name] = build_term(section).to(process.device)
+                    terms[name].check_size(data.get('gt_size') or 0)
         self.autocast = autocast_of(train.amp, process.device)
         modules = self.networks() | terms
         self.layouts = choose_layouts(
@@ -321,6 +326,15 @@ class TrainingStep:
         self.preparation.load_state_dict(state['feeder'])
         self.objective.load_calibration_state(state['calibration'])
         self.finite.fill_(True)
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Begin a refusal with the path of the section that is refused."""
+    try:
+        yield
+    except ValueError as error:
+        raise OptionError(f'{path}: {error}') from error
 
 
 def add_to(log: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) -> None:

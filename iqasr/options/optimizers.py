@@ -1,11 +1,14 @@
 """Optimisers and learning-rate schedulers, which are named as in torch or BasicSR."""
 
 import inspect
+import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from basicsr.models import lr_scheduler as basicsr_schedulers
+from torch import nn
 
 from iqasr.registry import nearest
 
@@ -33,6 +36,57 @@ def find_scheduler(name: str) -> type:
     # The name under which BasicSR's files ask for its own MultiStepRestartLR.
     known['MultiStepLR'] = known['MultiStepRestartLR']
     return _find('scheduler', name, known)
+
+
+def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
+    """Build an optimiser or a scheduler.
+
+    Raises:
+        ValueError: If its constructor refuses the options.
+    """
+    try:
+        return cls(subject, **{key: value for key, value in options.items() if key != 'type'})
+    except Exception as error:
+        reason = f'cannot be built from its options: {type(error).__name__}: {error}.'
+        raise ValueError(f'{cls.__name__} {reason}') from error
+
+
+def step_through(
+    optimizer: Mapping[str, Any], scheduler: Mapping[str, Any], iterations: int, total: int
+) -> None:
+    """Let a scheduler take all its steps, for a single weight.
+
+    Args:
+        optimizer: Section ``optim_g`` or ``optim_d``.
+        scheduler: Section ``scheduler``.
+        iterations: How many iterations to follow.
+        total: All of the run, for messages.
+
+    Raises:
+        ValueError: If either cannot be built, a step fails, or a learning rate is no number >= 0.
+    """
+    weights = [nn.Parameter(torch.zeros(1))]
+    stepped = construct(find_optimizer(optimizer['type']), weights, optimizer)
+    cls = find_scheduler(scheduler['type'])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # torch misses the steps of the optimiser
+        schedule = construct(cls, stepped, scheduler)
+        for iteration in range(1, iterations + 1):
+            try:
+                if iteration > 1:
+                    schedule.step()
+                rate = float(stepped.param_groups[0]['lr'])
+            except Exception as error:
+                raise ValueError(
+                    f'{cls.__name__} fails in iteration {iteration} of {total} '
+                    f'({type(error).__name__}: {error}). Its options must be right for all of '
+                    'train.total_iter.'
+                ) from error
+            if not 0 <= rate < math.inf:
+                raise ValueError(
+                    f'{cls.__name__} gives a learning rate of {rate:g} in iteration {iteration} of '
+                    f'{total}; it must be a number from 0 on.'
+                )
 
 
 def _subclasses(module: Any, base: type) -> dict[str, type]:

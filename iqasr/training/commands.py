@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from torch.utils.data import Subset
 from tqdm import tqdm
 
 from iqasr.checking.check import load_options, notices_of_fetch
+from iqasr.checking.training import check_schedule
 from iqasr.data.loader import left_unopened
 from iqasr.evaluation.evaluate import dataset_name, evaluate
 from iqasr.models import RestorationModel
-from iqasr.options.sections import Options
+from iqasr.options.schema import Problems
+from iqasr.options.sections import OpenOptions, Options
 from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
@@ -117,22 +120,23 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
     torch.backends.cudnn.benchmark = True
     base = base_folder(options)
     root = base / 'experiments' / options.name
+    board = base / 'tb_logger' / options.name if options.logger.use_tb_logger else None
+    for folder in (root, board or root):
+        require_folder(folder)
+    check_course(options)
     if arguments.check:
+        state = find_start(options, root, auto_resume=arguments.auto_resume)
         if notices := notices_of_fetch(options):
             logger.info('The options are right. %s.', '; '.join(notices))
             logger.info('Data and a first step are checked only once they are here.')
             return 0
         with as_option_errors():
-            training = TrainingRun(options, process, root)
+            training = TrainingRun(options, process, root, state)
         return check(training)
-    board = base / 'tb_logger' / options.name if options.logger.use_tb_logger else None
     with lock_run(root, process):
         with as_option_errors():
             logger.info('%s\n%s', describe_environment(), options.as_yaml())
-            if arguments.auto_resume:
-                state = CheckpointFolder(root).find_newest()
-            else:
-                state = find_state(options.path.resume_state)
+            state = find_start(options, root, auto_resume=arguments.auto_resume)
             in_place = arguments.auto_resume or (state and state.parents[1] == root)
             training = TrainingRun(options, process, root, state, board)
             # Only now, so that a run that is refused leaves an earlier one where it is.
@@ -182,6 +186,39 @@ def base_folder(options: Options) -> Path:
     return resolve(options.path.root) if options.path.root else project_root()
 
 
+def require_folder(folder: Path) -> None:
+    """Refuse a folder that can neither be made nor written.
+
+    Raises:
+        OptionError: If a file is in its place or above it, or nothing may be written there.
+    """
+    found = next(path for path in (folder, *folder.parents) if path.exists())
+    if not found.is_dir():
+        raise OptionError(f'path.root: {found} is a file; a folder is needed. Name another one.')
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise OptionError(f'path.root: nothing may be written to {found}. Name another folder.')
+
+
+def check_course(options: Options) -> None:
+    """Step the scheduler through all of the run.
+
+    Raises:
+        OptionError: If it fails on the way.
+    """
+    problems = Problems()
+    if not isinstance(options, OpenOptions):
+        check_schedule(problems, options.train)
+    if problems.entries:
+        raise OptionError('\n'.join(problems.entries))
+
+
+def find_start(options: Options, root: Path, *, auto_resume: bool) -> Path | None:
+    """Find the training state that a run continues from; None for a new one."""
+    if auto_resume:
+        return CheckpointFolder(root).find_newest()
+    return find_state(options.path.resume_state)
+
+
 def find_state(named: str | None) -> Path | None:
     """Find the training state of option ``path.resume_state``; None if it names none.
 
@@ -205,15 +242,10 @@ def set_aside(folder: Path | None) -> None:
 
 
 def check(training: TrainingRun) -> int:
-    """Decode all training data, restore one image of each set, take one step; write nothing."""
+    """Decode all data, restore one image of each set, take the first steps; write nothing."""
     data, model = training.train_set, training.model
-    if hasattr(data, 'check'):
-        if problems := data.check(decode=True):
-            raise DataError(problems)
-    else:
-        with left_unopened(data):
-            for index in tqdm(range(len(data)), desc='reading', unit='image', disable=None):
-                data[index]
+    for images in (data, *(loader.dataset for loader in training.val_loaders)):
+        decode(images)
     for loader in training.val_loaders:
         if training.is_ours:
             name, first = dataset_name(loader.dataset), Subset(loader.dataset, [0])
@@ -223,7 +255,9 @@ def check(training: TrainingRun) -> int:
             model.feed_data(next(iter(loader)))
             model.test()
     with training.stream() as stream:
-        training.iterate(next(stream))
+        for iteration in first_iterations(training):
+            training.iteration = iteration - 1
+            training.iterate(next(stream))
     if training.is_diverged():
         raise OptionError(
             f'After the first step, this is not finite: {training.name_non_finite()}. Lower the '
@@ -235,9 +269,33 @@ def check(training: TrainingRun) -> int:
     return 0
 
 
+def decode(data: Any) -> None:
+    """Decode all images of a data set.
+
+    Raises:
+        DataError: If any is broken.
+    """
+    if hasattr(data, 'check'):
+        if problems := data.check(decode=True):
+            raise DataError(problems)
+        return
+    with left_unopened(data):
+        for index in tqdm(range(len(data)), desc='reading', unit='image', disable=None):
+            data[index]
+
+
+def first_iterations(training: TrainingRun) -> list[int]:
+    """List the next iteration, and the first after it in which the generator learns, too."""
+    train, first = training.options.train, training.iteration + 1
+    start = max(first, train.net_d_init_iters + 1)
+    learning = start + -start % train.net_d_iters
+    return [i for i in sorted({first, learning}) if i <= training.total]
+
+
 def test(options: Options, process: Process, arguments: argparse.Namespace) -> int:
     """Restore and measure every test set with every checkpoint."""
     root = base_folder(options) / 'results' / options.name
+    require_folder(root)
     paths = find_checkpoints(arguments.checkpoints)
     if paths and options.is_restored:
         raise OptionError('--checkpoints: no network runs, as all images are restored already.')

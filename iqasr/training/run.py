@@ -79,6 +79,8 @@ class TrainingRun:
         self.last_saved = -1
         model_class = lookup(MODEL_REGISTRY, options.model_type)
         self.is_ours = issubclass(model_class, RestorationModel)
+        if state and self.is_ours:
+            require_own_state(state, resume_state)
         opt = opt_of(
             options, process, root, seed=self.seed, is_train=True, resume_state=resume_state
         )
@@ -314,6 +316,22 @@ class TrainingRun:
         self.process.barrier()
         self.last_saved = self.iteration
         self.rollbacks = 0
+
+
+def require_own_state(state: Mapping[str, Any], path: Path | None) -> None:
+    """Refuse a training state of another program.
+
+    Raises:
+        CheckpointError: If it is one.
+    """
+    if {'iter', 'position', 'networks', 'optimisation', 'pretrained'} <= state.keys():
+        return
+    is_basicsr = {'iter', 'optimizers', 'schedulers'} <= state.keys()
+    found = 'is one of BasicSR' if is_basicsr else f'holds {[*state][:5]}'
+    raise CheckpointError(
+        f'path.resume_state: {path} is no training state of iqasr; it {found}. To start from '
+        'networks of another program, give path.pretrain_network_g (and _d) instead.'
+    )
 
 
 def build_loaders(opt: Mapping[str, Any], scale: int | None, phase: str) -> list[DataLoader]:

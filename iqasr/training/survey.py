@@ -74,7 +74,8 @@ def check_file(path: Path) -> str:
         import_modules(content.get('custom_imports') or [])
         translation = translate(content)
         warnings = translation.warnings
-        options = check(translation.options, 'train' if 'train' in content else 'test')
+        phase = 'train' if 'train' in content else 'test'
+        options = check(translation.options, phase, translation.problems)
         notices = notices_of_fetch(options)
         if options.network_g != RECOGNISED:
             options.path.pretrain_network_g = None

@@ -85,6 +85,26 @@ REFUSALS = {
     ),
     'name': ('', 'name: '),
     'scael': (4, "scael: unknown option. Did you mean 'scale'?"),
+    'train:warmup_iter': (7, 'train.warmup_iter: is 7, more than total_iter, 6: the learning rate'),
+    'train:net_d_init_iters': (
+        6,
+        'train.net_d_init_iters: the generator would first learn in iteration 7 of 6',
+    ),
+    'train:net_d_iters': (7, 'train.net_d_iters: the generator would first learn in iteration 7'),
+    'train:pixel_opt:loss_weight': (-1, 'pixel_opt.loss_weight: should be a number from 0 on'),
+    ' train:pixel_opt:loss_weight': ([1], 'should be a number from 0 on, not [1]'),
+    'train:perceptual_opt': (
+        {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': -1}},
+        'train.perceptual_opt.layer_weights.conv5_4: should be a number from 0 on, not -1',
+    ),
+    'train:quality_opt': (
+        {'type': 'QualityLoss', 'scorer': {'type': 'NIQEScorer'}, 'loss_weight': 1, 'target': 5},
+        'train.quality_opt.target: is 5',
+    ),
+    'path': (
+        {'pretrain_network_g': 'a.pth', 'param_key_g': 'ema'},
+        "path.param_key_g: 'ema' is no part of a file of weights",
+    ),
     'train:scheduler': ({'type': 'ReduceLROnPlateau'}, 'it needs a metric at every step'),
 }
 

@@ -99,6 +99,39 @@ MOVED_IN_DATASETS = {
 }
 """Likewise, in each section of ``datasets``."""
 
+UNUSED = {
+    '': 'Use_sharpen use_sharp use_static_graph merge_bn merge_bn_startpoint auto_resume',
+    'path': 'ignore_resume_networks experiments_root results_root models training_states log '
+    'visualization',
+    'train': 'net_g_reg_every net_d_reg_every r1_reg_weight path_reg_weight path_batch_shrink '
+    'mixing_prob fix_flow lr_flow flow_lr_mul dcn_lr_mul tsa_iter manual_seed use_grad_clip',
+    'val': 'use_image num_val_samples flip_seq center_frame_only',
+    'datasets': 'phase scale task crop_size cache_data padding num_frame num_prefetch_queue '
+    'val_partition test_mode enlarge_scale num_patches_per_image lq_patchsize degradation_type '
+    'dataroot_all_bicubic_LR_folder filter_no_effective_set dataroot_flow random_reverse '
+    'interval_list use_sharp pos_img_list_each enhanced_num geometric_augs',
+    'val.metrics': 'input_order convert_to',
+}
+"""Options that these tools have and iqasr does without, by section; ``datasets`` and
+``val.metrics`` stand for each section inside them."""
+
+
+def own_options(path: str) -> set[str]:
+    """List the options that these tools have at a place and that need not be among ours.
+
+    Args:
+        path: Dotted path of a section.
+    """
+    parent = path.rpartition('.')[0]
+    names = {*UNUSED.get(parent if parent in ('datasets', 'val.metrics') else path, '').split()}
+    if not path:
+        names |= {*SWITCHES, 'high_order_degradation', 'queue_size', 'gt_size'}
+        names |= {'pre_pad', 'tile_process'}
+    if parent == 'datasets':
+        names |= {*MOVED_IN_DATASETS}
+    return names | {old.rpartition('.')[2] for old in MOVED if old.rpartition('.')[0] == path}
+
+
 _VIDEO = ('video super-resolution', 'BasicSR (basicsr/train.py, basicsr/test.py)')
 _OTHER_TASKS = {
     'VideoBaseModel VideoGANModel VideoRecurrentModel VideoRecurrentGANModel EDVRModel': _VIDEO,

@@ -33,6 +33,10 @@ from iqasr.registry import (
 )
 from iqasr.runtime.errors import OptionError
 
+NETWORKS = ('network_g', 'network_d')
+"""Sections of networks. Nothing in them is left out: without one of its options, a network would be
+another."""
+
 FIXED = ('', 'path', 'train', 'val', 'logger', 'logger.wandb')
 """Sections of fixed options."""
 
@@ -41,8 +45,7 @@ TYPED = {
     'train': (LOSS_REGISTRY, []),
     'val.metrics': (METRIC_REGISTRY, ['better']),
 }
-"""Where sections with a ``type`` are, and the options that are none of its arguments. Networks are
-not among them: without one of its options, a network would be another."""
+"""Where sections with a ``type`` are, and the options that are none of its arguments."""
 
 FINDERS = {f'train.{key}': find for key, (find, _) in TORCH_SECTIONS.items()}
 """Sections whose ``type`` is in no registry."""
@@ -79,7 +82,7 @@ def refuse_other_tasks(file: Translation) -> None:
     """Refuse video, faces and other tasks, unless a user has registered a class for them."""
     places = {'model_type': MODEL_REGISTRY}
     places |= {f'{section}.type': DATASET_REGISTRY for section in file.sections('datasets')}
-    places |= {f'{key}.type': ARCH_REGISTRY for key in ('network_g', 'network_d')}
+    places |= {f'{key}.type': ARCH_REGISTRY for key in NETWORKS}
     for path, registry in places.items():
         name = str(file.get(path))
         found = names_in(registry).get(name)
@@ -107,7 +110,7 @@ def translate_family(file: Translation, family: Family) -> None:
             file.move(f'{path}.{old}', f'{path}.{new}')
         reason = 'batches are loaded ahead by num_worker_per_gpu processes.'
         file.drop(f'{path}.num_prefetch_queue', reason)
-    for path in ('network_g', 'network_d'):
+    for path in NETWORKS:
         for key, value in families.NETWORKS.get(str(file.get(f'{path}.type')), {}).items():
             file.put(f'{path}.{key}', value)
     translate_terms(file, family)
@@ -118,11 +121,14 @@ def translate_family(file: Translation, family: Family) -> None:
 
 
 def drop_empty(section: dict[str, Any]) -> None:
-    """Remove options that are written without a value (``~``), at every depth."""
+    """Remove options that are written without a value (``~``), at every depth.
+
+    In the section of a network they stay: ``~`` is a value, and the default another one.
+    """
     for key, value in [*section.items()]:
         if value is None:
             del section[key]
-        elif isinstance(value, dict) and not takes_whole_section(value):
+        elif isinstance(value, dict) and key not in NETWORKS and not takes_whole_section(value):
             drop_empty(value)
 
 
@@ -176,7 +182,7 @@ def drop_unused(file: Translation) -> None:
 
 
 def drop_unknown(file: Translation) -> None:
-    """Leave out unknown options; what is of the wrong kind stays, for the check to refuse."""
+    """Leave out unknown options, unless they are misspelt; values are for the check to refuse."""
     for path in FIXED:
         drop_others(file, path, options_at(Options, path.split('.') if path else ()))
     for parent, (registry, own) in TYPED.items():
@@ -185,7 +191,7 @@ def drop_unknown(file: Translation) -> None:
             try:
                 target = FINDERS.get(path, partial(lookup, registry))(name)
             except ValueError:
-                if parent == 'val.metrics':
+                if parent == 'val.metrics' and not misspelt_metric(str(name)):
                     reason = 'left out. calculate_quality measures LPIPS and others by a scorer.'
                     file.drop(path, f'no metric here is called {name}; {reason}')
                 continue
@@ -195,15 +201,33 @@ def drop_unknown(file: Translation) -> None:
                 drop_others(file, path, ['type', *own, *schema_names(target)])
 
 
+def misspelt_metric(name: str) -> bool:
+    """Tell whether an unknown metric resembles a known one, by more than ``calculate_``."""
+    short, known = (
+        [text.removeprefix('calculate_') for text in texts]
+        for texts in ([name], names_in(METRIC_REGISTRY))
+    )
+    return bool(nearest(short[0], known))
+
+
 def drop_others(file: Translation, path: str, known: Iterable[str]) -> None:
-    """Leave out all options of a section but those known; its terms have names of their own."""
+    """Leave out all options of a section but those known; its terms have names of their own.
+
+    What resembles an option, of ours or of the tool, is an error, unless the tool has it, too.
+    """
     section = file.get(path) if path else file.options
     known = [name for name in known if name != '*_opt']
+    theirs = families.own_options(path)
+    if path in ('', TRAIN_SET):
+        theirs |= {f'{name}{stage}' for name in DEGRADATION_OPTIONS for stage in ('', '2')}
     for key in [*section] if isinstance(section, dict) else ():
         if key in known or (path == 'train' and str(key).endswith('_opt')):
             continue
         del section[key]
-        reason = f'unknown option, left out.{nearest(str(key), known)}'
-        if str(key).removesuffix('2') in DEGRADATION_OPTIONS:
-            reason = 'left out, since nothing here is degraded by it.'
-        file.warn(f'{path}.{key}'.strip('.'), reason)
+        where = f'{path}.{key}'.strip('.')
+        if key in theirs and str(key).removesuffix('2') in DEGRADATION_OPTIONS:
+            file.warn(where, 'left out, since nothing here is degraded by it.')
+        elif key in theirs or not (hint := nearest(str(key), {*known, *theirs})):
+            file.warn(where, 'unknown option, left out.')
+        else:
+            file.problems.append(f'{where}: unknown option.{hint}')

@@ -57,9 +57,10 @@ def translate_training_set(file: Translation) -> None:
     """Turn a data set that degrades its images into one of ours; others degrade nothing."""
     name = file.get(f'{TRAIN_SET}.type')
     dataset = DEGRADING_DATASETS.get(str(name))
+    degraded = any(file.get(path) for path in ('degradation', f'{TRAIN_SET}.degradation'))
     if dataset is not None:
         translate_degrading_dataset(file, dataset)
-    elif name == 'MultiGTDataset':
+    elif name == 'MultiGTDataset' or degraded:
         move_sample_options(file)
     else:
         for key in ('queue_size', 'gt_size'):

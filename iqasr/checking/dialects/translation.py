@@ -18,6 +18,8 @@ class Translation:
     """Options and their new names: ``old -> new``."""
     warnings: list[str] = field(default_factory=list)
     """Options without effect, and why: ``path: reason``."""
+    problems: list[str] = field(default_factory=list)
+    """Options that are misspelt, likewise; no longer among `options`."""
 
     def get(self, path: str) -> Any:
         """Return the value at a path (``train.optim_g.lr``)."""

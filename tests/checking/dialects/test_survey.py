@@ -9,7 +9,7 @@ from iqasr.training.survey import check_command, survey
 def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path):
     files = {
         'a.yml': realesrgan,
-        'b/c.yml': basicsr | {'pre_pad': 10, 'sharpness': 2},
+        'b/c.yml': basicsr | {'pre_pad': 10, 'favourite_colour': 2},
         'd.yml': basicsr | {'model_type': 'EDVRModel'},
         'e.yml': basicsr | {'scale': 2, 'pre_pad': 10},
     }

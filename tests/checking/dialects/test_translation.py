@@ -179,7 +179,8 @@ def place(options, path):
         ({'gt_size': 48}, 'datasets.train.gt_size: 32 is left out: gt_size of the top level, 48'),
         ({'high_order_degradation': False}, 'RealESRGANDataset has no LQ; its images are degraded'),
         ({'pre_pad': 10}, 'pre_pad: images are extended as far as'),
-        ({'gray_noise_probb': 0.4}, 'gray_noise_probb: unknown option, left out.'),
+        ({'favourite_colour': 'red'}, 'favourite_colour: unknown option, left out.'),
+        ({'use_static_graph': True}, 'use_static_graph: unknown option, left out.'),
         ({'gt_usm': True}, 'gt_usm: left out: its model does not read it'),
     ],
 )
@@ -195,24 +196,94 @@ def test_options_of_a_degradation_that_never_happens_are_warnings(realesrgan_pai
     assert 'queue_size: left out, since nothing is degraded here.' in warnings
 
 
-@pytest.mark.parametrize(
-    ('path', 'known'),
-    [
-        ('train:ema_deacy', 'ema_decay'),
-        ('train:pixel_opt:loss_weigth', 'loss_weight'),
-        ('train:optim_g:weight_deca', 'weight_decay'),
-        ('datasets:train:gt_sise', 'gt_size'),
-        ('val:metrics:psnr:crop_boarder', 'crop_border'),
-    ],
-)
-def test_misspelling_is_a_warning_there_and_an_error_in_ours(path, known, basicsr, write):
+MISSPELT = {
+    'train:ema_deacy': 'ema_decay',
+    'train:pixel_opt:loss_weigth': 'loss_weight',
+    'train:optim_g:weight_deca': 'weight_decay',
+    'train:scheduler:gama': 'gamma',
+    'datasets:train:gt_sise': 'gt_size',
+    'val:metrics:psnr:crop_boarder': 'crop_border',
+    'logger:print_frq': 'print_freq',
+    'path:pretrain_network': 'pretrain_network_g',
+}
+
+
+@pytest.mark.parametrize('path', MISSPELT)
+@pytest.mark.parametrize('model', ['ESRGANModel', 'RestorationModel'])
+def test_misspelling_is_an_error_everywhere(model, path, basicsr, write):
+    del basicsr['datasets']['train']['use_flip']
     place(basicsr, path)[path.split(':')[-1]] = 1
     where = path.replace(':', '.')
-    warning = f"{where}: unknown option, left out. Did you mean '{known}'?"
-    assert warning in translate(basicsr).warnings
-    del basicsr['model_type'], basicsr['datasets']['train']['use_flip']
-    with pytest.raises(OptionError, match=f'{where}: unknown option'):
+    with pytest.raises(OptionError) as caught:
+        load_options(write(basicsr | {'model_type': model}))
+    assert f"{where}: unknown option. Did you mean '{MISSPELT[path]}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('path', 'meant'),
+    [
+        ('gray_noise_probb', 'gray_noise_prob'),
+        ('jpeg_rang2', 'jpeg_range2'),
+        ('l1_gt_umsm', 'l1_gt_usm'),
+        ('queue_siz', 'queue_size'),
+        ('datasets:train:blur_sigm2', 'blur_sigma2'),
+        ('datasets:train:use_flp', 'use_flip'),
+        ('path:pretrain_model', 'pretrain_model_'),
+        ('network_dd', 'network_d'),
+    ],
+)
+def test_misspelt_option_of_the_other_tool_is_an_error(path, meant, realesrgan, write):
+    place(realesrgan, path)[path.split(':')[-1]] = 1
+    with pytest.raises(OptionError) as caught:
+        load_options(write(realesrgan))
+    assert f"{path.replace(':', '.')}: unknown option. Did you mean '{meant}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('path', 'value'),
+    [
+        ('datasets:train:crop_size', 32),  # resembles cropping options
+        ('train:net_d_reg_every', 16),  # resembles net_d_iters
+        ('path:ignore_resume_networks', 'network_d'),  # resembles pretrain_network_d
+        ('use_sharp', True),
+    ],
+)
+def test_an_option_that_the_tool_has_is_left_out(path, value, basicsr, write):
+    place(basicsr, path)[path.split(':')[-1]] = value
+    translation = translate(basicsr)
+    assert translation.problems == []
+    assert f'{path.replace(":", ".")}: unknown option, left out.' in translation.warnings
+    load_options(write(basicsr))
+
+
+def test_misspelt_metric_is_an_error(basicsr, write):
+    basicsr['val']['metrics']['psnr']['type'] = 'calculate_psnrr'
+    with pytest.raises(OptionError, match=r"no metric is called 'calculate_psnrr'. Did you mean"):
         load_options(write(basicsr))
+
+
+@pytest.mark.parametrize('model', ['ESRGANModel', 'RestorationModel'])
+def test_no_value_is_a_value_for_a_network(model, basicsr, write):
+    """A network without one of its options would be another."""
+    del basicsr['datasets']['train']['use_flip']
+    section = {'type': 'spandrel', 'arch': 'Compact', 'num_feat': 4, 'num_conv': None}
+    basicsr |= {'model_type': model, 'network_g': section}
+    assert translate(basicsr).options['network_g'] == section
+
+
+def test_a_pool_beside_a_degradation_is_kept(registered, basicsr):
+    class LabCrops:
+        def __init__(self, dataroot_gt: str, degradation: dict, queue_size: int = 0):
+            pass
+
+    registered(DATASET_REGISTRY, LabCrops)
+    section = {'type': 'LabCrops', 'dataroot_gt': 'a', 'degradation': {'type': 'B'}}
+    for top in ({'queue_size': 8}, {'queue_size': 8, 'degradation': section['degradation']}):
+        own = {k: v for k, v in section.items() if k not in top}
+        options = basicsr | {'datasets': {'train': own}} | top
+        translation = translate(options)
+        assert translation.options['datasets']['train'] == section | {'queue_size': 8}
+        assert translation.warnings == []
 
 
 @pytest.mark.parametrize(('asked', 'tiles'), [(True, (480, 24)), (False, (None, 32))])
@@ -388,8 +459,8 @@ def test_options_of_a_users_class_with_a_signature_are_known(registered, basicsr
     basicsr['datasets']['train'] = {'type': 'LabSet', 'alhpa': 2, **options}
     translation = translate(basicsr)
     assert translation.options['datasets']['train'] == {'type': 'LabSet', **options}
-    reason = "datasets.train.alhpa: unknown option, left out. Did you mean 'alpha'?"
-    assert translation.warnings == [reason]
+    reason = "datasets.train.alhpa: unknown option. Did you mean 'alpha'?"
+    assert (translation.warnings, translation.problems) == ([], [reason])
 
 
 def test_of_two_names_for_an_option_the_present_one_counts(basicsr):

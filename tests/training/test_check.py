@@ -1,0 +1,183 @@
+"""What can be known before the first iteration is found by ``--check``, and by a run, too."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from basicsr.losses.basic_loss import L1Loss
+
+from iqasr.checking.check import load_options
+from iqasr.options.optimizers import step_through
+from iqasr.runtime.errors import OptionError
+
+SWINIR = {'type': 'SwinIR', 'upscale': 4, 'depths': [2], 'embed_dim': 12, 'num_heads': [2]}
+
+ADAM = {'type': 'Adam', 'lr': 1e-3}
+
+
+@pytest.fixture(params=[('--check',), ()], ids=['check', 'train'])
+def refused(request, train, capsys):
+    """Check or train, which refuses and writes nothing; returns the message."""
+
+    def run(options: dict) -> str:
+        assert train(options, *request.param) == 2
+        return capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ('scheduler', 'message'),
+    [
+        (
+            {'type': 'CosineAnnealingRestartLR', 'periods': [700, 500], 'restart_weights': [1, 1]},
+            'train.scheduler: CosineAnnealingRestartLR fails in iteration 1202 of 1500',
+        ),
+        (
+            {'type': 'OneCycleLR', 'max_lr': 1e-3, 'total_steps': 1300},
+            'train.scheduler: OneCycleLR fails in iteration 1302 of 1500 (ValueError',
+        ),
+        (
+            {'type': 'CosineAnnealingLR', 'T_max': 0},
+            'train.scheduler: CosineAnnealingLR fails in iteration 2 of 1500 (ZeroDivisionError',
+        ),
+        (
+            {'type': 'ExponentialLR', 'gamma': -0.5},
+            'ExponentialLR gives a learning rate of -0.0005 in iteration 2 of 1500',
+        ),
+        (
+            {'type': 'CosineAnnealingRestartLR', 'periods': [1500], 'restart_weights': []},
+            'train.scheduler: CosineAnnealingRestartLR cannot be built from its options',
+        ),
+    ],
+)
+def test_schedule_that_does_not_last(scheduler, message, paired_options, refused, tmp_path):
+    paired_options['train'] |= {'total_iter': 1500, 'scheduler': scheduler}
+    assert message in refused(paired_options)
+    assert not (tmp_path / 'experiments/tiny/models').exists()
+
+
+@pytest.mark.parametrize(
+    'scheduler',
+    [
+        {'type': 'CosineAnnealingRestartLR', 'periods': [1, 2], 'restart_weights': [1, 1]},
+        {'type': 'OneCycleLR', 'max_lr': 1e-3, 'total_steps': 3},
+        {'type': 'MultiStepLR', 'milestones': [2], 'gamma': 0.5},
+        {'type': 'CosineAnnealingLR', 'T_max': 3, 'eta_min': 0},
+    ],
+)
+def test_schedule_that_just_lasts_is_taken(scheduler):
+    step_through(ADAM, scheduler, 3, 3)
+    with pytest.raises(ValueError, match='PolynomialLR cannot be built'):
+        step_through(ADAM, {'type': 'PolynomialLR', 'total_itres': 2}, 3, 3)
+
+
+def test_optimiser_that_cannot_be_built_is_named(paired_options, write_options):
+    paired_options['train']['optim_g'] = {'type': 'Adam', 'lr': -1}
+    with pytest.raises(OptionError, match=r'train.optim_g: Adam cannot be built .*learning rate'):
+        load_options(write_options(paired_options))
+
+
+def test_training_state_that_is_not_there(paired_options, refused):
+    paired_options['path']['resume_state'] = 'nowhere/3.state'
+    assert 'path.resume_state: nowhere/3.state is no file' in refused(paired_options)
+
+
+def test_root_that_is_a_file(paired_options, refused, tmp_path):
+    (tmp_path / 'taken').write_text('')
+    for root in ('taken', 'taken/deeper'):
+        paired_options['path']['root'] = str(tmp_path / root)
+        assert f'path.root: {tmp_path / "taken"} is a file' in refused(paired_options)
+
+
+@pytest.mark.parametrize(
+    ('state', 'found'),
+    [
+        ({'epoch': 1, 'iter': 3, 'optimizers': [], 'schedulers': []}, 'it is one of BasicSR'),
+        ({'params': {'weight': torch.zeros(1)}}, "it holds ['params']"),
+    ],
+)
+def test_training_state_of_another_program(state, found, paired_options, refused, tmp_path):
+    path = tmp_path / '3.state'
+    torch.save(state, path)
+    paired_options['path']['resume_state'] = str(path)
+    text = refused(paired_options)
+    assert f'path.resume_state: {path} is no training state of iqasr; {found}' in text
+    assert 'give path.pretrain_network_g' in text
+
+
+def test_check_follows_a_run_to_continue(paired_options, train, capsys):
+    assert train(paired_options | {'train': paired_options['train'] | {'total_iter': 3}}) == 0
+    assert train(paired_options, '--auto_resume', '--check') == 0
+    assert 'Ready to train' in capsys.readouterr().err
+    paired_options['network_g']['num_feat'] = 4
+    assert train(paired_options, '--auto_resume', '--check') == 2
+    assert 'does not fit this option file' in capsys.readouterr().err
+
+
+def test_check_takes_the_first_step_of_the_generator(candidate_options, train, monkeypatch):
+    seen = []
+    forward = L1Loss.forward
+
+    def watched(self, *arguments, **named):
+        seen.append(True)
+        return forward(self, *arguments, **named)
+
+    monkeypatch.setattr(L1Loss, 'forward', watched)
+    candidate_options['train'] |= {'net_d_init_iters': 3, 'net_d_iters': 2}
+    assert train(candidate_options, '--check') == 0
+    assert seen == [True]
+
+
+def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, capsys):
+    section = paired_options['datasets']['val']
+    for kind in ('gt', 'lq'):
+        folder = tmp_path / kind
+        folder.mkdir()
+        for source in sorted(Path(section[f'dataroot_{kind}']).iterdir())[:2]:
+            (folder / source.name).write_bytes(source.read_bytes())
+        section[f'dataroot_{kind}'] = str(folder)
+    section['type'] = 'EvaluationDataset'
+    broken = tmp_path / 'lq/01.png'
+    broken.write_bytes(broken.read_bytes()[:-200])
+    assert train(paired_options, '--check') == 2
+    assert str(broken) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'message'),
+    [
+        ('network_g:num_feat', -64, 'network_g: MSRResNet cannot be built from its options ('),
+        ('network_d:num_feat', -4, 'network_d: UNetDiscriminatorSN cannot be built from its'),
+        ('network_d:num_in_ch', 1, 'network_d: UNetDiscriminatorSN cannot judge an RGB image'),
+        (
+            'network_d',
+            {'type': 'MSRResNet', 'num_feat': 4, 'num_block': 1, 'upscale': 4},
+            'network_d: MSRResNet returns images',
+        ),
+        (
+            'train:vgg_opt',
+            {'type': 'PerceptualLoss', 'layer_weights': {'conv9_9': 1}},
+            "train.vgg_opt: 'conv9_9' is not in list",
+        ),
+        ('datasets:train:margin', 100_000, 'datasets.train.margin: 100000 px are more than'),
+        (
+            'network_g',
+            SWINIR | {'img_size': 36, 'window_size': 8},
+            'network_g: SwinIR cannot be built from its options (',
+        ),
+        (
+            'network_g',
+            SWINIR | {'img_size': 0, 'window_size': 8},
+            'network_g: SwinIR: shift_size must',
+        ),
+    ],
+)
+def test_values_of_the_right_kind(path, value, message, candidate_options, train, capsys, vgg):
+    *sections, last = path.split(':')
+    place = candidate_options
+    for key in sections:
+        place = place[key]
+    place[last] = value
+    assert train(candidate_options, '--check') == 2
+    assert message in capsys.readouterr().err
