@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch.utils.data import Subset
 from tqdm import tqdm
 
 from iqasr.checking.check import load_options, notices_of_fetch
+from iqasr.compat import tensors_only
 from iqasr.data.loader import left_unopened
 from iqasr.evaluation.evaluate import dataset_name, evaluate
 from iqasr.models import RestorationModel
@@ -148,7 +150,7 @@ def as_option_errors() -> Iterator[None]:
     """Turn what constructors and readers refuse into messages, while nothing is under way."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pickle.UnpicklingError) as error:
         raise OptionError(str(error)) from error
 
 
@@ -260,7 +262,8 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
 
 def build_tested(options: Options, opt: dict[str, Any]) -> Any:
     """Build the model that restores and measures test sets."""
-    model = lookup(MODEL_REGISTRY, options.model_type)(opt)
+    with tensors_only():
+        model = lookup(MODEL_REGISTRY, options.model_type)(opt)
     if options.path.pretrain_network_g is None and any(True for _ in model.net_g.parameters()):
         logger.warning('path.pretrain_network_g: missing, so random weights are tested.')
     if isinstance(model, RestorationModel):
