@@ -77,7 +77,7 @@ def check_listed_pairs(gt_root: str, lq_root: str, listing: str, rules: PairRule
         The problems.
     """
     try:
-        with open(listing, encoding='utf-8') as lines:
+        with open(listing, encoding='utf-8-sig') as lines:
             pairs = [line.strip().split(', ') for line in lines]
     except (OSError, UnicodeDecodeError) as error:
         return [f'{listing}: cannot be read as a list of pairs ({error}).']

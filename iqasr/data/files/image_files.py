@@ -104,7 +104,7 @@ def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: b
     if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
         raise DataError(f'{name}: has transparency. Flatten it and save it as RGB.')
     if image.mode in _GREY_MODES and not allow_grey:
-        raise DataError(f'{name}: greyscale. Save it as RGB, or allow greyscale (allow_grey).')
+        raise DataError(f'{name}: greyscale. Training takes RGB; save it as RGB.')
     if image.mode not in _GREY_MODES + _COLOUR_MODES:
         raise DataError(f'{name}: its colours are {image.mode}. Save it as RGB.')
 
