@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.data.files.photographs import detailed_places
 from iqasr.evaluation.result_folder import ResultFolder, common_test_sets
 from iqasr.runtime.crops import Place, crop_grid, cut_square
@@ -102,10 +103,7 @@ def read_bgr(path: Path) -> np.ndarray:
     Raises:
         DataError: If it cannot be read.
     """
-    image = cv2.imread(str(path))
-    if image is None:
-        raise DataError(f'{path}: is no image that can be read. Test again.')
-    return image
+    return decode_rgb(path.read_bytes(), str(path))[..., ::-1].copy()
 
 
 def cut_views(

@@ -133,7 +133,7 @@ def _report_unpaired(
 
 
 def _check_files(pairs: Iterable[tuple[str, str]], rules: PairRules) -> list[str]:
-    reader = FileReader(allow_grey=rules.allow_grey)
+    reader = FileReader(allow_grey=rules.allow_grey, of_basicsr=True)
 
     def check(pair: tuple[str, str]) -> list[str]:
         problems: list[str] = []
