@@ -111,8 +111,10 @@ def read_result_folders(folders: Sequence[str | Path]) -> list[ResultFolder]:
             checkpoints leaves it) stands for these.
 
     Raises:
-        DataError: If a folder cannot be read.
+        DataError: If a folder cannot be read, or none is given.
     """
+    if not folders:
+        raise DataError('There is no result folder to report on; name at least one.')
     results = [read_result_folder(own) for folder in folders for own in _expand(Path(folder))]
     count = Counter(r.name for r in results)
     return [replace(r, name=f'{r.name} ({r.folder})') if count[r.name] > 1 else r for r in results]

@@ -251,6 +251,9 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
             opt = opt_of(own, process, folder, seed=own.manual_seed or 0, is_train=False)
             loaders = build_loaders(opt, own.scale, 'test')
             model = build_tested(own, opt)
+        if process.is_main and not own.is_restored:
+            set_aside(folder / 'visualization')  # pictures of an earlier test under this name
+        process.barrier()
         results = [model.validation(loader, own.name, None, own.val.save_img) for loader in loaders]
         if process.is_main and None not in results:
             label = f'{own.name}/{name}' if name else own.name
