@@ -2,9 +2,37 @@
 
 import importlib
 import importlib.util
+import os
 import sys
+import threading
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SWITCHES = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+"""Variables of the environment by which ``torch.load`` runs no code in a file, or any."""
+
+SWITCHING = threading.RLock()
+"""The environment is one for all threads."""
+
+
+@contextmanager
+def tensors_only() -> Iterator[None]:
+    """Let no library run code in a weight file, whatever it asks of ``torch.load``.
+
+    pyiqa, torch.hub and torch < 2.6 unpickle freely. A file that holds more than tensors and
+    numbers raises ``pickle.UnpicklingError``.
+    Remove when none of them does.
+    """
+    with SWITCHING:
+        before = {name: os.environ.pop(name, None) for name in SWITCHES}
+        os.environ[SWITCHES[0]] = '1'
+        try:
+            yield
+        finally:
+            del os.environ[SWITCHES[0]]
+            os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def stand_in_for_functional_tensor() -> None:

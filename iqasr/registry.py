@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import pickle
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from basicsr.utils.registry import (
     MODEL_REGISTRY,
     Registry,
 )
+
+from iqasr.compat import tensors_only
 
 __all__ = [
     'ARCH_REGISTRY',
@@ -101,14 +104,22 @@ def build(registry: Registry, options: Mapping[str, Any], **extra: Any) -> Any:
         The object.
 
     Raises:
-        ValueError: If the type is unknown, or the constructor refuses a value.
+        ValueError: If the type is unknown, or the constructor refuses a value or reads a weight
+            file that holds more than tensors and numbers, which is not run.
     """
     arguments = {key: value for key, value in options.items() if key != 'type'} | extra
     cls = lookup(registry, options['type'])
     try:
-        return cls(dict(options) | extra) if takes_options(cls) else cls(**arguments)
+        with tensors_only():
+            return cls(dict(options) | extra) if takes_options(cls) else cls(**arguments)
     except (AssertionError, NotImplementedError) as error:
         raise ValueError(f'{options["type"]}: {error}') from error
+    except pickle.UnpicklingError as error:
+        reason = str(error).split('\n')[0]
+        raise ValueError(
+            f'{options["type"]}: a weight file cannot be read safely ({reason}). It is damaged, or '
+            'holds more than tensors; load it once where you trust it and save its state dict.'
+        ) from error
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
         if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
             raise  # weights that are missing, for one

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.data.files.photographs import detailed_places
 from iqasr.runtime.atomic_files import write_bytes_atomically
 from iqasr.runtime.crops import crop_grid, cut_square
@@ -29,7 +30,10 @@ def write_contact_sheet(
     shown = np.linspace(0, len(groups) - 1, min(ROWS, len(groups))).round().astype(int)
     rows = []
     for number in shown:
-        images = [cv2.imread(str(file)) for file in groups[number]]
+        images = [
+            decode_rgb(Path(file).read_bytes(), str(file))[..., ::-1].copy()
+            for file in groups[number]
+        ]
         (place,) = detailed_places(images[0], CROP_PX, 1)
         rows.append([cut_square(image, place, CROP_PX) for image in images])
     sheet = crop_grid(rows, labels, CROP_PX, ZOOM)

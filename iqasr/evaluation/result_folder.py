@@ -57,7 +57,7 @@ class ResultFolder:
         """
         path = self.folder / f'{dataset}.csv'
         try:
-            with path.open(encoding='utf-8', newline='') as file:
+            with path.open(encoding='utf-8-sig', newline='') as file:
                 rows = list(csv.DictReader(file))
             values = {row.pop('name'): {m: float(v) for m, v in row.items()} for row in rows}
         except FileNotFoundError as error:
@@ -96,7 +96,7 @@ def read_result_folder(folder: str | Path) -> ResultFolder:
     if not path.is_file():
         raise DataError(f'{path}: there is no such file. Run iqasr/test.py first.')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json.loads(path.read_text(encoding='utf-8-sig'))
         name, better, sets = (content[key] for key in ('name', 'better', 'sets'))
         return ResultFolder(str(name), dict(better), dict(sets), Path(folder))
     except (KeyError, TypeError, ValueError) as error:
@@ -111,8 +111,10 @@ def read_result_folders(folders: Sequence[str | Path]) -> list[ResultFolder]:
             checkpoints leaves it) stands for these.
 
     Raises:
-        DataError: If a folder cannot be read.
+        DataError: If a folder cannot be read, or none is given.
     """
+    if not folders:
+        raise DataError('There is no result folder to report on; name at least one.')
     results = [read_result_folder(own) for folder in folders for own in _expand(Path(folder))]
     count = Counter(r.name for r in results)
     return [replace(r, name=f'{r.name} ({r.folder})') if count[r.name] > 1 else r for r in results]

@@ -16,7 +16,7 @@ from iqasr.models.tiling import restore_tiled
 from iqasr.options.sections import RECOGNISED, Options
 from iqasr.pretrained import locate_weights
 from iqasr.registry import ARCH_REGISTRY, build
-from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.errors import CheckpointError, MissingWeightsError
 from iqasr.runtime.weights import load_file, load_network, parameters_in
 
 logger = logging.getLogger('iqasr')
@@ -118,23 +118,31 @@ def build_network(options: Options, letter: str) -> nn.Module:
     label, path = f'network_{letter}', options.path
     section, weights = getattr(options, label), getattr(path, f'pretrain_{label}')
     key, strict = getattr(path, f'param_key_{letter}'), getattr(path, f'strict_load_{letter}')
-    if weights is not None:
-        weights = str(locate_weights(weights))
-    if section == RECOGNISED:
-        network, section = network_of(parameters_in(load_file(weights), key, weights), weights)
-        setattr(options, label, dict(section))
-        logger.info('%s holds: %s', weights, section)
-    else:
-        try:
-            network = build(ARCH_REGISTRY, section)
-        except ValueError as error:
-            raise ValueError(f'{label}: {error}') from error
+    try:
         if weights is not None:
-            load_pretrained(network, weights, key=key, strict=strict)
-            logger.info('%s: weights of %s.', label, weights)
+            weights = str(locate_weights(weights))
+        if section == RECOGNISED:
+            network, section = network_of(parameters_in(load_file(weights), key, weights), weights)
+            setattr(options, label, dict(section))
+            logger.info('%s holds: %s', weights, section)
+        else:
+            network = build_from(label, section)
+            if weights is not None:
+                load_pretrained(network, weights, key=key, strict=strict)
+                logger.info('%s: weights of %s.', label, weights)
+    except (CheckpointError, MissingWeightsError) as error:
+        raise type(error)(f'path.pretrain_{label}: {error}') from error
     count = sum(parameter.numel() for parameter in network.parameters())
     logger.info('%s: %s, %s parameters.', label, arch_name(section), f'{count:,}')
     return network
+
+
+def build_from(label: str, section: Mapping[str, Any]) -> nn.Module:
+    """Build a network from its section, whose label an error names."""
+    try:
+        return build(ARCH_REGISTRY, section)
+    except ValueError as error:
+        raise ValueError(f'{label}: {error}') from error
 
 
 def arch_name(section: Mapping[str, Any]) -> str:

@@ -70,21 +70,34 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read an option file.
 
     Raises:
-        OptionError: If the file is missing, empty, or not a YAML mapping.
+        OptionError: If the file is missing, empty, or not a YAML mapping; the message tells a
+            format of other tools.
     """
     path = Path(path)
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob('*.yml')] if path.parent.is_dir() else []
         raise OptionError(f'{path}: there is no such option file.{nearest(path.name, siblings)}')
+    text = ''
     try:
-        content = yaml.load(path.read_text(encoding='utf-8'), Loader=_Loader)
-    except OptionError as error:
-        raise OptionError(f'{path}: {error}') from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f'{path}: not valid YAML: {error}') from None
+        text = path.read_text(encoding='utf-8-sig')
+        content = yaml.load(text, Loader=_Loader)
+    except (OptionError, yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = format_of_others(text) or error
+        kind = '' if isinstance(error, OptionError) else 'not valid YAML: '
+        raise OptionError(f'{path}: {kind}{reason}') from None
     if not isinstance(content, dict):
-        raise OptionError(f'{path}: holds no options; see options/README.md.')
+        reason = format_of_others(text) or 'holds no options; see options/README.md.'
+        raise OptionError(f'{path}: {reason}')
     return content
+
+
+def format_of_others(text: str) -> str:
+    """Say whose option files are in a format that is not YAML; empty if that is not known."""
+    if text.lstrip().startswith('{'):
+        return 'it looks like JSON, the format of KAIR. Run it with KAIR, or describe it in YAML.'
+    if re.search(r'^\s*\w+\s*=\s*\S', text, re.MULTILINE):
+        return 'it looks like TOML, the format of neosr. Run it with neosr, or describe it in YAML.'
+    return ''
 
 
 def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import fnmatch
 import io
 import logging
 import math
+import pickle
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.compat import tensors_only
 from iqasr.pretrained import locate_weights
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.musiq import FastMUSIQ
@@ -162,10 +164,11 @@ def create_metric(pyiqa: ModuleType, metric: str, arguments: Mapping[str, Any]) 
         # Without gradients, as LIQE keeps tensors computed here, with their graph, for later calls.
         with silence_pyiqa(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(0)
-            return pyiqa.create_metric(metric, device='cpu', **arguments)
+            with tensors_only():
+                return pyiqa.create_metric(metric, device='cpu', **arguments)
     except OSError as error:
         raise missing_weights(metric, arguments.get('pretrained_model_path'), error) from error
-    except (RuntimeError, KeyError, TypeError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         given = ', '.join(f'{name}={value}' for name, value in arguments.items())
         raise ValueError(
             f"pyiqa's metric '{metric}' cannot be made with {given or 'no options'} "

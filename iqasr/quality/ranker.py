@@ -176,7 +176,7 @@ def read_ranker(path: Path) -> RankerNetwork:
         ValueError: If it holds no ranker.
     """
     if not path.is_file():
-        raise MissingWeightsError(f'{path}: there are no such weights of a ranker.')
+        raise MissingWeightsError(f'RankerScorer: weights: {path} does not exist.')
     try:
         with safe_open(path, 'pt') as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})['iqasr_ranker'])

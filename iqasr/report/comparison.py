@@ -130,7 +130,7 @@ def compare_on(
     used = {m: d for m, d in better.items() if any(m in r.sets[dataset]['means'] for r in results)}
     values = np.array(
         [[[t[image].get(m, np.nan) for image in images] for m in used] for t in tables]
-    )
+    ).reshape(len(tables), len(used), len(images))
     return RunComparison(dataset, [r.name for r in results], images, used, values, baseline)
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.data.files.photographs import detailed_places
 from iqasr.evaluation.result_folder import ResultFolder, common_test_sets
 from iqasr.runtime.crops import Place, crop_grid, cut_square
@@ -102,10 +103,7 @@ def read_bgr(path: Path) -> np.ndarray:
     Raises:
         DataError: If it cannot be read.
     """
-    image = cv2.imread(str(path))
-    if image is None:
-        raise DataError(f'{path}: is no image that can be read. Test again.')
-    return image
+    return decode_rgb(path.read_bytes(), str(path))[..., ::-1].copy()
 
 
 def cut_views(
@@ -194,16 +192,21 @@ def picture_grid(
         per_image: Crops of each image.
 
     Returns:
-        The grid, ``(H, W, 3)`` uint8 BGR, with a label above each column.
+        The grid, ``(H, W, 3)`` uint8 BGR, with a label above each column; the last one is the
+        ground truth, if there is any.
     """
-    rows = []
+    rows: list[dict[int, np.ndarray]] = []
     for dataset in common_test_sets(results):
         for name in results[0].sets[dataset]['files']:
             versions = read_versions(results, dataset, name)
-            columns = [versions[v] for v in range(len(results) + 1) if v in versions]
-            for place in detailed_places(columns[-1], crop_px, per_image):
-                rows.append([cut_square(image, place, crop_px) for image in columns])
-    return crop_grid(rows, [*(r.name for r in results), 'ground truth'], crop_px, zoom)
+            versions.pop(len(results) + 1, None)  # the input
+            for place in detailed_places(versions[max(versions)], crop_px, per_image):
+                rows.append({v: cut_square(image, place, crop_px) for v, image in versions.items()})
+    labels = dict(enumerate([*(r.name for r in results), 'ground truth']))
+    shown = sorted({version for row in rows for version in row})
+    white = np.full((1, 1, 3), 255, np.uint8)
+    lines = [[row.get(version, white) for version in shown] for row in rows]
+    return crop_grid(lines, [labels[version] for version in shown], crop_px, zoom)
 
 
 def picture_rows(
@@ -217,8 +220,8 @@ def picture_rows(
     """Show a crop of the first test images by many networks, in several rows.
 
     Args:
-        rows: Names in each row. One without results leaves its place white; the ground truth
-            follows the first row.
+        rows: Names in each row. One without results leaves its place white; the ground truth, if
+            there is any, follows the first row.
         results: By name, with saved images.
         crop_px: Side of the crops, the most detailed ones, in pixels of the ground truth.
         zoom: Enlargement, without smoothing.
@@ -236,8 +239,9 @@ def picture_rows(
     (dataset,) = common_test_sets(found)
     for name in list(found[0].sets[dataset]['files'])[:photographs]:
         versions = read_versions(found, dataset, name)
-        named = {label: versions[i] for i, label in enumerate([*results, 'ground truth'])}
-        (place,) = detailed_places(named['ground truth'], crop_px, 1)
+        labels = dict(enumerate([*results, 'ground truth']))
+        named = {label: versions[i] for i, label in labels.items() if i in versions}
+        (place,) = detailed_places([*named.values()][-1], crop_px, 1)
         crops = {label: cut_square(image, place, crop_px) for label, image in named.items()}
         for line, labels in zip(lines, rows, strict=True):
             line += [crops.get(label, white) for label in labels]

@@ -78,14 +78,14 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
     """Find this process's place, and join the others when started by ``torchrun``.
 
     Args:
-        launcher: ``none`` or ``pytorch``.
+        launcher: ``none`` or ``pytorch``; where ``torchrun`` started this process, that counts.
         num_gpu: As in the option file; 0 keeps to the CPU.
 
     Raises:
         InputError: If ``--launcher pytorch`` is given without ``torchrun``.
     """
     use_gpu = num_gpu != 0 and torch.cuda.is_available()
-    if launcher == 'none':
+    if launcher == 'none' and not dist.is_torchelastic_launched():
         if num_gpu not in ('auto', 0) and not use_gpu:
             logger.warning('num_gpu is %s, but there is no GPU here: running on the CPU.', num_gpu)
         elif num_gpu not in ('auto', 0, 1):

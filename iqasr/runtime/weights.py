@@ -131,7 +131,7 @@ def load_network(
     if account and strict:
         raise CheckpointError(
             f'{path}: these weights are of another network than {name}: {account}. Check the '
-            'options of the network, or load what fits with strict_load: false.'
+            'options of the network, or load what fits with strict_load_g: false (strict_load_d).'
         )
     if account and not fitting:
         raise CheckpointError(f'{path}: not one weight fits {name}: {account}.')

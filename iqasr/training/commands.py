@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from iqasr.checking.check import load_options, notices_of_fetch
 from iqasr.checking.training import check_schedule
+from iqasr.compat import tensors_only
 from iqasr.data.loader import left_unopened
 from iqasr.evaluation.evaluate import dataset_name, evaluate
 from iqasr.models import RestorationModel
@@ -155,7 +157,7 @@ def as_option_errors() -> Iterator[None]:
     """Turn what constructors and readers refuse into messages, while nothing is under way."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, pickle.UnpicklingError) as error:
         raise OptionError(str(error)) from error
 
 
@@ -313,6 +315,9 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
             opt = opt_of(own, process, folder, seed=own.manual_seed or 0, is_train=False)
             loaders = build_loaders(opt, own.scale, 'test')
             model = build_tested(own, opt)
+        if process.is_main and not own.is_restored:
+            set_aside(folder / 'visualization')  # pictures of an earlier test under this name
+        process.barrier()
         results = [model.validation(loader, own.name, None, own.val.save_img) for loader in loaders]
         if process.is_main and None not in results:
             label = f'{own.name}/{name}' if name else own.name
@@ -324,7 +329,8 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
 
 def build_tested(options: Options, opt: dict[str, Any]) -> Any:
     """Build the model that restores and measures test sets."""
-    model = lookup(MODEL_REGISTRY, options.model_type)(opt)
+    with tensors_only():
+        model = lookup(MODEL_REGISTRY, options.model_type)(opt)
     if options.path.pretrain_network_g is None and any(True for _ in model.net_g.parameters()):
         logger.warning('path.pretrain_network_g: missing, so random weights are tested.')
     if isinstance(model, RestorationModel):

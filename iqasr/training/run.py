@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from iqasr.compat import tensors_only
 from iqasr.data.build import build_dataset
 from iqasr.data.loader import loader_options, training_stream
 from iqasr.evaluation.history import ValidationHistory, log_scalars
@@ -88,7 +89,8 @@ class TrainingRun:
             check_resume(opt, self.iteration)  # has the constructor load the networks
         self.train_set = build_dataset(opt['datasets']['train'], scale=options.scale, phase='train')
         self.val_loaders = build_loaders(opt, options.scale, 'val')
-        self.model = model_class(opt)
+        with tensors_only():  # a model of others may load weights itself
+            self.model = model_class(opt)
         self.history: ValidationHistory | None = self.model.history if self.is_ours else None
         if self.is_ours:
             self.model.interrupted = self.stop.is_set

@@ -5,6 +5,8 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
@@ -86,8 +88,37 @@ class Stopwatch:
         return means
 
 
-def open_board(folder: Path, first: int, wandb: WandbOptions | None, name: str) -> Any:
-    """Open TensorBoard's ``SummaryWriter`` and, through it, Weights & Biases.
+class Board:
+    """TensorBoard's ``SummaryWriter``, whose failures, such as a full disk, end no run.
+
+    Args:
+        folder: Where events go.
+        open_writer: Makes the writer.
+    """
+
+    def __init__(self, folder: Path, open_writer: Callable[[], Any]) -> None:
+        self.folder, self.writer = folder, None
+        self.writer = self._attempt(open_writer)
+
+    def __getattr__(self, name: str) -> Any:
+        return partial(self._call, name)
+
+    def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        if self.writer is not None:
+            return self._attempt(partial(getattr(self.writer, name), *arguments, **options))
+
+    def _attempt(self, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except Exception as error:  # whatever it fails with, it is no reason to stop training
+            logger.warning(
+                '%s: TensorBoard is given up, as %s. Training goes on.', self.folder, error
+            )
+            self.writer = None
+
+
+def open_board(folder: Path, first: int, wandb: WandbOptions | None, name: str) -> Board:
+    """Open TensorBoard and, through it, Weights & Biases.
 
     Args:
         folder: Where events go.
@@ -99,7 +130,7 @@ def open_board(folder: Path, first: int, wandb: WandbOptions | None, name: str) 
         start_wandb(wandb, name)
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=first)
+    return Board(folder, partial(SummaryWriter, str(folder), purge_step=first))
 
 
 def start_wandb(options: WandbOptions, name: str) -> None:

@@ -71,7 +71,7 @@ def read_manifest(path: Path) -> Manifest:
 def read_model(path: Path, kind: type[StrictModel], problems: list[str]) -> StrictModel | None:
     """Read a JSON file; None, with its problems added to `problems`, if it does not fit `kind`."""
     try:
-        return kind.model_validate(json.loads(path.read_text(encoding='utf-8')))
+        return kind.model_validate(json.loads(path.read_text(encoding='utf-8-sig')))
     except FileNotFoundError:
         problems.append(f'{path}: there is no such file.')
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

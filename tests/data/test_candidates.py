@@ -147,7 +147,7 @@ def test_unknown_label_broken_json_and_missing_file_are_reported_together(
     assert len(problems) == 3
     assert "A/a.json: the label of 01 is 'Great'. Use one of Positive, Similar" in problems[0]
     assert 'B/b.json: not a label file' in problems[1]
-    assert 'C/c.json: not a label file (FileNotFoundError' in problems[2]
+    assert 'C/c.json: missing. Each annotator judges each original' in problems[2]
 
 
 def test_missing_annotator_is_refused(make_set, positive_then_negative):

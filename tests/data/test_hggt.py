@@ -54,6 +54,13 @@ def test_other_entries_of_a_label_file_are_ignored(tmp_path):
     assert read_votes(str(path), ['01']) == (SIMILAR,)
 
 
+def test_label_file_may_begin_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / 'a.json'
+    entries = {'Picture_2': {'Name': 'a_01.png', 'File': '01', 'Label': 'Similar'}}
+    path.write_text(json.dumps(entries), encoding='utf-8-sig')
+    assert read_votes(str(path), ['01']) == (SIMILAR,)
+
+
 @pytest.mark.parametrize(
     ('text', 'reason'),
     [

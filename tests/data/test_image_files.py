@@ -2,13 +2,17 @@
 
 import io
 import pickle
+import struct
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from iqasr.data.files.image_files import decode_rgb, inspect_image
+from iqasr.data.files.readers import FileReader
+from iqasr.data.stores.lmdb_reader import LmdbReader
+from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.runtime.errors import DataError
 
 
@@ -45,6 +49,95 @@ def test_inspection_tells_height_and_width(make_picture, suffix):
 def test_inspection_and_decoding_agree_on_turned_photographs(make_picture):
     data = sideways(make_picture(0, 48, 40))
     assert inspect_image(data, 'x') == decode_rgb(data, 'x').shape[:2] == (40, 48)
+
+
+SRGB_D50 = [[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.71410]]
+DISPLAY_P3_D50 = [
+    [0.51512, 0.24120, -0.00105],
+    [0.29198, 0.69225, 0.04189],
+    [0.15710, 0.06657, 0.78407],
+]
+"""X, Y, Z of red, green and blue, adapted to D50, as in their ICC profiles."""
+
+
+def profile_of(primaries):
+    """Write an ICC profile with the tone curve of sRGB and other primaries."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes())
+    (count,) = struct.unpack_from('>I', profile, 128)
+    tags = {}
+    for entry in range(count):
+        name, offset, _ = struct.unpack_from('>4sII', profile, 132 + 12 * entry)
+        tags[name] = offset
+    for name, xyz in zip((b'rXYZ', b'gXYZ', b'bXYZ'), primaries, strict=True):
+        struct.pack_into('>3i', profile, tags[name] + 8, *(round(v * 65536) for v in xyz))
+    return bytes(profile)
+
+
+def to_srgb_by_hand(image):
+    value = image / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(linear @ np.array(DISPLAY_P3_D50) @ np.linalg.inv(SRGB_D50), 0, 1)
+    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.round(coded * 255)
+
+
+def with_profile(image, profile, suffix='png'):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, suffix, icc_profile=profile, lossless=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize('suffix', ['png', 'webp', 'tiff'])
+def test_colours_of_a_profile_become_srgb(make_picture, suffix):
+    image = make_picture(0)
+    found = decode_rgb(with_profile(image, profile_of(DISPLAY_P3_D50), suffix), 'x')
+    assert np.abs(found - to_srgb_by_hand(image)).max() <= 2
+    assert np.abs(found.astype(int) - image).max() > 10
+
+
+def test_a_photograph_keeps_its_colours_with_the_profile_of_its_jpeg(make_picture):
+    profile = profile_of(DISPLAY_P3_D50)
+    found = decode_rgb(with_profile(make_picture(0), profile, 'jpeg'), 'x')
+    stored = np.asarray(Image.open(io.BytesIO(with_profile(make_picture(0), profile, 'jpeg'))))
+    assert np.abs(found - to_srgb_by_hand(stored)).mean() < 1
+
+
+@pytest.mark.parametrize('profile', [profile_of(SRGB_D50), b'no profile'], ids=['sRGB', 'broken'])
+def test_pixels_of_srgb_are_left_as_they_are(make_picture, profile):
+    image = make_picture(0)
+    assert np.array_equal(decode_rgb(with_profile(image, profile), 'x'), image)
+
+
+def test_a_reader_for_basicsr_warns_once_of_colours_that_change(make_picture, tmp_path, caplog):
+    kinds = {'srgb': profile_of(SRGB_D50), 'p3': profile_of(DISPLAY_P3_D50)}
+    files = [tmp_path / f'{name}{number}.png' for number in range(2) for name in kinds]
+    for file in files:
+        file.write_bytes(with_profile(make_picture(0, 48, 40), kinds[file.stem[:-1]]))
+    for of_basicsr in (False, True):
+        reader = FileReader(of_basicsr=of_basicsr)
+        assert [reader.inspect(str(file)) for file in files] == [(48, 40)] * 4
+    [record] = caplog.records
+    assert record.getMessage().startswith(f'{files[1]}, and perhaps others: its colour profile')
+
+
+def test_a_store_for_basicsr_holds_srgb(make_picture, tmp_path):
+    image, profile = make_picture(0), profile_of(DISPLAY_P3_D50)
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images' / 'a.png').write_bytes(with_profile(image, profile))
+    create_lmdb(str(tmp_path / 'images'), str(tmp_path / 'images.lmdb'))
+    stored = LmdbReader(str(tmp_path / 'images.lmdb')).read('a')
+    pixels = cv2.imdecode(np.frombuffer(stored, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.abs(pixels - to_srgb_by_hand(image)).max() <= 2
+
+
+def test_turned_photographs_are_converted_too(make_picture):
+    stream, image = io.BytesIO(), make_picture(0, 48, 40)
+    exif = Image.Exif()
+    exif[274] = 6
+    kept = {'exif': exif, 'icc_profile': profile_of(DISPLAY_P3_D50)}
+    Image.fromarray(image).save(stream, 'png', **kept)
+    found = decode_rgb(stream.getvalue(), 'x')
+    assert np.abs(found - to_srgb_by_hand(np.rot90(image, -1))).max() <= 2
 
 
 def test_palette_without_transparency_is_accepted(make_picture):

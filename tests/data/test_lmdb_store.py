@@ -72,7 +72,7 @@ def test_labels_of_a_flat_folder_are_refused(labelled, target):
 def test_grey_is_refused_in_candidates_only(labelled, target, make_picture):
     grey = os.path.join(labelled, '01', 'b_01.png')
     cv2.imwrite(grey, make_picture(0)[..., 0])
-    with pytest.raises(DataError, match=rf'{grey}: greyscale\. Save it as RGB'):
+    with pytest.raises(DataError, match=rf'{grey}: greyscale\. Training takes RGB'):
         create_lmdb(labelled, target)
     assert create_lmdb(os.path.dirname(grey), f'{target}2.lmdb') == 3
 

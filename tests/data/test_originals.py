@@ -53,6 +53,13 @@ def test_wrong_list_is_refused(text, message, candidates, tmp_path):
         open_originals(str(candidates), str(listing))
 
 
+def test_byte_order_mark_is_no_part_of_the_first_name(candidates, tmp_path):
+    listing = tmp_path / 'meta_info.txt'
+    listing.write_text('original/01.png\n', encoding='utf-8-sig')
+    [group] = open_originals(str(candidates), str(listing)).groups
+    assert group.key == 'original/01'
+
+
 def test_missing_list_and_folder_are_refused(candidates):
     with pytest.raises(DataError, match='cannot be read as a list'):
         open_originals(str(candidates), 'nowhere.txt')

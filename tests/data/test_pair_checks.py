@@ -132,6 +132,9 @@ def test_files_that_basicsr_would_take_for_images_are_named(write_pairs, tmp_pat
     listing = tmp_path / 'list.txt'
     listing.write_text('0.png (48,40,3)\n', encoding='utf-8')
     check_files(section | {'meta_info_file': str(listing), 'phase': 'train'})
+    listing.write_text('0.png (48,40,3)\n', encoding='utf-8-sig')
+    [problem] = problems_of(section | {'meta_info_file': str(listing)})
+    assert problem.startswith(f'{listing}: begins with a byte-order mark')
     listing.write_text('0.png (48,40,3)\n1.png (48,40,3)\n', encoding='utf-8')
     [problem] = problems_of(section | {'meta_info_file': str(listing)})
     assert re.search(r'gt.*/?1\.png: missing, but listed in .*list\.txt', problem)

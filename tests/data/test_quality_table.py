@@ -1,3 +1,4 @@
+import codecs
 import math
 
 import pytest
@@ -30,6 +31,11 @@ def path(tmp_path):
 def test_rows_return_exactly(path):
     assert repr(read_rows(path)) == repr(ROWS)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_byte_order_mark_of_a_spreadsheet_is_passed_over(path):
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert repr(read_rows(path)) == repr(ROWS)
 
 
 def test_lookup_gives_one_row_of_quality_in_the_order_asked_for(path):

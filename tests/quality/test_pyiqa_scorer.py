@@ -182,6 +182,30 @@ def test_weights_that_would_run_code_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ('metric', 'suffix'),
+    [
+        *[(metric, '.pth') for metric in ('cnniqa', 'brisque', 'niqe', 'wadiqam_fr', 'musiq')],
+        *[('cnniqa', suffix) for suffix in ('.mat', '.npz')],
+    ],
+)
+def test_no_way_to_a_metric_runs_code(metric, suffix, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    torch.save({'params': Trap()}, file := tmp_path / f'trap{suffix}')
+    with pytest.raises(ValueError, match=f'trap{suffix}'):
+        PyIQAScorer(metric, weights=str(file))
+    with pytest.raises(ValueError, match=f'trap{suffix}'):
+        PyIQAScorer(metric, options={'pretrained_model_path': str(file)})
+
+
+def test_file_in_the_folder_of_pyiqa_runs_no_code(tmp_path):
+    file = tmp_path / 'pyiqa' / 'CNNIQA_koniq10k-e6f14c91.pth'
+    file.parent.mkdir()
+    torch.save({'params': Trap()}, file)
+    with pytest.raises(ValueError, match=r"'cnniqa' cannot be made .*Weights only load failed"):
+        PyIQAScorer('cnniqa')
+
+
+@pytest.mark.parametrize(
     ('text', 'ends'),
     [
         ('~-1, ~0.1', (-1.0, 0.1)),

@@ -88,7 +88,9 @@ def test_images_below_48_pixels_are_refused(ranker):
 
 
 def test_missing_weights_are_named(tmp_path):
-    with pytest.raises(MissingWeightsError, match='there are no such weights'):
+    with pytest.raises(
+        MissingWeightsError, match=r'RankerScorer: weights: .*none.safetensors does not exist'
+    ):
         RankerScorer(str(tmp_path / 'none.safetensors'))
 
 

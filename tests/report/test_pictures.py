@@ -6,7 +6,13 @@ import pytest
 
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.report import PictureSize, picture_grid
-from iqasr.report.pictures import cut_views, data_uri, most_different_place, read_versions
+from iqasr.report.pictures import (
+    cut_views,
+    data_uri,
+    most_different_place,
+    picture_rows,
+    read_versions,
+)
 from iqasr.runtime.errors import DataError
 
 
@@ -68,3 +74,21 @@ def test_sizes_out_of_range_are_refused(size):
 def test_grid_has_a_column_per_version(two_runs):
     grid = picture_grid(read_result_folders(two_runs), crop_px=48, zoom=1, per_image=2)
     assert grid.shape == (22 + 10 * 2 * 48, 3 * 48, 3)
+
+
+def test_grid_leaves_the_place_of_a_missing_ground_truth_white(two_runs):
+    results = read_result_folders(two_runs)
+    del results[0].sets['pieces']['files']['00']['gt']
+    grid = picture_grid(results, crop_px=48, zoom=1, per_image=1)
+    assert grid.shape == (22 + 10 * 48, 3 * 48, 3)
+    assert (grid[22:70, 96:] == 255).all()
+    assert not (grid[70:118, 96:] == 255).all()
+
+
+def test_rows_without_ground_truth_show_the_networks(two_runs):
+    results = {r.name: r for r in read_result_folders(two_runs)}
+    for files in results['base'].sets['pieces']['files'].values():
+        del files['gt']
+    rows = picture_rows([['base'], ['other']], results, crop_px=48, zoom=1, photographs=1)
+    assert rows.shape == (2 * (22 + 48), 2 * 48, 3)
+    assert (rows[22:70, 48:] == 255).all()

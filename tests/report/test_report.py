@@ -5,9 +5,11 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 from iqasr.report import write_report
+from iqasr.runtime.errors import DataError
 
 SCRIPT = Path(__file__).parents[2] / 'scripts' / 'make_report.py'
 
@@ -53,6 +55,42 @@ def test_page_is_the_same_every_time_and_loads_nothing(two_runs, tmp_path):
     kinds = {source[:5] for source in sources if source.startswith(('http', '//', 'data:', 'file'))}
     assert kinds == {'data:'}
     assert "default-src 'none'" in pages[0]
+
+
+@pytest.mark.parametrize('metrics', [[], ['psnr']], ids=['no metric', 'a metric'])
+@pytest.mark.parametrize(
+    'kept', [[], ['gt'], ['lq'], ['gt', 'lq']], ids=lambda k: '+'.join(k) or '-'
+)
+@pytest.mark.parametrize('runs', [1, 2, 5])
+def test_report_of_any_number_of_runs_with_whatever_there_is(
+    runs, kept, metrics, make_results, tmp_path
+):
+    folders = [
+        make_results(f'run{n}', {'psnr': [20.0 + n, 22.0]}, blotch=40 * n) for n in range(runs)
+    ]
+    for folder in folders:
+        content = json.loads((folder / 'summary.json').read_text())
+        of_set = content['sets']['pieces']
+        for files in of_set['files'].values():
+            for kind in {'gt', 'lq'} - {*kept}:
+                del files[kind]
+        of_set['means'] = {m: v for m, v in of_set['means'].items() if m in metrics}
+        content['better'] = dict.fromkeys(metrics, 'higher')
+        (folder / 'summary.json').write_text(json.dumps(content))
+        if not metrics:
+            (folder / 'pieces.csv').write_text('name\n00\n01\n')
+    report = write_report(folders, tmp_path / 'out')
+    assert report.missing == []
+    columns = runs + ('gt' in kept)
+    assert cv2.imread(str(tmp_path / 'out/grid.png')).shape[1] == columns * 2 * 128
+    assert report.table.count('PSNR') == len(metrics) * min(runs, 2)
+    assert report.table.startswith('| pieces |')
+    assert all(f'run{n}' in report.page.read_text() for n in range(runs))
+
+
+def test_report_on_nothing_is_refused(tmp_path):
+    with pytest.raises(DataError, match='no result folder'):
+        write_report([], tmp_path / 'out')
 
 
 def test_names_are_text_not_markup(make_results, tmp_path):

@@ -1,8 +1,17 @@
+import os
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from iqasr.registry import (
+    ARCH_REGISTRY,
+    ENHANCER_REGISTRY,
+    LOSS_REGISTRY,
+    SCORER_REGISTRY,
+    build,
+)
 from iqasr.runtime.atomic_files import save_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.errors import CheckpointError
@@ -76,15 +85,46 @@ def test_list_is_no_checkpoint(tmp_path):
         load_file(tmp_path / 'net.pth')
 
 
-def test_pickled_code_is_not_run(tmp_path):
-    class Dangerous:
-        def __reduce__(self):
-            return (exec, (f'open({str(tmp_path / "run")!r}, "w")',))
+class Dangerous:
+    """Makes a file when it is unpickled."""
 
-    torch.save({'params': Dangerous()}, tmp_path / 'net.pth')
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (exec, (f'open({str(self.path)!r}, "w")',))
+
+
+def test_pickled_code_is_not_run(tmp_path):
+    torch.save({'params': Dangerous(tmp_path / 'run')}, tmp_path / 'net.pth')
     with pytest.raises(CheckpointError, match='holds more than tensors and numbers'):
         load_file(tmp_path / 'net.pth')
     assert not (tmp_path / 'run').exists()
+
+
+class Careless(nn.Module):
+    """A network of others, which unpickles freely."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.content = torch.load(path, weights_only=False)
+
+
+@pytest.mark.parametrize(
+    'registry', [ARCH_REGISTRY, ENHANCER_REGISTRY, LOSS_REGISTRY, SCORER_REGISTRY]
+)
+def test_what_is_built_from_options_runs_no_code_in_files(registry, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, '_obj_map', {'Careless': Careless})
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    torch.save({'params': Dangerous(tmp_path / 'run')}, tmp_path / 'net.pth')
+    with pytest.raises(ValueError, match='Careless: a weight file cannot be read safely'):
+        build(registry, {'type': 'Careless', 'path': tmp_path / 'net.pth'})
+    assert not (tmp_path / 'run').exists()
+    assert os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] == '1'
+    assert 'TORCH_FORCE_WEIGHTS_ONLY_LOAD' not in os.environ
+    torch.save({'params': torch.ones(2)}, tmp_path / 'net.pth')
+    built = build(registry, {'type': 'Careless', 'path': tmp_path / 'net.pth'})
+    assert built.content['params'].tolist() == [1, 1]
 
 
 def test_failed_save_keeps_the_old_file_and_leaves_no_rest(tmp_path, monkeypatch):

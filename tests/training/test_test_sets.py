@@ -236,6 +236,20 @@ def test_network_is_needed_unless_all_is_restored(options, write_options):
         load_options(write_options(options), phase='test')
 
 
+def test_pictures_of_an_earlier_test_of_that_name_are_set_aside(options, run, tmp_path):
+    assert run(options) == 0
+    shown = tmp_path / 'results/tiny/visualization/Test-100'
+    stale = shown / 'stale.png'
+    stale.write_bytes(next(shown.iterdir()).read_bytes())
+    names = {path.name for path in shown.iterdir()}
+    assert run(options) == 0
+    assert {path.name for path in shown.iterdir()} == names - {'stale.png'}
+    [archive] = (tmp_path / 'results/tiny').glob('visualization_archived_*')
+    assert {path.name for path in (archive / 'Test-100').iterdir()} == names
+    report = write_report([tmp_path / 'results/tiny'], tmp_path / 'out')
+    assert report.missing == []
+
+
 def test_folder_without_ground_truth_has_no_reference_values_only(
     options, run, labelled_set, tmp_path
 ):

@@ -725,6 +725,7 @@ REFUSED_AT_START = {
     'scale': ({'network_g:upscale': 2}, (), 'enlarges 2 times, but the data is for scale 4'),
     'folder': ({'datasets:train:dataroot_gt': '/nowhere'}, (), '/nowhere'),
     'weights': ({'path:pretrain_network_g': 'no.pth'}, (), 'no.pth: there is no such file'),
+    'its option': ({'path:pretrain_network_g': 'no.pth'}, (), 'path.pretrain_network_g: '),
     'crop': ({'datasets:train:gt_size': 30}, (), 'gt_size: is 30; use a multiple of scale, 4'),
     'no crop': ({'datasets:train:gt_size': '~'}, (), 'gt_size: is required and missing.'),
     'schedule': (

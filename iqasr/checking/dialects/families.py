@@ -132,6 +132,31 @@ def own_options(path: str) -> set[str]:
     return names | {old.rpartition('.')[2] for old in MOVED if old.rpartition('.')[0] == path}
 
 
+SIGNS = {
+    'traiNNer-redux (python train.py -opt ...)': (
+        *('train.losses', 'train.use_moa', 'val.val_enabled', 'val.metrics_enabled'),
+        *('datasets.train.lq_size', 'datasets.train.accum_iter', 'use_channels_last', 'amp_bf16'),
+        *('fast_matmul', 'use_compile', 'onnx'),
+    ),
+    'neosr (python train.py -opt ...)': (
+        *(
+            'degradations',
+            'bfloat16',
+            'compile',
+            'datasets.train.patch_size',
+            'train.wavelet_guided',
+        ),
+        *('datasets.train.augmentation', 'logger.total_iter'),
+    ),
+    'traiNNer, or BasicSR before version 1.0 (mmsr)': (
+        *('network_G', 'network_D', 'gpu_ids', 'datasets.train.dataroot_HR', 'train.niter'),
+        *('datasets.train.dataroot_GT', 'path.pretrain_model_G', 'train.lr_G'),
+    ),
+    'KAIR (python main_train_psnr.py --opt ...)': ('netG', 'n_channels', 'path.pretrained_netG'),
+}
+"""Options by which the files of tools are told whose format is another than BasicSR's: by what runs
+them. None of them is an option of ours."""
+
 _VIDEO = ('video super-resolution', 'BasicSR (basicsr/train.py, basicsr/test.py)')
 _OTHER_TASKS = {
     'VideoBaseModel VideoGANModel VideoRecurrentModel VideoRecurrentGANModel EDVRModel': _VIDEO,

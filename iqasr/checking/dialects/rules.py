@@ -65,17 +65,34 @@ def translate(content: Mapping[str, Any]) -> Translation:
         Options of ours, still to be checked, with notes and warnings.
 
     Raises:
-        OptionError: If the file is for another task; the message names a tool that does it. Or if
-            an option to be moved is in ``datasets.train``, too.
+        OptionError: If the file is for another task, or of a tool whose format is another; the
+            message names a tool that runs it. Or if an option to be moved is in ``datasets.train``,
+            too.
     """
     file = Translation(copy.deepcopy(dict(content)))
     refuse_other_tasks(file)
     family = families.FAMILIES.get(str(file.get('model_type')))
     if family is not None:
         translate_family(file, family)
-    elif file.get('model_type') in (None, OURS):
-        move_sample_options(file)
+    else:
+        if file.get('model_type') != OURS:
+            refuse_other_formats(file)
+        if file.get('model_type') in (None, OURS):
+            move_sample_options(file)
     return file
+
+
+def refuse_other_formats(file: Translation) -> None:
+    """Refuse a file of a tool whose format is not BasicSR's, told by two options of its own."""
+    if str(file.get('model_type')) in names_in(MODEL_REGISTRY):
+        return
+    for tool, signs in families.SIGNS.items():
+        found = [path for path in signs if file.get(path) is not None]
+        if len(found) > 1:
+            raise OptionError(
+                f'{", ".join(found)}: this is an option file of {tool}, whose format is not '
+                "BasicSR's; run it there. Or describe the same as options/README.md says."
+            )
 
 
 def refuse_other_tasks(file: Translation) -> None:

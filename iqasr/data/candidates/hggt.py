@@ -53,16 +53,22 @@ def read_votes(path: str, folders: Sequence[str]) -> tuple[Label, ...]:
         One label per folder.
 
     Raises:
-        ValueError: If the file is no such object, a folder has no entry, or a label is unknown.
+        ValueError: If there is no such file or it is no such object, a folder has no entry, or a
+            label is unknown.
     """
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             pictures = json.load(file)
         word_of = {
             picture['File'].lower(): picture['Label']
             for name, picture in pictures.items()
             if name.startswith('Picture_')
         }
+    except FileNotFoundError as error:
+        raise ValueError(
+            f'{path}: missing. Each annotator judges each original. Copy the labels again, or '
+            'remove the original and its candidates.'
+        ) from error
     except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(
             f'{path}: not a label file ({type(error).__name__}: {error}). It holds one JSON object '

@@ -46,7 +46,7 @@ def read_list(root: str, meta_info: str) -> list[str]:
         DataError: If there is no list, or an image of it is missing: all of them.
     """
     try:
-        with open(meta_info, encoding='utf-8') as lines:
+        with open(meta_info, encoding='utf-8-sig') as lines:
             names = sorted({line.split(' ')[0].strip() for line in lines} - {''})
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f'{meta_info}: cannot be read as a list of images ({error}).') from error

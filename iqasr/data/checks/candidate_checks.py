@@ -83,7 +83,7 @@ def check_image_folder(folder: str, *, allow_grey: bool = False) -> list[str]:
     if not names:
         return [f'{folder}: holds no image ({", ".join(SUFFIXES)}).']
 
-    reader = FileReader(allow_grey=allow_grey)
+    reader = FileReader(allow_grey=allow_grey, of_basicsr=True)
 
     def check(name: str) -> None:
         reader.inspect(os.path.join(folder, name))

@@ -1,5 +1,6 @@
 """Check the image files of BasicSR's data sets before a run meets them."""
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,14 @@ def _check_folders(opt: Mapping[str, Any], roots: Sequence[str], rules: PairRule
     for root in roots:
         if is_lmdb(root):
             return [f'{root}: is an LMDB. Set io_backend: {{type: lmdb}}.']
+    listing = listing_of(opt)
+    if listing and Path(listing).is_file():
+        with open(listing, 'rb') as file:
+            if file.read(3) == codecs.BOM_UTF8:
+                return [
+                    f'{listing}: begins with a byte-order mark, which BasicSR takes for a part of '
+                    'the first name. Save it as UTF-8 without one.'
+                ]
     if opt.get('meta_info_file'):
         read_list(roots[0], opt['meta_info_file'])
     if len(roots) != 2:
@@ -91,6 +100,6 @@ def _check_folders(opt: Mapping[str, Any], roots: Sequence[str], rules: PairRule
         problems = check_listed_pairs(*roots, opt['meta_info'], rules)
     else:
         problems = check_pairs(*roots, rules)
-    if not listing_of(opt):
+    if not listing:
         problems += [problem for root in roots for problem in check_other_files(root)]
     return problems

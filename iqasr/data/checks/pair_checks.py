@@ -77,7 +77,7 @@ def check_listed_pairs(gt_root: str, lq_root: str, listing: str, rules: PairRule
         The problems.
     """
     try:
-        with open(listing, encoding='utf-8') as lines:
+        with open(listing, encoding='utf-8-sig') as lines:
             pairs = [line.strip().split(', ') for line in lines]
     except (OSError, UnicodeDecodeError) as error:
         return [f'{listing}: cannot be read as a list of pairs ({error}).']
@@ -133,7 +133,7 @@ def _report_unpaired(
 
 
 def _check_files(pairs: Iterable[tuple[str, str]], rules: PairRules) -> list[str]:
-    reader = FileReader(allow_grey=rules.allow_grey)
+    reader = FileReader(allow_grey=rules.allow_grey, of_basicsr=True)
 
     def check(pair: tuple[str, str]) -> list[str]:
         problems: list[str] = []

@@ -1,16 +1,23 @@
 """Decoding image files, and finding their faults without decoding."""
 
+import functools
 import hashlib
 import io
+import logging
 import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from iqasr.runtime.errors import DataError
+
+logger = logging.getLogger('iqasr')
+
+SRGB_TOLERANCE = 2
+"""Levels by which colours of a profile may differ from sRGB, which is rounded in many ways."""
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 """Suffixes of image files, lower case."""
@@ -48,7 +55,8 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     """Decode an image.
 
     Args:
-        data: The bytes of an image file. Greyscale is repeated over the channels.
+        data: The bytes of an image file. Greyscale is repeated over the channels; colours of an
+            embedded ICC profile are converted to sRGB.
         name: What the error calls the image.
 
     Returns:
@@ -57,16 +65,60 @@ def decode_rgb(data: bytes, name: str) -> np.ndarray:
     Raises:
         DataError: If the image is broken, cut short, has 16 bits or transparency.
     """
-    inspect_image(data, name, allow_grey=True)
+    _, profile = inspect_with_profile(data, name, allow_grey=True)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise DataError(f'{name}: cannot be decoded. Copy or download it again.')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
+    conversion = conversion_to_srgb(profile)
+    return image if conversion is None else apply_conversion(conversion, image)
+
+
+@functools.lru_cache(maxsize=64)
+def conversion_to_srgb(profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
+    """Make the conversion from an ICC profile to sRGB.
+
+    Returns:
+        The conversion, relative colorimetric; None if there is no profile, it is sRGB as far as 8
+        bits tell, or it cannot be used, which is said.
+    """
+    if not profile:
+        return None
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = 'L' if source.profile.xcolor_space.strip() == 'GRAY' else 'RGB'
+        intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+        conversion = ImageCms.buildTransform(
+            source, ImageCms.createProfile('sRGB'), mode, 'RGB', intent
+        )
+    except (ImageCms.PyCMSError, OSError) as error:
+        logger.warning('An ICC profile cannot be used (%s): taken for sRGB.', error)
+        return None
+    levels = np.arange(0, 256, 15, np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(len(levels), -1, 3)
+    if mode == 'L':
+        colours[:] = colours[..., :1]
+    change = np.abs(apply_conversion(conversion, colours).astype(int) - colours).max()
+    return conversion if change > SRGB_TOLERANCE else None
+
+
+def apply_conversion(conversion: ImageCms.ImageCmsTransform, image: np.ndarray) -> np.ndarray:
+    """Convert the colours of ``(H, W, 3)`` uint8 RGB; of grey ones, the channels are equal."""
+    grey = conversion.input_mode == 'L'
+    source = Image.fromarray(np.ascontiguousarray(image[..., 0]) if grey else image)
+    return np.array(ImageCms.applyTransform(source, conversion))
 
 
 def inspect_image(
     source: bytes | BinaryIO, name: str, *, allow_grey: bool = False
 ) -> tuple[int, int]:
+    """Check an image as `inspect_with_profile`; returns height and width."""
+    return inspect_with_profile(source, name, allow_grey=allow_grey)[0]
+
+
+def inspect_with_profile(
+    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False
+) -> tuple[tuple[int, int], bytes | None]:
     """Check an image by its first and last bytes; only a file with an odd ending is decoded.
 
     Args:
@@ -75,7 +127,8 @@ def inspect_image(
         allow_grey: Accept greyscale images.
 
     Returns:
-        Height and width as `decode_rgb` returns them (turned as the file's EXIF entry says).
+        Height and width as `decode_rgb` returns them (turned as the file's EXIF entry says), and
+        the ICC profile, if there is one.
 
     Raises:
         DataError: If it is no image, cut short, has 16 bits, transparency, unknown colours, or is
@@ -90,7 +143,8 @@ def inspect_image(
             _check_pixels(image, stream, name, allow_grey)
             _check_complete(image, stream, size, name)
             height, width = image.height, image.width
-            return (width, height) if _is_sideways(image) else (height, width)
+            size = (width, height) if _is_sideways(image) else (height, width)
+            return size, image.info.get('icc_profile')
     except (OSError, SyntaxError) as error:
         raise DataError(
             f'{name}: not an image that can be read ({type(error).__name__}). '
@@ -104,7 +158,7 @@ def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: b
     if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
         raise DataError(f'{name}: has transparency. Flatten it and save it as RGB.')
     if image.mode in _GREY_MODES and not allow_grey:
-        raise DataError(f'{name}: greyscale. Save it as RGB, or allow greyscale (allow_grey).')
+        raise DataError(f'{name}: greyscale. Training takes RGB; save it as RGB.')
     if image.mode not in _GREY_MODES + _COLOUR_MODES:
         raise DataError(f'{name}: its colours are {image.mode}. Save it as RGB.')
 

@@ -1,12 +1,21 @@
 """Reading the images of a data set, wherever they lie."""
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from iqasr.data.files.image_files import content_hash, decode_rgb, inspect_image
+from iqasr.data.files.image_files import (
+    content_hash,
+    conversion_to_srgb,
+    decode_rgb,
+    inspect_image,
+    inspect_with_profile,
+)
+
+logger = logging.getLogger('iqasr')
 
 
 class Reader(Protocol):
@@ -69,10 +78,31 @@ class FileReader(EncodedReader):
 
     Args:
         allow_grey: Accept greyscale images.
+        of_basicsr: Whether BasicSR reads the pixels, which drops colour profiles; the first image
+            of other colours than sRGB is then named in a warning.
     """
 
-    def __init__(self, *, allow_grey: bool = False) -> None:
-        self.allow_grey = allow_grey
+    of_basicsr = has_warned = False
+
+    def __init__(self, *, allow_grey: bool = False, of_basicsr: bool = False) -> None:
+        self.allow_grey, self.of_basicsr = allow_grey, of_basicsr
+
+    def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
+        """Look at the first and last bytes of an image, or decode it."""
+        if self.of_basicsr and not self.has_warned:
+            with self.open(file) as stream:
+                how = {'allow_grey': self.allow_grey}
+                size, profile = inspect_with_profile(stream, self.where(file), **how)
+            if conversion_to_srgb(profile) is not None:
+                self.has_warned = True
+                logger.warning(
+                    '%s, and perhaps others: its colour profile is not sRGB. BasicSR reads it as '
+                    'if it were, so that colours change; convert the images to sRGB.',
+                    file,
+                )
+            if not decode:
+                return size
+        return super().inspect(file, decode=decode)
 
     def open(self, file: str) -> BinaryIO:
         """Open one image file."""

@@ -40,7 +40,8 @@ def read_rows(path: str | Path) -> list[QualityRow]:
         ValueError: If it is no quality table, or a number is none that a scorer gives; the message
             names the line.
     """
-    lines = list(csv.reader(io.StringIO(read_complete(path), newline='')))
+    text = read_complete(path).removeprefix('\ufeff')  # a spreadsheet puts a byte-order mark there
+    lines = list(csv.reader(io.StringIO(text, newline='')))
     if lines and lines[0] != list(QualityRow._fields):
         raise ValueError(f'{path}: not a quality table; its first line should be {HEADER.strip()}.')
     return [_parse(path, number, line) for number, line in enumerate(lines[1:], start=2)]

@@ -15,7 +15,7 @@ import cv2
 import lmdb
 
 from iqasr.data.candidates.group import Group
-from iqasr.data.files.image_files import decode_rgb, inspect_image
+from iqasr.data.files.image_files import conversion_to_srgb, decode_rgb, inspect_with_profile
 from iqasr.data.stores.lmdb_reader import DATA, GROUPS, META_INFO
 from iqasr.data.stores.store_steps import (
     SourceImage,
@@ -142,8 +142,10 @@ def _read_stored(
 def _load(source: SourceImage) -> tuple[str, bytes, StoredPNG]:
     """Read an image as PNG; returns its key, bytes and note."""
     data = source.read()
-    height, width = inspect_image(data, source.path, allow_grey=source.allow_grey)
-    if not data.startswith(_PNG_SIGNATURE) or data[_PNG_INTERLACE]:
+    size, profile = inspect_with_profile(data, source.path, allow_grey=source.allow_grey)
+    height, width = size
+    is_plain = data.startswith(_PNG_SIGNATURE) and not data[_PNG_INTERLACE]
+    if not is_plain or conversion_to_srgb(profile) is not None:
         image = cv2.cvtColor(decode_rgb(data, source.path), cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
         data = encoded.tobytes()

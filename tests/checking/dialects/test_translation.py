@@ -2,14 +2,19 @@
 
 import copy
 import logging
+from inspect import signature
+from pathlib import Path
 
 import pytest
 
 from iqasr.checking.check import load_options
 from iqasr.checking.dialects.families import FAMILIES as MODELS
-from iqasr.checking.dialects.families import REFUSED
+from iqasr.checking.dialects.families import REFUSED, SIGNS
 from iqasr.checking.dialects.rules import translate
 from iqasr.checking.dialects.translation import Translation
+from iqasr.data import MultiGTDataset
+from iqasr.options.schema import options_at
+from iqasr.options.sections import Options
 from iqasr.registry import DATASET_REGISTRY, LOSS_REGISTRY
 from iqasr.runtime.errors import OptionError
 
@@ -469,6 +474,81 @@ def test_of_two_names_for_an_option_the_present_one_counts(basicsr):
     assert translation.options['path'] == {'pretrain_network_g': 'b.pth'}
     reason = 'left out, since path.pretrain_network_g is given, too.'
     assert f'path.pretrain_model_g: {reason}' in translation.warnings
+
+
+REDUX = """
+name: 4x_SPAN
+scale: 4
+use_amp: true
+amp_bf16: false
+use_channels_last: true
+datasets:
+  train: {name: T, type: pairedimagedataset, dataroot_gt: [a], dataroot_lq: [b], lq_size: 64}
+network_g: {type: span, norm: false}
+train: {total_iter: 10, losses: [{type: mssimloss, loss_weight: 0.5}]}
+"""
+NEOSR = """
+name = "train_span_otf"
+model_type = "otf"
+scale = 4
+[datasets.train]
+type = "otf"
+dataroot_gt = 'C:\\gt\\'
+patch_size = 64
+"""
+NEOSR_YAML = """
+name: span
+model_type: otf
+bfloat16: true
+datasets: {train: {type: otf, dataroot_gt: gt, patch_size: 64}}
+"""
+TRAINNER = """
+name: 001
+model: sr
+gpu_ids: [0]
+datasets: {train: {dataroot_HR: [a], dataroot_LR: [b]}}
+network_G: esrgan
+"""
+KAIR = """{
+  "task": "rrdb"     //  root/task/images-models-options
+  , "model": "plain"
+  , "netG": {"net_type": "rrdb"}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ('text', 'tool'),
+    [
+        (REDUX, 'option file of traiNNer-redux'),
+        (NEOSR, 'TOML, the format of neosr'),
+        (NEOSR.splitlines()[1], 'TOML, the format of neosr'),
+        (NEOSR_YAML, 'option file of neosr'),
+        (TRAINNER, 'option file of traiNNer'),
+        (KAIR, 'JSON, the format of KAIR'),
+    ],
+    ids=['redux', 'neosr', 'a line', 'neosr before TOML', 'traiNNer', 'KAIR'],
+)
+def test_formats_of_others_are_named_with_their_tool(text, tool, tmp_path):
+    (tmp_path / 'options').write_text(text)
+    with pytest.raises(OptionError, match=tool) as caught:
+        load_options(tmp_path / 'options')
+    assert 'unknown option' not in str(caught.value)
+
+
+@pytest.mark.parametrize('tool', SIGNS)
+def test_signs_of_other_formats_are_no_options_of_ours(tool):
+    for path in SIGNS[tool]:
+        *sections, key = path.split('.')
+        if sections != ['datasets', 'train']:
+            assert key not in options_at(Options, sections)
+        assert key not in signature(MultiGTDataset.__init__).parameters
+
+
+def test_file_may_begin_with_a_byte_order_mark(paired_options, write):
+    path = Path(write(paired_options))
+    path.write_text(path.read_text(encoding='utf-8'), encoding='utf-8-sig')
+    assert load_options(path).name == paired_options['name']
 
 
 @pytest.mark.parametrize('wrong', [['a'], {'a': 1}, -1, True], ids=str)
