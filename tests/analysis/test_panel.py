@@ -66,7 +66,7 @@ def test_scorers_that_cannot_are_left_out_and_named(images, tmp_path, caplog):
     assert [scorer.name for scorer in panel] == NAMES
     assert list(failures) == words[:3]
     assert '0_0.png: niqe: the image has 8x8 pixels' in failures['niqe']
-    assert 'no such weights' in failures[words[1]]
+    assert 'gone.safetensors does not exist' in failures[words[1]]
     assert 'compares with a reference' in failures['psnr']
     assert 'psnr is left out' in caplog.text
 

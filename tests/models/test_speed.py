@@ -163,7 +163,7 @@ def test_scaled_gradients_give_the_same_step_and_overflow_gives_none():
     state = scaled.state_dict()
     assert state['scaler']['scale'] == 2.0**15
     again = optimisation()[1]
-    again.load_state_dict(state)
+    again.load_state_dict(state, 1)
     assert again.scaler.get_scale() == 2.0**15
 
 

@@ -319,7 +319,8 @@ def test_a_resumed_run_has_the_rates_of_its_option_file(kind, paired_options, tr
     changed = {'optim_g': {'type': 'Adam', 'lr': 2e-3}, 'scheduler': after}
     new = paired_options | {'train': train_options | changed}
     assert train(new | {'name': 'whole'}) == 0
-    old = paired_options | {'train': train_options | {'total_iter': 3, 'scheduler': before}}
+    shorter = {'total_iter': 3, 'warmup_iter': 3, 'scheduler': before}
+    old = paired_options | {'train': train_options | shorter}
     assert train(old) == 0
     assert train(new, '--auto_resume') == 0
     expected = rates(log_of(new | {'name': 'whole'}))
@@ -733,7 +734,11 @@ REFUSED_AT_START = {
         (),
         'MultiStepRestartLR cannot be built from its options',
     ),
-    'rate': ({'train:optim_g:lr': -1}, (), 'Adam cannot be built from its options: Invalid'),
+    'rate': (
+        {'train:optim_g:lr': -1},
+        (),
+        'Adam cannot be built from its options: ValueError: Invalid',
+    ),
     'name': ({'name': 'a/b'}, (), "name: use letters, digits and . + - _ only, not 'a/b'"),
     'list': ({'datasets:train:meta_info_file': 'no.txt'}, (), 'no.txt: cannot be read as a list'),
 }
