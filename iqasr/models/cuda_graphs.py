@@ -113,7 +113,9 @@ class CapturedFunction:
 def kept_buffers(network: nn.Module) -> Iterator[None]:
     """Leave the buffers of a network as they are, whatever passes do to them."""
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    yield
-    with torch.no_grad():
-        for name, buffer in network.named_buffers():
-            buffer.copy_(before[name])
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in network.named_buffers():
+                buffer.copy_(before[name])

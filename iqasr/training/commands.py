@@ -12,14 +12,10 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch.utils.data import Subset
-from tqdm import tqdm
 
 from iqasr.checking.check import load_options, notices_of_fetch
 from iqasr.checking.training import check_schedule
 from iqasr.compat import tensors_only
-from iqasr.data.loader import left_unopened
-from iqasr.evaluation.evaluate import dataset_name, evaluate
 from iqasr.models import RestorationModel
 from iqasr.options.schema import Problems
 from iqasr.options.sections import OpenOptions, Options
@@ -27,8 +23,9 @@ from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
-from iqasr.runtime.errors import DataError, InputError, OptionError, StorageError
+from iqasr.runtime.errors import InputError, OptionError, StorageError
 from iqasr.runtime.paths import project_root, resolve, time_stamp
+from iqasr.training.dry_run import check
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
 from iqasr.training.run_log import describe_environment, log_to_file, set_up_logging
@@ -241,57 +238,6 @@ def set_aside(folder: Path | None) -> None:
         archive = folder.with_name(f'{folder.name}_archived_{time_stamp()}')
         logger.info('%s exists; it is kept as %s.', folder, archive.name)
         folder.rename(archive)
-
-
-def check(training: TrainingRun) -> int:
-    """Decode all data, restore one image of each set, take the first steps; write nothing."""
-    data, model = training.train_set, training.model
-    for images in (data, *(loader.dataset for loader in training.val_loaders)):
-        decode(images)
-    for loader in training.val_loaders:
-        if training.is_ours:
-            name, first = dataset_name(loader.dataset), Subset(loader.dataset, [0])
-            how = {'name': name, 'process': training.process, 'base': model.base}
-            evaluate(model.restore, first, model.metrics, **how)
-        else:
-            model.feed_data(next(iter(loader)))
-            model.test()
-    with training.stream() as stream:
-        for iteration in first_iterations(training):
-            training.iteration = iteration - 1
-            training.iterate(next(stream))
-    if training.is_diverged():
-        raise OptionError(
-            f'After the first step, this is not finite: {training.name_non_finite()}. Lower the '
-            'learning rate or the weight of the term.'
-        )
-    log = model.get_current_log()
-    numbers = ', '.join(f'{name} {value:.3e}' for name, value in log.items())
-    logger.info('Ready to train: %d images; first step: %s', len(data), numbers)
-    return 0
-
-
-def decode(data: Any) -> None:
-    """Decode all images of a data set.
-
-    Raises:
-        DataError: If any is broken.
-    """
-    if hasattr(data, 'check'):
-        if problems := data.check(decode=True):
-            raise DataError(problems)
-        return
-    with left_unopened(data):
-        for index in tqdm(range(len(data)), desc='reading', unit='image', disable=None):
-            data[index]
-
-
-def first_iterations(training: TrainingRun) -> list[int]:
-    """List the next iteration, and the first after it in which the generator learns, too."""
-    train, first = training.options.train, training.iteration + 1
-    start = max(first, train.net_d_init_iters + 1)
-    learning = start + -start % train.net_d_iters
-    return [i for i in sorted({first, learning}) if i <= training.total]
 
 
 def test(options: Options, process: Process, arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from iqasr.models.cuda_graphs import CapturedFunction, CapturedNetwork
+from iqasr.models.cuda_graphs import CapturedFunction, CapturedNetwork, kept_buffers
 from iqasr.models.speed import reason_not_to_capture
 from iqasr.options.sections import Options
 from iqasr.runtime.distributed import Process
@@ -104,3 +104,16 @@ def test_a_captured_function_fills_its_outputs_and_sets_gradients(graphs):
     assert found is captured.outputs
     assert weight.grad is gradient
     assert gradient.tolist() == [[4.0, 6.0]]
+
+
+def test_a_capture_that_fails_leaves_the_buffers_as_they_were():
+    network = nn.BatchNorm2d(3)
+
+    def fail() -> None:
+        with kept_buffers(network):
+            network(SAMPLE)
+            raise RuntimeError('not permitted when stream is capturing')
+
+    with pytest.raises(RuntimeError, match='capturing'):
+        fail()
+    assert torch.equal(network.running_mean, torch.zeros(3))

@@ -139,14 +139,8 @@ SIGNS = {
         *('fast_matmul', 'use_compile', 'onnx'),
     ),
     'neosr (python train.py -opt ...)': (
-        *(
-            'degradations',
-            'bfloat16',
-            'compile',
-            'datasets.train.patch_size',
-            'train.wavelet_guided',
-        ),
-        *('datasets.train.augmentation', 'logger.total_iter'),
+        *('degradations', 'bfloat16', 'compile', 'datasets.train.patch_size'),
+        *('datasets.train.augmentation', 'train.wavelet_guided', 'logger.total_iter'),
     ),
     'traiNNer, or BasicSR before version 1.0 (mmsr)': (
         *('network_G', 'network_D', 'gpu_ids', 'datasets.train.dataroot_HR', 'train.niter'),
