@@ -6,33 +6,42 @@ Usage:
 
 import argparse
 import json
-import os
+import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from iqasr.report.commands import start_command
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
-def start(options: dict[str, Any], folder: Path) -> subprocess.Popen:
-    """Start or continue a run; an option file in JSON is YAML, too."""
-    path = folder / f'{options["name"]}.yml'
+def start(options: dict[str, Any], folder: Path) -> tuple[BaseProcess, Path]:
+    """Start or continue a run; an option file in JSON is YAML, too.
+
+    Returns:
+        Its process, and the file that receives what it says.
+    """
+    path, log = (folder / f'{options["name"]}{ending}' for ending in ('.yml', '.log'))
     path.write_text(json.dumps(options))
-    command = [sys.executable, str(REPOSITORY / 'iqasr/train.py'), '-opt', str(path)]
-    return subprocess.Popen(
-        [*command, '--auto_resume'], stderr=subprocess.PIPE, text=True, env=os.environ
-    )
+    log.unlink(missing_ok=True)
+    return start_command('train', ['-opt', str(path), '--auto_resume'], log), log
 
 
-def kill_at_random(process: subprocess.Popen, generator: torch.Generator, most: int) -> bool:
+def finish(process: BaseProcess, log: Path) -> None:
+    """Wait for a run that is to end well."""
+    process.join()
+    assert process.exitcode == 0, log.read_text(encoding='utf-8')
+
+
+def kill_at_random(process: BaseProcess, log: Path, generator: torch.Generator, most: int) -> bool:
     """Kill a run after a random number of iterations and a random delay.
 
     Returns:
@@ -40,15 +49,20 @@ def kill_at_random(process: subprocess.Popen, generator: torch.Generator, most: 
     """
     wanted = int(torch.randint(most + 1, (), generator=generator))
     delay = float(torch.rand((), generator=generator)) * 0.05
-    for line in process.stderr:
-        wanted -= 'iteration ' in line and '/' in line
-        if wanted < 0:
-            break
+    while process.is_alive() and iterations_in(log) <= wanted:
+        time.sleep(0.01)
     time.sleep(delay)
-    finished = process.poll() is not None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    finished = not process.is_alive()
+    process.kill()
+    process.join()
     return not finished
+
+
+def iterations_in(log: Path) -> int:
+    """Count the iterations that a run has reported."""
+    return (
+        len(re.findall(r'iteration .*/', log.read_text(encoding='utf-8'))) if log.is_file() else 0
+    )
 
 
 def kill_and_resume(
@@ -66,22 +80,18 @@ def kill_and_resume(
         Whether all weights are bit-identical.
     """
     options = options | {'path': options.get('path', {}) | {'root': str(folder)}}
-    whole = start(options | {'name': 'whole'}, folder)
-    errors = whole.communicate()[1]
-    assert whole.returncode == 0, errors
+    finish(*start(options | {'name': 'whole'}, folder))
     generator = torch.Generator().manual_seed(0)
     total = options['train']['total_iter']
     killed = newest = 0
     while killed < kills and newest < total:
-        process = start(options | {'name': 'killed'}, folder)
+        run = start(options | {'name': 'killed'}, folder)
         left = (total - newest) // (2 * (kills - killed))
-        killed += kill_at_random(process, generator, most=left)
+        killed += kill_at_random(*run, generator, most=left)
         states = (folder / 'experiments/killed/training_states').glob('*.state')
         newest = max((int(path.stem) for path in states), default=0)
         say(f'kill {killed}: newest checkpoint at iteration {newest}')
-    last = start(options | {'name': 'killed'}, folder)
-    errors = last.communicate()[1]
-    assert last.returncode == 0, errors
+    finish(*start(options | {'name': 'killed'}, folder))
     say(f'{killed} kills, then finished')
     names = [path.name for path in (folder / 'experiments/whole/models').glob(f'*_{total}.pth')]
     return all(same_file(folder / 'experiments', name) for name in names)

@@ -1,10 +1,7 @@
 """BasicSR's own pipelines, unmodified, on our option files; and its builders on our classes."""
 
 import copy
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -16,6 +13,7 @@ from basicsr.data import build_dataloader
 from basicsr.data import build_dataset as build_stock_dataset
 from basicsr.losses import build_loss
 from basicsr.metrics import calculate_metric
+from processes import run, run_stock_pipeline
 
 from iqasr.data.scores.score_table import score_candidates
 from iqasr.data.stores.lmdb_store import create_lmdb
@@ -23,13 +21,6 @@ from iqasr.quality import RankerScorer
 from iqasr.registry import METRIC_REGISTRY, names_in
 
 REPOSITORY = Path(__file__).parents[1]
-ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-STOCK = (
-    'import sys, iqasr\n'
-    'from basicsr.{phase} import {phase}_pipeline\n'
-    'sys.argv[1:] = ["-opt", {path!r}]\n'
-    '{phase}_pipeline({root!r})\n'
-)
 SMALL = {'type': 'SRVGGNetCompact', 'num_feat': 8, 'num_conv': 2, 'upscale': 4}
 ITERATIONS = 6
 
@@ -109,12 +100,7 @@ def run_stock(options: dict, root: Path, phase: str) -> str:
     """Run BasicSR's pipeline in a process of its own; returns its log."""
     path = root / 'stock.yml'
     path.write_text(yaml.safe_dump(options, sort_keys=False))
-    code = STOCK.format(phase=phase, path=str(path), root=str(root))
-    done = subprocess.run(
-        [sys.executable, '-c', code], env=ENVIRONMENT, cwd=REPOSITORY, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run(run_stock_pipeline, phase, str(path), str(root), log=root / 'stock.log')
     folder = root / ('experiments' if phase == 'train' else 'results') / options['name']
     return ''.join(log.read_text() for log in folder.glob(f'{phase}_*.log'))
 

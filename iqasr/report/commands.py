@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
@@ -37,19 +38,33 @@ def run_command(
     """
     words = ['-opt', str(option_file), *flags]
     words += ['--force_yml', *overrides] if overrides else []
-    can_fork = 'forkserver' in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context('forkserver' if can_fork else 'spawn')
-    if can_fork:
-        context.set_forkserver_preload(['__main__', __name__])
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, 'log')
-        process = context.Process(target=run_here, args=(command, words, log))
-        process.start()
+        process = start_command(command, words, log)
         process.join()
         said = log.read_text(encoding='utf-8', errors='replace') if log.is_file() else ''
     if process.exitcode:
         ending = said.strip()[-2000:] or f'exit code {process.exitcode}'
         raise RuntimeError(f'{command} {" ".join(words)} failed:\n{ending}')
+
+
+def start_command(
+    command: Literal['train', 'test'], words: Sequence[str], log: Path
+) -> BaseProcess:
+    """Start to train or test in a process of its own.
+
+    Args:
+        command: Which of the two.
+        words: Its arguments.
+        log: File that receives what it says.
+    """
+    can_fork = 'forkserver' in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context('forkserver' if can_fork else 'spawn')
+    if can_fork:
+        context.set_forkserver_preload(['__main__', __name__])
+    process = context.Process(target=run_here, args=(command, words, log))
+    process.start()
+    return process
 
 
 def run_here(command: str, words: Sequence[str], log: Path) -> None:

@@ -18,11 +18,13 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from processes import run, run_stock_pipeline
 
 from iqasr.models import RestorationModel
 from iqasr.models.export import export
 from iqasr.quality import QualityScorer
 from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, build
+from iqasr.report.commands import start_command
 from iqasr.runtime.weights import load_file
 
 REPOSITORY = Path(__file__).parents[2]
@@ -521,13 +523,9 @@ def test_first_losses_equal_those_of_basicsr(paired_options, train, tmp_path):
     train(options)
     ours = losses(log_of(options))
     theirs = options | {'path': {}, 'name': 'theirs'}
-    (tmp_path / 'theirs.yml').write_text(yaml.safe_dump(theirs))
-    code = (
-        'import iqasr, sys; from basicsr.train import train_pipeline; '
-        f'sys.argv[1:] = ["-opt", {str(tmp_path / "theirs.yml")!r}]; '
-        f'train_pipeline({str(tmp_path)!r})'
-    )
-    subprocess.run([sys.executable, '-c', code], env=ENVIRONMENT, cwd=REPOSITORY, check=True)
+    path = tmp_path / 'theirs.yml'
+    path.write_text(yaml.safe_dump(theirs))
+    run(run_stock_pipeline, 'train', str(path), str(tmp_path), log=tmp_path / 'log')
     log = ''.join(p.read_text() for p in (tmp_path / 'experiments/theirs').glob('*.log'))
     expected = [f'{float(value):.3e}' for value in re.findall(r'l_pix: (\S+)', log)]
     assert len(expected) == 6
@@ -576,14 +574,11 @@ def test_full_disk_leaves_the_previous_checkpoint(paired_options, write_options,
         paired_options['path']['root'] = str(disk)
         paired_options['logger']['save_checkpoint_freq'] = 1
         paired_options['train']['total_iter'] = 200
-        result = subprocess.run(
-            [*COMMAND, write_options(paired_options)],
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 3
-        assert 'cannot be saved' in result.stderr
+        log = tmp_path / 'log'
+        process = start_command('train', ['-opt', write_options(paired_options)], log)
+        process.join()
+        assert process.exitcode == 3
+        assert 'cannot be saved' in log.read_text()
         states = disk / 'experiments/tiny/training_states'
         newest = max(states.glob('*.state'), key=lambda path: int(path.stem))
         state = torch.load(newest, weights_only=True)
@@ -598,7 +593,7 @@ def test_run_killed_at_random_ends_bit_identical(candidates, tmp_path):
     """FIELD D18; `python tests/kill_and_resume.py` kills more often."""
     from kill_and_resume import kill_and_resume, options_on
 
-    options = options_on(str(candidates), iterations=24, workers=2)
+    options = options_on(str(candidates), iterations=16, workers=2)
     said = []
     assert kill_and_resume(options, kills=3, folder=tmp_path, say=said.append)
     assert int(said[-1].split()[0]) >= 2
