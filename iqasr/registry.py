@@ -3,7 +3,7 @@
 import difflib
 import inspect
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from basicsr.utils.registry import (
@@ -120,9 +120,46 @@ def build(registry: Registry, options: Mapping[str, Any], **extra: Any) -> Any:
             f'{options["type"]}: a weight file cannot be read safely ({reason}). It is damaged, or '
             'holds more than tensors; load it once where you trust it and save its state dict.'
         ) from error
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
-        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
-            raise  # weights that are missing, for one
+    except VALUE_ERRORS as error:
+        says_why = isinstance(error, ValueError) and cls.__module__.startswith('iqasr.')
+        if says_why or is_of_its_own_kind(error):
+            raise
         # What its arithmetic makes of values of the right kind, such as a width of -64.
+        suspects = '' if takes_options(cls) else name_suspects(cls, (), arguments)
         reason = f'cannot be built from its options ({type(error).__name__}: {error})'
-        raise ValueError(f'{options["type"]} {reason}.') from error
+        raise ValueError(f'{options["type"]} {reason}{suspects}.') from error
+
+
+VALUE_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What is raised for values of options that nothing has checked."""
+
+
+def is_of_its_own_kind(error: Exception) -> bool:
+    """Tell whether an error says what is wrong by its class: weights or memory are missing."""
+    return isinstance(error, RuntimeError | ValueError) and type(error) not in VALUE_ERRORS
+
+
+def name_suspects(cls: Any, positional: Sequence[Any], arguments: Mapping[str, Any]) -> str:
+    """Name the arguments by which a class cannot be built.
+
+    Args:
+        cls: The class.
+        positional: Arguments that do not come from options.
+        arguments: Its other arguments, with which it cannot be built.
+
+    Returns:
+        Words for the end of a message: the one argument without which it can be built; or else
+        those that have no default.
+    """
+    parameters = inspect.signature(cls).parameters
+    required = []
+    for name, value in arguments.items():
+        if name in parameters and parameters[name].default is inspect.Parameter.empty:
+            required.append(f'{name}: {value!r}')
+            continue
+        try:
+            cls(*positional, **{key: other for key, other in arguments.items() if key != name})
+        except Exception:
+            continue
+        return f'; the reason is {name}: {value!r}'
+    return f'; look at {", ".join(required)}' if required else ''

@@ -123,6 +123,7 @@ def refuse_random_fusion(problems: Problems, path: str, scorer: Any) -> None:
 
 def check_network(problems: Problems, path: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """Check a network; one of spandrel against the constructor of its architecture."""
+    refuse_negative(problems, path, section)
     if section.get('type') != 'spandrel' or 'arch' not in section:
         return check_component(problems, path, section, ARCH_REGISTRY)
     cls = find_class(problems, path, section, network_class, 'arch')
@@ -131,6 +132,18 @@ def check_network(problems: Problems, path: str, section: Mapping[str, Any]) -> 
     own = without(section, 'arch')
     checked = check_section(problems, path, own, cls, code_arguments(cls))
     return checked | {'arch': section['arch']}
+
+
+def refuse_negative(problems: Problems, path: str, content: Any) -> None:
+    """Refuse numbers below 0 in the section of a network, whose numbers are sizes.
+
+    Some constructors take them: a negative number of blocks is none.
+    """
+    if isinstance(content, int | float) and content < 0:
+        problems.add(path, f'should be a number from 0 on, not {content}.')
+    inner = content.items() if isinstance(content, Mapping) else ()
+    for key, value in enumerate(content) if isinstance(content, list) else inner:
+        refuse_negative(problems, f'{path}.{key}', value)
 
 
 def check_by_building(

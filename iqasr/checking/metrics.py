@@ -32,7 +32,13 @@ def check_metric(problems: Problems, path: str, section: Mapping[str, Any]) -> d
     better = section.get('better')
     if better not in (None, 'higher', 'lower'):
         problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
+    if str(section.get('type')).endswith('_pt'):
+        name = section['type'].removesuffix('_pt')
+        problems.add(f'{path}.type', f'{section["type"]} takes tensors, not images; use {name}.')
     checked = check_component(problems, path, without(section, 'better'), METRIC_REGISTRY, IMAGES)
+    border = checked.get('crop_border')
+    if border is not None and not (isinstance(border, int) and border >= 0):
+        problems.add(f'{path}.crop_border', f'should be a whole number from 0 on, not {border!r}.')
     refuse_random_fusion(problems, f'{path}.scorer', checked.get('scorer'))
     return checked | ({'better': better} if better else {})
 

@@ -138,6 +138,9 @@ def check_discriminator(problems: Problems, options: Options, train: TrainOption
         if (key == 'gan') != str(section.get('type')).endswith('GANLoss'):
             problems.add(f'train.{key}_opt', 'GANLoss, and only it, belongs to gan_opt.')
     adversarial = 'gan' in train.terms
+    if options.path.pretrain_network_d is not None and not adversarial:
+        reason = 'is not used without train.gan_opt; remove it, or add that term.'
+        problems.add('path.pretrain_network_d', reason)
     for path, value in (('network_d', options.network_d), ('train.optim_d', train.optim_d)):
         if adversarial and value is None:
             problems.add(path, 'is required by train.gan_opt and missing.')

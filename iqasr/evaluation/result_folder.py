@@ -60,6 +60,8 @@ class ResultFolder:
             with path.open(encoding='utf-8-sig', newline='') as file:
                 rows = list(csv.DictReader(file))
             values = {row.pop('name'): {m: float(v) for m, v in row.items()} for row in rows}
+            if len(values) < len(rows):
+                raise ValueError('an image is there twice')
         except FileNotFoundError as error:
             raise DataError(f'{path}: there is no such file. Test again.') from error
         except (KeyError, TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.shared_features import share_features
 from iqasr.losses.term import Batch, Term
+from iqasr.registry import VALUE_ERRORS, is_of_its_own_kind
 from iqasr.runtime.errors import OptionError
 
 logger = logging.getLogger('iqasr')
@@ -37,6 +38,7 @@ class Objective(nn.Module):
         wrapped = {name: t if isinstance(t, Term) else Term(t) for name, t in terms.items()}
         self.terms = nn.ModuleDict(wrapped)
         self.features = share_features(self.terms)
+        self.evaluated: set[str] = set()
         if terms and not given and all(term.calibration for term in wrapped.values()):
             raise ValueError('gradient_ratio: there is no term to compare with; give loss_weight.')
 
@@ -85,16 +87,35 @@ class Objective(nn.Module):
         seen |= {n: replace(batch, gt=batch.sharpened) for n in self.sharpened if n in seen}
         calibrated = self.calibrations()
         values = dict(given or {})
-        values |= {n: term(seen[n]) for n, term in self.terms.items() if n not in calibrated}
+        values |= {n: self.evaluate(n, seen[n]) for n in self.terms if n not in calibrated}
         others = sum(values.values())
         for name in calibrated:
             self.terms[name].calibrate(others, seen[name])
-            values[name] = self.terms[name](seen[name])
+            values[name] = self.evaluate(name, seen[name])
         log = {f'l_{name}': value.detach() for name, value in values.items()}
         for name, term in self.terms.items():
             log |= {f'{note}_{name}': value for note, value in term.notes.items()}
         self.features.clear()
         return sum(values.values()), log
+
+    def evaluate(self, name: str, batch: Batch) -> Tensor:
+        """Evaluate a term.
+
+        Raises:
+            OptionError: If it fails the first time, which its options or the data explain.
+        """
+        if name in self.evaluated:
+            return self.terms[name](batch)
+        try:
+            value = self.terms[name](batch)
+        except VALUE_ERRORS as error:
+            if is_of_its_own_kind(error):
+                raise
+            raise OptionError(
+                f'train.{name}_opt: fails in the first step ({type(error).__name__}: {error}).'
+            ) from error
+        self.evaluated.add(name)
+        return value
 
     def calibrations(self) -> dict[str, GradientRatio]:
         """How weights are found, by name of the term."""

@@ -27,6 +27,11 @@ def build_choice(section: Mapping[str, Any], device: torch.device) -> 'GTChoice'
     if not quality or quality.get('table') or quality.get('map'):
         return GTChoice(sampler)
     scorer = build(SCORER_REGISTRY, quality['scorer'])
+    if scorer.needs_reference:
+        raise OptionError(
+            f'datasets.train.quality.scorer: {scorer.name} compares with a reference image; '
+            'candidates are chosen by a scorer that looks at one image.'
+        )
     if section['gt_size'] < scorer.min_size:
         raise OptionError(
             f'datasets.train.gt_size: {section["gt_size"]} px are too few for {scorer.name}, which '
@@ -133,11 +138,10 @@ def quality_log(quality: Tensor, choice: Tensor) -> dict[str, Tensor]:
         choice: :math:`(N,)` indices.
 
     Returns:
-        ``quality_chosen`` and ``quality_mean``, over the finite scores.
+        ``quality_chosen`` and ``quality_mean``, over the finite scores; NaN if there are none.
     """
-    known = quality.nan_to_num(0, 0, 0)
-    mean = known.sum(1) / quality.isfinite().sum(1).clamp(min=1)
+    finite = quality.where(quality.isfinite(), float('nan'))
     return {
-        'quality_chosen': known.gather(1, choice[:, None]).mean(),
-        'quality_mean': mean.mean(),
+        'quality_chosen': finite.gather(1, choice[:, None]).nanmean(),
+        'quality_mean': finite.nanmean(1).nanmean(),
     }

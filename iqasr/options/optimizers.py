@@ -10,7 +10,7 @@ import torch
 from basicsr.models import lr_scheduler as basicsr_schedulers
 from torch import nn
 
-from iqasr.registry import nearest
+from iqasr.registry import name_suspects, nearest
 
 UNSUITABLE = {
     'LBFGS': 'it evaluates the loss several times an iteration',
@@ -44,10 +44,12 @@ def construct(cls: type, subject: Any, options: Mapping[str, Any]) -> Any:
     Raises:
         ValueError: If its constructor refuses the options.
     """
+    arguments = {key: value for key, value in options.items() if key != 'type'}
     try:
-        return cls(subject, **{key: value for key, value in options.items() if key != 'type'})
+        return cls(subject, **arguments)
     except Exception as error:
-        reason = f'cannot be built from its options: {type(error).__name__}: {error}.'
+        suspects = name_suspects(cls, (subject,), arguments)
+        reason = f'cannot be built from its options ({type(error).__name__}: {error}){suspects}.'
         raise ValueError(f'{cls.__name__} {reason}') from error
 
 
@@ -82,6 +84,12 @@ def step_through(
                     f'({type(error).__name__}: {error}). Its options must be right for all of '
                     'train.total_iter.'
                 ) from error
+            start = stepped.param_groups[0].get('initial_lr', rate)
+            if 'eta_min' in scheduler and rate > start:
+                raise ValueError(
+                    f'eta_min: {cls.__name__} would raise the learning rate from {start:g} to '
+                    f'{rate:g}; give less than the learning rate.'
+                )
             if not 0 <= rate < math.inf:
                 raise ValueError(
                     f'{cls.__name__} gives a learning rate of {rate:g} in iteration {iteration} of '

@@ -55,6 +55,24 @@ class Problems:
         for key, value in enumerate(content) if isinstance(content, list) else inner:
             self.add_non_finite(f'{path}.{key}' if path else str(key), value)
 
+    def add_booleans(self, path: str, content: Any, checked: Any) -> None:
+        """Note every truth value at or below `path` that stands for a number.
+
+        Args:
+            path: Dotted path of the content.
+            content: Values as read.
+            checked: The same, converted; Python takes true for 1.
+        """
+        if isinstance(content, bool):
+            if isinstance(checked, int | float) and not isinstance(checked, bool):
+                self.add(path, f'should be a number, not {content}.')
+        elif isinstance(content, Mapping) and isinstance(checked, Mapping):
+            for key in content.keys() & checked.keys():
+                self.add_booleans(f'{path}.{key}'.strip('.'), content[key], checked[key])
+        elif isinstance(content, list) and isinstance(checked, list | tuple):
+            for key, values in enumerate(zip(content, checked, strict=False)):
+                self.add_booleans(f'{path}.{key}', *values)
+
     def add_validation(self, path: str, error: ValidationError, schema: Any) -> None:
         """Note every finding of pydantic below `path`, with the nearest name `schema` knows."""
         seen = []
@@ -192,4 +210,5 @@ def check_section(
         problems.add_validation(path, error, schema)
         return dict(section)
     kept = {key: getattr(checked, names[key]) for key in values}
+    problems.add_booleans(path, values, kept)
     return kept | ({'type': section['type']} if 'type' in section else {})

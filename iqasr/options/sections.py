@@ -140,7 +140,7 @@ class Options(Section):
     model_type: str = OURS
     custom_imports: list[str] = Field(default_factory=list)
     scale: PositiveInt
-    num_gpu: int | Literal['auto'] = 'auto'
+    num_gpu: Annotated[int, Field(ge=0)] | Literal['auto'] = 'auto'
     manual_seed: int | None = None
     datasets: dict[str, dict[str, Any]]
     sharpen: list[str] = Field(default_factory=list)
@@ -225,7 +225,9 @@ def parse(content: Mapping[str, Any], problems: Problems, schema: type[Options])
     if isinstance(content.get('train'), Mapping):
         content['train'] = gather_terms(content['train'])
     try:
-        return schema.model_validate(content)
+        options = schema.model_validate(content)
+        problems.add_booleans('', content, options.model_dump(by_alias=True))
+        return options
     except ValidationError as error:
         problems.add_validation('', error, schema)
         for detail in error.errors():

@@ -1,6 +1,7 @@
 """What ``--check`` does once everything is built: up to the first steps, without writing."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from torch.utils.data import Subset
@@ -23,6 +24,7 @@ def check(training: TrainingRun) -> int:
         if training.is_ours:
             name, first = dataset_name(loader.dataset), Subset(loader.dataset, [0])
             how = {'name': name, 'process': training.process, 'base': model.base}
+            check_borders(training, first[0])
             evaluate(model.restore, first, model.metrics, **how)
         else:
             model.feed_data(next(iter(loader)))
@@ -40,6 +42,29 @@ def check(training: TrainingRun) -> int:
     numbers = ', '.join(f'{name} {value:.3e}' for name, value in log.items())
     logger.info('Ready to train: %d images; first step: %s', len(data), numbers)
     return 0
+
+
+def check_borders(training: TrainingRun, item: Mapping[str, Any]) -> None:
+    """Check borders and tiles against the first image of a validation set.
+
+    Raises:
+        OptionError: If a border leaves nothing of it.
+    """
+    val, (height, width) = training.options.val, item['lq'].shape[-2:]
+    side = min(height, width) * training.options.scale
+    for name, section in val.metrics.items():
+        border = section.get('crop_border') or 0
+        if 2 * border >= side:
+            raise OptionError(
+                f'val.metrics.{name}.crop_border: {border} leaves nothing of an output of '
+                f'{height * training.options.scale} x {width * training.options.scale} px.'
+            )
+    if 2 * val.panel_crop_border >= side:
+        raise OptionError(f'val.panel_crop_border: {val.panel_crop_border} leaves nothing.')
+    if val.tile_px is not None and val.tile_px >= max(height, width):
+        logger.warning(
+            'val.tile_px: %d; images of %d x %d px are restored whole.', val.tile_px, height, width
+        )
 
 
 def decode(data: Any) -> None:

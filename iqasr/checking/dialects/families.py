@@ -100,7 +100,7 @@ MOVED_IN_DATASETS = {
 """Likewise, in each section of ``datasets``."""
 
 UNUSED = {
-    '': 'Use_sharpen use_sharp use_static_graph merge_bn merge_bn_startpoint auto_resume',
+    '': 'Use_sharpen use_sharp use_static_graph merge_bn merge_bn_startpoint auto_resume save_img',
     'path': 'ignore_resume_networks experiments_root results_root models training_states log '
     'visualization',
     'train': 'net_g_reg_every net_d_reg_every r1_reg_weight path_reg_weight path_batch_shrink '

@@ -144,7 +144,7 @@ def drop_empty(section: dict[str, Any]) -> None:
     """
     for key, value in [*section.items()]:
         if value is None:
-            del section[key]
+            value = section.pop(key)
         elif isinstance(value, dict) and key not in NETWORKS and not takes_whole_section(value):
             drop_empty(value)
 
@@ -190,7 +190,7 @@ def drop_unused(file: Translation) -> None:
     if file.get('train') is None:
         return
     if file.get('train.gan_opt') is None:
-        for path in ('network_d', 'train.optim_d'):
+        for path in ('network_d', 'train.optim_d', 'path.pretrain_network_d'):
             file.drop(path, 'left out, since there is no train.gan_opt.')
     if file.get('val.val_freq') is None:
         for path in file.sections('datasets'):
@@ -200,22 +200,33 @@ def drop_unused(file: Translation) -> None:
 
 def drop_unknown(file: Translation) -> None:
     """Leave out unknown options, unless they are misspelt; values are for the check to refuse."""
-    for path in FIXED:
-        drop_others(file, path, options_at(Options, path.split('.') if path else ()))
+    known = {path: options_at(Options, path.split('.') if path else ()) for path in FIXED}
     for parent, (registry, own) in TYPED.items():
         for path in file.sections(parent):
             name = file.get(f'{path}.type')
             try:
                 target = FINDERS.get(path, partial(lookup, registry))(name)
             except ValueError:
-                if parent == 'val.metrics' and not misspelt_metric(str(name)):
+                if parent == 'val.metrics' and name and not misspelt_metric(str(name)):
                     reason = 'left out. calculate_quality measures LPIPS and others by a scorer.'
                     file.drop(path, f'no metric here is called {name}; {reason}')
                 continue
             if name in BASICSR_DATASETS:
-                drop_others(file, path, ['type', *own, *BASICSR_DATASETS[name].model_fields])
+                known[path] = ['type', *own, *BASICSR_DATASETS[name].model_fields]
             elif not takes_options(target):
-                drop_others(file, path, ['type', *own, *schema_names(target)])
+                known[path] = ['type', *own, *schema_names(target)]
+    sections = [*known]
+    for path in NETWORKS:
+        if (cls := names_in(ARCH_REGISTRY).get(str(file.get(f'{path}.type')))) is not None:
+            known[path] = schema_names(cls)
+    for path in sections:
+        drop_others(file, path, known)
+
+
+def are_alike(first: str, second: str) -> bool:
+    """Tell whether two sections are of the same kind: two metrics, for one."""
+    parents = {path.rpartition('.')[0] for path in (first, second)}
+    return len(parents) == 1 and parents <= TYPED.keys()
 
 
 def misspelt_metric(name: str) -> bool:
@@ -227,24 +238,36 @@ def misspelt_metric(name: str) -> bool:
     return bool(nearest(short[0], known))
 
 
-def drop_others(file: Translation, path: str, known: Iterable[str]) -> None:
+def drop_others(file: Translation, path: str, known: Mapping[str, Iterable[str]]) -> None:
     """Leave out all options of a section but those known; its terms have names of their own.
 
-    What resembles an option, of ours or of the tool, is an error, unless the tool has it, too.
+    What resembles an option, of ours or of the tool, is an error, unless the tool has it, too; so
+    is an option of another section.
+
+    Args:
+        file: The file.
+        path: Dotted path of the section.
+        known: Names of options by the path of their section.
     """
     section = file.get(path) if path else file.options
-    known = [name for name in known if name != '*_opt']
+    own = [name for name in known[path] if name != '*_opt']
     theirs = families.own_options(path)
     if path in ('', TRAIN_SET):
         theirs |= {f'{name}{stage}' for name in DEGRADATION_OPTIONS for stage in ('', '2')}
     for key in [*section] if isinstance(section, dict) else ():
-        if key in known or (path == 'train' and str(key).endswith('_opt')):
+        if key in own or (path == 'train' and str(key).endswith('_opt')):
             continue
         del section[key]
         where = f'{path}.{key}'.strip('.')
         if key in theirs and str(key).removesuffix('2') in DEGRADATION_OPTIONS:
             file.warn(where, 'left out, since nothing here is degraded by it.')
-        elif key in theirs or not (hint := nearest(str(key), {*known, *theirs})):
+        elif key in theirs:
             file.warn(where, 'unknown option, left out.')
-        else:
+        elif hint := nearest(str(key), {*own, *theirs}):
             file.problems.append(f'{where}: unknown option.{hint}')
+        elif places := [p for p in known if p and key in known[p] and not are_alike(p, path)]:
+            file.problems.append(f'{where}: unknown option; it belongs to {", or ".join(places)}.')
+        elif isinstance(value, dict) and 'type' in value:
+            file.problems.append(f'{where}: unknown section.')
+        else:
+            file.warn(where, 'unknown option, left out.')

@@ -6,13 +6,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from iqasr.runtime.errors import DataError
+
 
 def read_complete(path: str | Path) -> str:
-    """Read a text file without a last line that was cut short; empty if there is none."""
+    """Read a text file without a last line that was cut short; empty if there is none.
+
+    Raises:
+        DataError: If it is no text in UTF-8.
+    """
     if not os.path.exists(path):
         return ''
     content = Path(path).read_bytes()
-    return content[: content.rfind(b'\n') + 1].decode()
+    try:
+        return content[: content.rfind(b'\n') + 1].decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f'{path}: is no text in UTF-8 ({error}). Save or make it again.') from error
 
 
 @contextmanager
