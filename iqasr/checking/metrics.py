@@ -34,7 +34,7 @@ def check_metric(problems: Problems, path: str, section: Mapping[str, Any]) -> d
         problems.add(f'{path}.better', f"should be 'higher' or 'lower', not {better!r}.")
     if str(section.get('type')).endswith('_pt'):
         name = section['type'].removesuffix('_pt')
-        problems.add(f'{path}.type', f'{section["type"]} takes tensors, not images; use {name}.')
+        problems.add(f'{path}.type', f'{section["type"]} takes tensors; use {name}.')
     checked = check_component(problems, path, without(section, 'better'), METRIC_REGISTRY, IMAGES)
     border = checked.get('crop_border')
     if border is not None and not (isinstance(border, int) and border >= 0):

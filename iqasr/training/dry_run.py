@@ -1,6 +1,7 @@
 """What ``--check`` does once everything is built: up to the first steps, without writing."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,11 @@ def check(training: TrainingRun) -> int:
             'learning rate or the weight of the term.'
         )
     log = model.get_current_log()
+    if math.isnan(log.get('quality_chosen', 0)):
+        raise OptionError(
+            'datasets.train.quality: the scorer gives no finite number for any candidate of the '
+            'first batch, so that they would be drawn uniformly. Use another one, or larger crops.'
+        )
     numbers = ', '.join(f'{name} {value:.3e}' for name, value in log.items())
     logger.info('Ready to train: %d images; first step: %s', len(data), numbers)
     return 0

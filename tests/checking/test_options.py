@@ -106,6 +106,14 @@ REFUSALS = {
         "path.param_key_g: 'ema' is no part of a file of weights",
     ),
     'train:scheduler': ({'type': 'ReduceLROnPlateau'}, 'it needs a metric at every step'),
+    ' train:optim_g:lr': (True, 'train.optim_g.lr: should be a number, not True'),
+    'manual_seed': (True, 'manual_seed: should be a number, not True'),
+    'train:optim_g:betas': ([0.9, True], 'train.optim_g.betas.1: should be a number, not True'),
+    'num_gpu': (-3, 'num_gpu.'),
+    'network_g:num_block': (-1, 'network_g.num_block: should be a number from 0 on, not -1'),
+    'val:metrics:psnr:crop_border': (-1, 'should be a whole number from 0 on, not -1'),
+    ' val:metrics:psnr:type': ('calculate_psnr_pt', 'takes tensors; use calculate_psnr'),
+    'path:pretrain_network_d': ('realesrgan-x4plus-netd', 'is not used without train.gan_opt'),
 }
 
 

@@ -26,6 +26,7 @@ def test_foreign_summary_is_refused(tmp_path, content):
         ('name,ssim\n00,1.0\n01,2.0\n', 'mean of psnr is nan'),
         ('name,psnr\n00,high\n01,2.0\n', 'is no table'),
         ('psnr\n1\n', 'is no table'),
+        ('name,psnr\n00,1.0\n01,2.0\n01,2.0\n', 'an image is there twice'),
     ],
 )
 def test_table_that_contradicts_the_summary_is_refused(make_results, table, message):

@@ -8,6 +8,8 @@ from basicsr.losses.basic_loss import L1Loss
 
 from iqasr.checking.check import load_options
 from iqasr.options.optimizers import step_through
+from iqasr.quality import QualityScorer
+from iqasr.registry import LOSS_REGISTRY, SCORER_REGISTRY
 from iqasr.runtime.errors import OptionError
 
 SWINIR = {'type': 'SwinIR', 'upscale': 4, 'depths': [2], 'embed_dim': 12, 'num_heads': [2]}
@@ -49,6 +51,10 @@ def refused(request, train, capsys):
             {'type': 'CosineAnnealingRestartLR', 'periods': [1500], 'restart_weights': []},
             'train.scheduler: CosineAnnealingRestartLR cannot be built from its options',
         ),
+        (
+            {'type': 'CosineAnnealingLR', 'T_max': 1500, 'eta_min': 0.5},
+            'train.scheduler: eta_min: CosineAnnealingLR would raise the learning rate from 0.001',
+        ),
     ],
 )
 def test_schedule_that_does_not_last(scheduler, message, paired_options, refused, tmp_path):
@@ -70,6 +76,63 @@ def test_schedule_that_just_lasts_is_taken(scheduler):
     step_through(ADAM, scheduler, 3, 3)
     with pytest.raises(ValueError, match='PolynomialLR cannot be built'):
         step_through(ADAM, {'type': 'PolynomialLR', 'total_itres': 2}, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ('path', 'value', 'message'),
+    [
+        (('val', 'metrics', 'psnr', 'crop_border'), 48, 'psnr.crop_border: 48 leaves nothing of'),
+        (('val', 'panel_crop_border'), 50, 'val.panel_crop_border: 50 leaves nothing'),
+    ],
+)
+def test_border_that_leaves_nothing(path, value, message, paired_options, train, capsys):
+    section = paired_options
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    assert train(paired_options, '--check') == 2
+    assert message in capsys.readouterr().err
+
+
+def test_tiles_larger_than_the_images_are_no_tiles(paired_options, train, capsys):
+    paired_options['val']['tile_px'] = 24
+    assert train(paired_options, '--check') == 0
+    assert 'val.tile_px: 24; images of 24 x 24 px are restored whole' in capsys.readouterr().err
+
+
+class FourthChannelLoss(torch.nn.Module):
+    """A user's loss with a mistake."""
+
+    def forward(self, pred, target):
+        return pred[:, 3].mean()
+
+
+def test_failing_term_is_named_in_the_first_step(paired_options, train, capsys, monkeypatch):
+    monkeypatch.setitem(LOSS_REGISTRY._obj_map, 'FourthChannelLoss', FourthChannelLoss)
+    paired_options['train']['fourth_opt'] = {'type': 'FourthChannelLoss'}
+    assert train(paired_options, '--check') == 2
+    message = 'train.fourth_opt: fails in the first step (IndexError: '
+    assert message in capsys.readouterr().err
+
+
+class NoNumberScorer(QualityScorer):
+    """A scorer that says nothing."""
+
+    name, version = 'silent', '1'
+
+    def _score(self, image, reference=None):
+        return image.mean((1, 2, 3)) * float('nan')
+
+
+def test_scorer_without_numbers_is_told(candidate_options, train, capsys, monkeypatch):
+    monkeypatch.setitem(SCORER_REGISTRY._obj_map, 'NoNumberScorer', NoNumberScorer)
+    candidate_options['datasets']['train'] |= {
+        'sampling': {'type': 'ArgmaxSampler', 'candidates': 'all'},
+        'quality': {'scorer': {'type': 'NoNumberScorer'}},
+    }
+    assert train(candidate_options, '--check') == 2
+    said = capsys.readouterr().err
+    assert 'datasets.train.quality: the scorer gives no finite number' in said
 
 
 def test_optimiser_that_cannot_be_built_is_named(paired_options, write_options):
@@ -147,8 +210,9 @@ def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, c
 @pytest.mark.parametrize(
     ('path', 'value', 'message'),
     [
-        ('network_g:num_feat', -64, 'network_g: MSRResNet cannot be built from its options ('),
-        ('network_d:num_feat', -4, 'network_d: UNetDiscriminatorSN cannot be built from its'),
+        ('network_g:num_feat', -64, 'network_g.num_feat: should be a number from 0 on, not -64'),
+        ('network_g:num_block', 0.5, 'as an integer); the reason is num_block: 0.5'),
+        ('network_d:num_in_ch', [1, 2], "'int'); look at num_in_ch: [1, 2]"),
         ('network_d:num_in_ch', 1, 'network_d: UNetDiscriminatorSN cannot judge an RGB image'),
         (
             'network_d',
@@ -158,7 +222,7 @@ def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, c
         (
             'train:vgg_opt',
             {'type': 'PerceptualLoss', 'layer_weights': {'conv9_9': 1}},
-            "train.vgg_opt: 'conv9_9' is not in list",
+            "(ValueError: 'conv9_9' is not in list); look at layer_weights: {'conv9_9': 1}",
         ),
         ('datasets:train:margin', 100_000, 'datasets.train.margin: 100000 px are more than'),
         (

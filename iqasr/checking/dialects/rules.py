@@ -144,7 +144,7 @@ def drop_empty(section: dict[str, Any]) -> None:
     """
     for key, value in [*section.items()]:
         if value is None:
-            value = section.pop(key)
+            del section[key]
         elif isinstance(value, dict) and key not in NETWORKS and not takes_whole_section(value):
             drop_empty(value)
 
@@ -257,7 +257,7 @@ def drop_others(file: Translation, path: str, known: Mapping[str, Iterable[str]]
     for key in [*section] if isinstance(section, dict) else ():
         if key in own or (path == 'train' and str(key).endswith('_opt')):
             continue
-        del section[key]
+        value = section.pop(key)
         where = f'{path}.{key}'.strip('.')
         if key in theirs and str(key).removesuffix('2') in DEGRADATION_OPTIONS:
             file.warn(where, 'left out, since nothing here is degraded by it.')
