@@ -72,6 +72,15 @@ def check_course(problems: Problems, train: TrainOptions) -> None:
     if train.warmup_iter > train.total_iter:
         reason = f'is {train.warmup_iter}, more than total_iter, {train.total_iter}'
         problems.add('train.warmup_iter', f'{reason}: the learning rate would never be reached.')
+    scheduler = train.scheduler or {}
+    period = scheduler.get('T_max') if scheduler.get('type') == 'CosineAnnealingLR' else None
+    if isinstance(period, int) and 0 < period < train.total_iter:
+        logger.warning(
+            'train.scheduler.T_max: is %d, less than total_iter, %d: the learning rate falls until '
+            'then, and rises again.',
+            period,
+            train.total_iter,
+        )
     for key, section in train.terms.items():
         warmup = section.get('warmup_iter')
         if isinstance(warmup, int) and warmup > train.total_iter:

@@ -178,6 +178,14 @@ def test_non_finite_options_of_a_scorer_on_the_command_line_are_refused():
         scorer_sections([word])
 
 
+@pytest.mark.parametrize(('period', 'warned'), [(4, True), (6, False), (9, False)])
+def test_cosine_that_rises_again_is_told(period, warned, paired_options, write_options, caplog):
+    scheduler = {'type': 'CosineAnnealingLR', 'T_max': period, 'eta_min': 0}
+    paired_options['train']['scheduler'] = scheduler
+    load_options(write_options(paired_options))
+    assert ('train.scheduler.T_max: is 4, less than total_iter, 6' in caplog.text) == warned
+
+
 def test_all_problems_are_reported_at_once(paired_options, write_options):
     for path in list(REFUSALS)[:4]:
         put(paired_options, path, REFUSALS[path][0])
