@@ -60,7 +60,7 @@ def enhance_from_words(
         target: Folder to make or to complete.
         words: The enhancers of each candidate, as in `build_recipes`.
         cut_px: Enhance only the most detailed squares of this side, which are kept in
-            ``<target>/photographs``; None enhances photographs whole.
+            ``<target>_photographs``; None enhances photographs whole.
         cuts: Most squares of a photograph.
         reduce: Factor by which photographs are reduced before they are cut.
         without: Text file with names of photographs to leave out, such as those for tests, one a
@@ -90,7 +90,7 @@ def enhance_from_words(
     with joined_processes(cpu=cpu) as process:
         logger.setLevel(logging.INFO if process.is_main else logging.WARNING)
         if cut_px is not None:
-            squares = Path(target, 'photographs')
+            squares = Path(f'{target}_photographs')
             if process.is_main:
                 names = Path(without).read_text(encoding='utf-8').split('\n') if without else ()
                 cut_folder(

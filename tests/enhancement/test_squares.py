@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.enhancement.recipe import parse_word
 from iqasr.enhancement.run import REAL_ENHANCERS, enhance_from_words
 from iqasr.enhancement.squares import cut_folder
@@ -57,6 +58,7 @@ def test_candidates_of_squares_are_made(folder, tmp_path):
     (candidate,) = (tmp_path / 'set/01').iterdir()
     assert candidate.name == f'{original.stem}_01.png'
     assert original.name.startswith('a-0-')
+    assert len(open_candidates(str(tmp_path / 'set')).groups) == 1  # which finds nothing else there
     with pytest.raises(ValueError, match='give cut_px, too'):
         enhance_from_words(str(folder), str(tmp_path / 'set'), ['UnsharpMask'], reduce=2)
 
