@@ -1,6 +1,7 @@
 """The plan of a study of variants, and the option files that follow from it."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,14 +108,14 @@ class VariantPlan(Section):
         return merged(shared, self.own_options(run.variant))
 
     def train_options(
-        self, run: 'VariantRun', root: Path, quality: dict[str, dict[str, Any]]
+        self, run: 'VariantRun', root: Path, quality: Callable[[str], dict[str, Any]]
     ) -> dict[str, Any]:
         """Write the option file of a training.
 
         Args:
             run: Which.
             root: Folder that receives it.
-            quality: Sections that stand for ``table`` and ``map``.
+            quality: Gives the section that ``table`` or ``map`` stands for.
         """
         backbone = self.backbones[run.backbone]
         content = self.content_of(run)
@@ -122,7 +123,7 @@ class VariantPlan(Section):
         train = content['datasets']['train']
         train |= {'name': 'candidates', 'dataroot_gt': self.candidates}
         if isinstance(train.get('quality'), str):
-            train['quality'] = quality[train['quality']]
+            train['quality'] = quality(train['quality'])
         path: dict[str, Any] = {'root': str(root), 'pretrain_network_g': backbone.start}
         if origin := self.origin(run.variant):
             before = VariantRun(run.backbone, origin, run.seed)

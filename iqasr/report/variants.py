@@ -50,28 +50,28 @@ class VariantStudy(StudyRuns):
         """Folder of the test sets."""
         return self.root / 'tests'
 
-    def prepare(self) -> dict[str, dict[str, Any]]:
-        """Make test sets, and score the candidates; returns the sections of their quality."""
-        scale, train = self.plan.options['scale'], self.plan.options['datasets']['train']
+    def make_test_sets(self) -> None:
+        """Make the test sets that are not there yet."""
         for name, test in self.plan.tests.items():
-            write_test_set(self.data / name, chosen_images(test), test.crop_px, scale)
-        asked = {
-            self.plan.own_options(name).get('datasets', {}).get('train', {}).get('quality')
-            for name in self.plan.variants
-        }
+            images, scale = chosen_images(test), self.plan.options['scale']
+            write_test_set(self.data / name, images, test.crop_px, scale)
+
+    def quality(self, kind: str) -> dict[str, Any]:
+        """Score the candidates, as far as that is not done; returns the section of their quality.
+
+        Args:
+            kind: ``table`` or ``map``.
+        """
         scorer = build(SCORER_REGISTRY, scorer_section(self.plan.scorer))
-        folder, quality = str(resolve(self.plan.candidates)), {}
-        if 'table' in asked:
-            table = score_candidates(folder, scorer)
-            quality['table'] = {'table': str(table), 'norm': 'range01'}
-        if 'map' in asked:
-            crop, stride = train['gt_size'], self.plan.map_stride_px
-            quality['map'] = {'map': str(score_map(folder, scorer, crop=crop, stride=stride))}
-        return quality
+        folder = str(resolve(self.plan.candidates))
+        if kind == 'table':
+            return {'table': str(score_candidates(folder, scorer)), 'norm': 'range01'}
+        crop = self.plan.options['datasets']['train']['gt_size']
+        return {'map': str(score_map(folder, scorer, crop=crop, stride=self.plan.map_stride_px))}
 
     def run(self) -> None:
         """Do the unfinished tests and trainings; one that fails stops none that needs it not."""
-        quality = self.prepare()
+        self.make_test_sets()
         self.attempt(BICUBIC, lambda: self.test_network(BICUBIC, None))
         for backbone in self.plan.backbones:
             start = self.result_name(backbone, START, 0)
@@ -82,14 +82,14 @@ class VariantStudy(StudyRuns):
             for seed in self.plan.seeds:
                 for variant in self.plan.variants:
                     begin, run = time.monotonic(), VariantRun(backbone, variant, seed)
-                    self.attempt(run.name, lambda run=run: self.train_and_test(run, quality))
+                    self.attempt(run.name, lambda run=run: self.train_and_test(run))
                     state = 'failed' if run.name in self.failures else 'done'
                     logger.info('%s: %s, %.0f s', run.name, state, time.monotonic() - begin)
                 self.report()
 
-    def train_and_test(self, run: VariantRun, quality: dict[str, dict[str, Any]]) -> None:
+    def train_and_test(self, run: VariantRun) -> None:
         """Do one training and its test, as far as they are not done."""
-        options = self.plan.train_options(run, self.root, quality)
+        options = self.plan.train_options(run, self.root, self.quality)
         self.test_network(run.name, *self.train(options))
 
     def test_network(self, name: str, weights: str | None, key: str = 'params') -> None:

@@ -121,7 +121,7 @@ def test_finetuning_starts_from_the_network_of_its_seed(plan, tmp_path):
     plan = VariantPlan(**plan)
 
     def options(variant):
-        return plan.train_options(VariantRun('small', variant, 7), tmp_path, QUALITY)
+        return plan.train_options(VariantRun('small', variant, 7), tmp_path, QUALITY.__getitem__)
 
     models = tmp_path / 'experiments/small-amo-seed7/models'
     path = options('ft')['path']
@@ -137,7 +137,7 @@ def test_finetuning_starts_from_the_network_of_its_seed(plan, tmp_path):
 def test_control_differs_by_the_quality_term_alone(plan, tmp_path):
     plan = VariantPlan(**plan)
     ft, control, full = (
-        plan.train_options(VariantRun('small', v, 0), tmp_path, QUALITY)
+        plan.train_options(VariantRun('small', v, 0), tmp_path, QUALITY.__getitem__)
         for v in ('ft', 'control', 'ft_full')
     )
     assert ft['train'].pop('quality_opt')['gradient_ratio'] > 0
@@ -194,7 +194,7 @@ def test_shipped_plan_writes_option_files_that_pass_the_check(tmp_path):
     for backbone, variant in (('srvgg', 'amo'), ('dat', 'ft_full'), ('srvgg', 'ft')):
         run = VariantRun(backbone, variant, 0)
         path = tmp_path / 'train.yml'
-        path.write_text(yaml.safe_dump(plan.train_options(run, tmp_path, QUALITY)))
+        path.write_text(yaml.safe_dump(plan.train_options(run, tmp_path, QUALITY.__getitem__)))
         assert load_options(path, phase='train').name == run.name
     options = plan.test_options('start', tmp_path, tmp_path, 'dat-light-x4')
     path.write_text(yaml.safe_dump(options))
