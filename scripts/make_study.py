@@ -20,6 +20,7 @@ def main() -> None:
     add('methods', nargs='+', help='result folders of iqasr/test.py, or folders of images')
     add('-o', '--output', required=True, help='folder for the study')
     add('--gt', help='folder of ground truths, for methods without them')
+    add('--dataset', help='the only test set to show (default: all)')
     add('--crop_px', type=int, default=320, help='side of the crops')
     add('--images', type=int, help='number of images (default: all)')
     add('--per_rater', type=int, default=30, help='pairs shown to a rater')
@@ -29,9 +30,9 @@ def main() -> None:
     add('--show_reference', action='store_true', help='let raters look at the ground truth')
     add('--question', default=Design.question)
     args = vars(parser.parse_args())
-    folders, target, gt = args.pop('methods'), args.pop('output'), args.pop('gt')
+    folders, target, *which = (args.pop(n) for n in ('methods', 'output', 'gt', 'dataset'))
     try:
-        manifest = make_study(folders, target, Design(**args), gt)
+        manifest = make_study(folders, target, Design(**args), *which)
     except (OSError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(

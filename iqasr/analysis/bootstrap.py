@@ -7,6 +7,7 @@ Source:
     too narrow; quantiles further out make up for it. Written here.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -123,6 +124,11 @@ class SourceBootstrap:
         return (slice(i, i + step) for i in range(0, len(self.counts), step))
 
 
+@functools.lru_cache(maxsize=32)  # tables compare many pairs by the same draws
+def _counts_of_mean(units: int, *place: int | str) -> np.ndarray:
+    return resample_counts(units, RESAMPLES, 'mean', *place)
+
+
 def mean_estimate(values: np.ndarray, *place: int | str) -> Estimate:
     """Estimate a mean over seeds and images, both of them resampled (percentile interval).
 
@@ -135,8 +141,7 @@ def mean_estimate(values: np.ndarray, *place: int | str) -> Estimate:
     """
     known = np.isfinite(values)
     seeds, images = (
-        resample_counts(units, RESAMPLES, 'mean', axis, *place)
-        for axis, units in enumerate(values.shape)
+        _counts_of_mean(units, axis, *place) for axis, units in enumerate(values.shape)
     )
     total, count = (
         ((seeds @ table.astype(np.float64)) * images).sum(1)

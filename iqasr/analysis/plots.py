@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqasr.analysis.agreement import ReliabilityCurve, Table
+from iqasr.analysis.bootstrap import Estimate
 from iqasr.runtime.atomic_files import open_atomically
 
 if TYPE_CHECKING:
@@ -66,6 +67,35 @@ def write_reliability(path: Path, panels: Mapping[str, Sequence[ReliabilityCurve
         axes.axhline(0.5, color='grey', linestyle=':', label='chance')
         axes.set(xlabel=label, ylabel='accuracy', title='Accuracy where the case is clear')
         axes.legend(fontsize='small')
+    save_figure(figure, path)
+
+
+def write_differences(
+    path: Path, curves: Mapping[str, Sequence[Estimate]], labels: Sequence[str], title: str
+) -> None:
+    """Draw how measures differ from a baseline, with intervals, one small plot for each.
+
+    Args:
+        path: PNG file.
+        curves: By measure, its difference for each label.
+        labels: What was compared, from weak to strong.
+        title: Title of the figure.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout='constrained')
+    for axes, (measure, estimates) in zip(
+        figure.subplots(rows, columns, squeeze=False).flat, curves.items(), strict=False
+    ):
+        value, low, high = np.array(estimates).T
+        bars = np.maximum([value - low, high - value], 0)
+        axes.errorbar(range(len(labels)), value, bars, marker='o', markersize=4, capsize=2)
+        axes.axhline(0, color='grey', linestyle=':')
+        axes.set_xticks(range(len(labels)), labels, fontsize='small', rotation=20)
+        axes.set_title(measure, fontsize='medium')
+    figure.suptitle(title)
     save_figure(figure, path)
 
 

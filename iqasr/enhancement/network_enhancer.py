@@ -20,12 +20,14 @@ from iqasr.registry import ENHANCER_REGISTRY
 class NetworkEnhancer(Enhancer):
     """Enhances by a network.
 
-    A network that enlarges gets the photograph bicubically reduced by its scale, so that the output
-    has the size of the photograph.
+    A network that enlarges gets the photograph bicubically reduced, by its scale or less, and its
+    output is reduced by what is left, so that it has the size of the photograph.
 
     Args:
         weights: A test option file of a trained network, or weights (``.pth``, ``.safetensors``)
             whose architecture spandrel recognises, or their name (``iqasr-weights list``).
+        reduce: Factor by which the photograph is reduced before, a divisor of the network's scale;
+            default the scale. A smaller one keeps more of the photograph, and costs more time.
         tile_px: Side of the tiles in which a photograph is restored, in pixels of the input, >= 1;
             smaller ones need less memory.
         overlap_px: Margin added to each side of a tile, in pixels, >= 0. If the receptive field of
@@ -38,7 +40,13 @@ class NetworkEnhancer(Enhancer):
     """
 
     def __init__(
-        self, *, weights: str, tile_px: int = 384, overlap_px: int = 32, batch: int = 1
+        self,
+        *,
+        weights: str,
+        reduce: int | None = None,
+        tile_px: int = 384,
+        overlap_px: int = 32,
+        batch: int = 1,
     ) -> None:
         if tile_px < 1 or overlap_px < 0 or batch < 1:
             raise ValueError(
@@ -47,7 +55,13 @@ class NetworkEnhancer(Enhancer):
             )
         self.path = locate_weights(weights)
         self.network, self.scale = open_network(self.path)
-        self.reduce = BicubicDegradation(scale=self.scale)
+        factor = self.scale if reduce is None else reduce
+        if factor < 1 or self.scale % factor:
+            raise ValueError(
+                f'reduce is {factor}; use a divisor of {self.scale}, by which {weights} enlarges.'
+            )
+        self.before = BicubicDegradation(scale=factor)
+        self.after = BicubicDegradation(scale=self.scale // factor)
         self.tiles = {'tile_px': tile_px, 'overlap_px': overlap_px, 'batch': batch}
         self.device = torch.device('cpu')
         self.version = hash_weights(self.network.state_dict())
@@ -71,16 +85,20 @@ class NetworkEnhancer(Enhancer):
         image = from_uint8(torch.from_numpy(pixels).to(self.device))[None]
         restore = partial(restore_whole, self.network, scale=self.scale)
         output = restore_tiled(restore, self.input_of(image), scale=self.scale, **self.tiles)
+        output = reduce_by(self.after, output)
         return to_uint8(output[0, :, :height, :width]).permute(1, 2, 0).cpu().numpy()
 
     def input_of(self, image: Tensor) -> Tensor:
-        """Input for a photograph: reduced by the scale, after padding to a multiple of it."""
-        if self.scale == 1:
-            return image
+        """Input for a photograph: reduced, after padding to a multiple of the factor."""
         height, width = image.shape[-2:]
-        beyond = (0, -width % self.scale, 0, -height % self.scale)
+        beyond = (0, -width % self.before.scale, 0, -height % self.before.scale)
         mode = 'reflect' if max(beyond) < min(height, width) else 'replicate'
-        return self.reduce(F.pad(image, beyond, mode), torch.Generator())
+        return reduce_by(self.before, F.pad(image, beyond, mode))
+
+
+def reduce_by(degradation: BicubicDegradation, image: Tensor) -> Tensor:
+    """Reduce an image; by 1, it stays as it is."""
+    return image if degradation.scale == 1 else degradation(image, torch.Generator())
 
 
 def hash_weights(weights: dict[str, Tensor]) -> str:

@@ -13,6 +13,7 @@ from iqasr.options.file import read_yaml
 from iqasr.options.opt import checked_options
 from iqasr.options.sections import OURS, Name, Section
 from iqasr.quality import scorer_section
+from iqasr.report.study_runs import options_of_test
 from iqasr.runtime.errors import OptionError
 
 TESTED = 'photographs'
@@ -97,7 +98,7 @@ class ObjectivePlan(Section):
             for name in self.optimised
             if name not in val.get('panel', [])
         }
-        return val | {'metrics': judges | own, 'save_img': True}
+        return val | {'metrics': judges | own}
 
     def test_options(
         self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
@@ -111,26 +112,8 @@ class ObjectivePlan(Section):
             weights: Of the network; None for bicubic enlargement.
             key: Which weights of the file.
         """
-        scale = self.options['scale']
-        network = {'pretrain_network_g': weights, 'param_key_g': key}
-        section = {
-            'name': TESTED,
-            'type': 'PairedImageDataset',
-            'dataroot_gt': str(data / 'test/gt'),
-            'dataroot_lq': str(data / f'test/lq_x{scale}'),
-            'io_backend': {'type': 'disk'},
-        }
-        bicubic = {} if weights else {'network_g': {'type': 'Bicubic', 'upscale': scale}}
-        return {
-            'name': name,
-            'model_type': OURS,
-            'scale': scale,
-            'num_gpu': self.options.get('num_gpu', 'auto'),
-            'datasets': {'test': section},
-            **bicubic,
-            'path': {'root': str(root)} | (network if weights else {}),
-            'val': self.val(),
-        }
+        shared = self.options | {'val': self.val()}
+        return options_of_test(name, shared, root, {TESTED: data / 'test'}, weights, key)
 
 
 @dataclass(frozen=True)

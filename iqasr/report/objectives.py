@@ -9,59 +9,50 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from iqasr.data.files.image_files import image_names
-from iqasr.data.files.photographs import detailed_places, read_photographs
+from iqasr.data.files.photographs import read_photographs
 from iqasr.enhancement.sample_dataset import write_pair
+from iqasr.enhancement.squares import cut_squares
 from iqasr.evaluation.evaluate import write_image
-from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
 from iqasr.registry import nearest
-from iqasr.report.commands import run_command
 from iqasr.report.comparison import RunComparison, compare_runs
 from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
 from iqasr.report.pictures import picture_rows
+from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line
 from iqasr.report.table import MARKDOWN, escape_markdown
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
-from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError, OptionError
 from iqasr.runtime.paths import resolve
-from iqasr.training.commands import set_aside
 
 logger = logging.getLogger('iqasr')
 
-BICUBIC, START = 'bicubic', 'start'
-"""Labels of what is compared beside the runs: the enlargement, and the network before them."""
-
 
 @dataclass
-class ObjectiveStudy:
+class ObjectiveStudy(StudyRuns):
     """All runs of a plan, in a folder; may be killed and started again.
 
     Args:
-        plan: What to do.
         root: Folder for option files, experiments and results.
+        plan: What to do.
         data: Folder of the data.
     """
 
     plan: ObjectivePlan
-    root: Path
     data: Path
-    failures: dict[str, str] = field(default_factory=dict)
-    """Why runs or tests failed, by name."""
 
     def run(self, network: str, objectives: Collection[str]) -> None:
         """Do the unfinished tests and trainings of a network; one that fails stops no other."""
         runs = [run for run in self.plan.runs_of(network) if run.objective in objectives]
-        self.attempt(BICUBIC, lambda: self.test(BICUBIC, None))
+        self.attempt(BICUBIC, lambda: self.test_network(BICUBIC, None))
         start = self.start_of(network)
-        self.attempt(start, lambda: self.test(start, network))
+        self.attempt(start, lambda: self.test_network(start, network))
         for number, run in enumerate(runs, 1):
             begin = time.monotonic()
             self.attempt(run.name, lambda run=run: self.train_and_test(run))
@@ -69,57 +60,17 @@ class ObjectiveStudy:
             seconds = time.monotonic() - begin
             logger.info('%d/%d %s: %s, %.0f s', number, len(runs), run.name, state, seconds)
 
-    def attempt(self, name: str, work: Callable[[], None]) -> None:
-        """Do something, and note it if it fails."""
-        try:
-            work()
-        except (OSError, RuntimeError, ValueError) as error:
-            self.failures[name] = str(error)
-            logger.warning('%s: %s', name, last_line(str(error)))
-
     def start_of(self, network: str) -> str:
         """Name the results of a network before all runs."""
         return f'{Path(network).stem}-{START}'
 
     def train_and_test(self, run: ObjectiveRun) -> None:
         """Do one training and its test, as far as they are not done."""
-        trained, tested = self.root / 'experiments' / run.name, self.root / 'results' / run.name
-        options = run.train_options(self.root, self.data)
-        weights = trained / 'models/net_g_latest.pth'
-        self.perform('train', options, weights, (trained, tested))
-        key = 'params_ema' if options['train'].get('ema_decay') else 'params'
-        self.test(run.name, str(weights), key)
+        self.test_network(run.name, *self.train(run.train_options(self.root, self.data)))
 
-    def test(self, name: str, weights: str | None, key: str = 'params') -> None:
+    def test_network(self, name: str, weights: str | None, key: str = 'params') -> None:
         """Test a network, if that is not done."""
-        folder = self.root / 'results' / name
-        options = self.plan.test_options(name, self.root, self.data, weights, key)
-        self.perform('test', options, folder / 'summary.json', (folder,))
-
-    def perform(
-        self, command: str, options: dict[str, Any], product: Path, folders: Sequence[Path]
-    ) -> None:
-        """Run a command unless its product exists; what other options made is set aside."""
-        path = self.root / 'options' / f'{options["name"]}_{command}.yml'
-        text = yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
-        if not path.is_file() or path.read_text(encoding='utf-8') != text:
-            for folder in folders:
-                set_aside(folder)
-            write_text_atomically(text, path)
-        if product.is_file():
-            return
-        try:
-            run_command(command, path, (), *(['--auto_resume'] if command == 'train' else []))
-        except RuntimeError:
-            if not product.is_file():  # a test without some judge of the panel is one, too
-                raise
-
-    def results(self, name: str, label: str) -> ResultFolder | None:
-        """Read results under a label; None if there are none."""
-        folder = self.root / 'results' / name
-        if not (folder / 'summary.json').is_file():
-            return None
-        return replace(read_result_folder(folder), name=label)
+        self.test(self.plan.test_options(name, self.root, self.data, weights, key))
 
     def is_begun(self, network: str) -> bool:
         """Whether anything of a network was tried."""
@@ -149,7 +100,7 @@ class ObjectiveStudy:
         else:
             parts.append(f'Nothing to compare with: there is no result of {self.plan.control}.')
         content['failures'] = failed
-        content['warnings'] = {run.label: self.warnings(run) for run in runs}
+        content['warnings'] = {run.label: self.warnings(run.name) for run in runs}
         write_json(content, self.root / f'{stem}.json')
         notes = [f'{name} failed: {last_line(why)}' for name, why in failed.items()]
         notes += [f'{name}: {x}' for name, lines in content['warnings'].items() for x in lines]
@@ -163,12 +114,6 @@ class ObjectiveStudy:
             rows[run.objective].append(run.label)
         rows[self.plan.control] = [BICUBIC, START, self.plan.control]
         return list(rows.values())
-
-    def warnings(self, run: ObjectiveRun) -> list[str]:
-        """Collect what the training of a run has warned of, each warning once."""
-        logs = sorted((self.root / 'experiments' / run.name).glob('train_*.log'))
-        lines = [line for log in logs for line in log.read_text(encoding='utf-8').splitlines()]
-        return list(dict.fromkeys(x.split(' WARNING: ', 1)[1] for x in lines if ' WARNING: ' in x))
 
 
 def comparison_content(comparison: RunComparison) -> dict[str, Any]:
@@ -185,11 +130,6 @@ def comparison_content(comparison: RunComparison) -> dict[str, Any]:
             'differences': {m: finite(c.difference) for m, c in metrics.items() if c.difference},
         }
     return content
-
-
-def last_line(text: str) -> str:
-    """Take the last line of a message, which mostly says what was wrong."""
-    return text.strip().rpartition('\n')[2]
 
 
 def make_data(plan: ObjectivePlan, target: Path) -> None:
@@ -215,28 +155,16 @@ def make_data(plan: ObjectivePlan, target: Path) -> None:
         raise DataError(f'{test}: has {len(names)} photographs, test_photographs asks for more.')
     for name, image in read_photographs(str(test), plan.reduce):
         if name in tested:
-            (patch,) = cut_patches(image, plan.patch_px, 1, name)
+            (patch,) = cut_squares(image, plan.patch_px, 1, name)
             write_pair(partial / 'test', name, patch, plan.options['scale'])
     for name, image in read_photographs(str(train), plan.reduce):
         if train != test or name not in tested:
-            patches = cut_patches(image, plan.patch_px, plan.train_patches, name)
+            patches = cut_squares(image, plan.patch_px, plan.train_patches, name)
             for number, patch in enumerate(patches):
                 write_image(partial / 'train' / f'{name}-{number}.png', patch[..., ::-1])
     if not (partial / 'train').is_dir():
         raise DataError(f'{train}: no photograph is left to train on. Lower test_photographs.')
     partial.replace(target)
-
-
-def cut_patches(image: np.ndarray, side_px: int, count: int, name: str) -> list[np.ndarray]:
-    """Cut the most detailed squares out of a photograph, ``(H, W, 3)`` uint8 RGB.
-
-    Raises:
-        DataError: If it is smaller than one.
-    """
-    if min(image.shape[:2]) < side_px:
-        raise DataError(f'{name}: is smaller than {side_px} px. Lower patch_px, or reduce less.')
-    places = detailed_places(image, side_px, count)
-    return [cut_square(image, place, side_px) for place in places]
 
 
 def compare_objectives(plan_file: str, target: str, only: Sequence[str] = ()) -> str:
@@ -265,7 +193,7 @@ def compare_objectives(plan_file: str, target: str, only: Sequence[str] = ()) ->
     data = root / f'data_{digest_of_data(plan)}'
     root.mkdir(parents=True, exist_ok=True)
     make_data(plan, data)
-    study = ObjectiveStudy(plan, root, data)
+    study = ObjectiveStudy(root, plan, data)
     text = ''
     for network in networks:
         study.run(network, [plan.control, *objectives])

@@ -213,6 +213,7 @@ def picture_rows(
     rows: Sequence[Sequence[str]],
     results: Mapping[str, ResultFolder],
     *,
+    dataset: str | None = None,
     crop_px: int = 160,
     zoom: int = 2,
     photographs: int = 2,
@@ -223,6 +224,7 @@ def picture_rows(
         rows: Names in each row. One without results leaves its place white; the ground truth, if
             there is any, follows the first row.
         results: By name, with saved images.
+        dataset: Test set of the images; default the only one that all have in common.
         crop_px: Side of the crops, the most detailed ones, in pixels of the ground truth.
         zoom: Enlargement, without smoothing.
         photographs: How many test images, side by side.
@@ -236,7 +238,8 @@ def picture_rows(
     lines: list[list[np.ndarray]] = [[] for _ in rows]
     white = np.full((crop_px, crop_px, 3), 255, np.uint8)
     found = list(results.values())
-    (dataset,) = common_test_sets(found)
+    if dataset is None:
+        (dataset,) = common_test_sets(found)
     for name in list(found[0].sets[dataset]['files'])[:photographs]:
         versions = read_versions(found, dataset, name)
         labels = dict(enumerate([*results, 'ground truth']))

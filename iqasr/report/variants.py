@@ -1,268 +1,260 @@
-"""Variants of a training: run with several seeds, and compared with intervals."""
+"""A study of variants of a training: several seeds and backbones, compared with intervals."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from iqasr.analysis.bootstrap import mean_estimate
+from iqasr.analysis.plots import write_differences
+from iqasr.data.files.image_files import decode_rgb, image_names
+from iqasr.data.files.photographs import reduced
 from iqasr.data.scores.score_map import score_map
 from iqasr.data.scores.score_table import score_candidates
-from iqasr.enhancement.sample_dataset import make_sample_dataset
 from iqasr.evaluation.evaluate import write_image
-from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
-from iqasr.quality import RankerScorer
-from iqasr.report.commands import run_command
-from iqasr.report.pictures import picture_grid
-from iqasr.report.table import ARROWS
+from iqasr.evaluation.result_folder import ResultFolder
+from iqasr.quality import scorer_section
+from iqasr.registry import SCORER_REGISTRY, build
+from iqasr.report.pictures import picture_rows
+from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line, write_test_set
+from iqasr.report.table import ARROWS, escape_markdown
+from iqasr.report.variant_plan import TestSet, VariantPlan, VariantRun, read_variant_plan
 from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.errors import DataError
 from iqasr.runtime.markdown import markdown_table
-from iqasr.runtime.paths import project_root
+from iqasr.runtime.paths import resolve
+
+logger = logging.getLogger('iqasr')
+
+Values = Mapping[str, Mapping[int, Mapping[str, np.ndarray]]]
+"""Values of the images, by variant, seed and metric."""
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A variant of the training.
+@dataclass
+class VariantStudy(StudyRuns):
+    """All runs of a plan, in a folder; may be killed and started again.
 
     Args:
-        name: The name in ``options/train/quickstart_<name>_x4.yml``.
-        after: Variant from whose network, of the same seed, it starts; None for the start in the
-            option file.
-        checkpoints: Iterations that are tested beside the last.
+        root: Folder for option files, experiments and results.
+        plan: What to do.
     """
 
-    name: str
-    after: str | None = None
-    checkpoints: tuple[int, ...] = ()
+    plan: VariantPlan
 
     @property
-    def option_file(self) -> Path:
-        """The option file of its training."""
-        return project_root() / f'options/train/quickstart_{self.name}_x4.yml'
+    def data(self) -> Path:
+        """Folder of the test sets."""
+        return self.root / 'tests'
 
+    def make_test_sets(self) -> None:
+        """Make the test sets that are not there yet."""
+        for name, test in self.plan.tests.items():
+            images, scale = chosen_images(test), self.plan.options['scale']
+            write_test_set(self.data / name, images, test.crop_px, scale)
 
-VARIANTS = (
-    Variant('original'),
-    Variant('uniform'),
-    Variant('sma'),
-    Variant('amo'),
-    Variant('amo_finetune', 'amo', (100,)),
-    Variant('amo_finetune_full', 'amo', (25, 50, 100)),
-)
+    def quality(self, kind: str) -> dict[str, Any]:
+        """Score the candidates, as far as that is not done; returns the section of their quality.
 
-COMPARISONS = (
-    ('uniform', 'original'),
-    ('sma', 'uniform'),
-    ('amo', 'uniform'),
-    ('amo', 'original'),
-    ('amo_finetune', 'amo'),
-    ('amo_finetune_full', 'amo'),
-)
-"""Pairs of variants whose differences are reported."""
+        Args:
+            kind: ``table`` or ``map``.
+        """
+        scorer = build(SCORER_REGISTRY, scorer_section(self.plan.scorer))
+        folder = str(resolve(self.plan.candidates))
+        if kind == 'table':
+            return {'table': str(score_candidates(folder, scorer)), 'norm': 'range01'}
+        crop = self.plan.options['datasets']['train']['gt_size']
+        return {'map': str(score_map(folder, scorer, crop=crop, stride=self.plan.map_stride_px))}
 
-TEST_NAME = 'photographs'
-
-MAP_CROP_PX, MAP_STRIDE_PX = 128, 48
-MAP = f'map_ranker_{MAP_CROP_PX}_{MAP_STRIDE_PX}.safetensors'
-"""Quality map for AMO, so that crops are scored once for all runs. Their side is ``gt_size``."""
-
-ARTIFACTS = (
-    'val:metrics:high_frequency={type: calculate_high_frequency, crop_border: 4}',
-    'val:metrics:worst_tile={type: calculate_worst_tile, scorer: {type: RankerScorer}, '
-    'tile_px: 64, crop_border: 4}',
-)
-"""Further metrics of every test, which show local and fine artifacts."""
-
-
-@dataclass(frozen=True)
-class VariantRuns:
-    """The runs of all variants and seeds.
-
-    Args:
-        root: Folder for experiments and results.
-        data: Data set of scripts/make_sample_dataset.py.
-        test_set: Folder with ``gt`` and ``lq_x4``.
-        seeds: Seeds; one run of every variant for each.
-        overrides: Further options of every test, as for ``--force_yml``.
-        training: Further options of every training that does not start from another variant.
-    """
-
-    root: Path
-    data: Path
-    test_set: Path
-    seeds: Sequence[int]
-    overrides: Sequence[str] = ()
-    training: Sequence[str] = ()
-
-    def run(self, processes: int) -> None:
-        """Do all unfinished training and tests; may be killed and started again."""
-        first = [v for v in VARIANTS if v.after is None]
-        for variants in (first, [v for v in VARIANTS if v.after is not None]):
-            with ThreadPoolExecutor(processes) as pool:
-                jobs = [(v, seed) for seed in self.seeds for v in variants]
-                list(pool.map(lambda job: self.train_and_test(*job), jobs))
-
-    def train_and_test(self, variant: Variant, seed: int) -> None:
-        """Train and test one variant with one seed."""
-        name = run_name(variant.name, seed)
-        overrides = [
-            f'name={name}',
-            f'manual_seed={seed}',
-            f'path:root={self.root}',
-            'logger:use_tb_logger=false',
-            'logger:keep_checkpoints=1',
-            f'logger:save_checkpoint_freq={min(variant.checkpoints, default=100)}',
-            'val={val_freq: 1000000, metrics: {}}',
-            f'datasets:train:dataroot_gt={self.data / "train"}',
-            f'datasets:val:dataroot_gt={self.data / "val/gt"}',
-            f'datasets:val:dataroot_lq={self.data / "val/lq_x4"}',
-        ]
-        if variant.name == 'sma':
-            overrides.append(
-                f'datasets:train:quality:table={self.data / "train/quality_ranker.csv"}'
+    def run(self) -> None:
+        """Do the unfinished tests and trainings; one that fails stops none that needs it not."""
+        self.make_test_sets()
+        self.attempt(BICUBIC, lambda: self.test_network(BICUBIC, None))
+        for backbone in self.plan.backbones:
+            start = self.result_name(backbone, START, 0)
+            weights = self.plan.backbones[backbone].start
+            self.attempt(
+                start, lambda name=start, weights=weights: self.test_network(name, weights)
             )
-        if variant.name.startswith('amo'):
-            overrides.append(f'datasets:train:quality={{map: {self.data / "train" / MAP}}}')
-        if variant.after is None:
-            overrides += self.training
-        else:
-            start = self.weights_path(run_name(variant.after, seed), 'latest')
-            overrides.append(f'path:pretrain_network_g={start}')
-        run_command('train', variant.option_file, overrides, '--auto_resume')
-        self.test(name, self.weights_path(name, 'latest'))
-        for iteration in variant.checkpoints:
-            tested = run_name(f'{variant.name}@{iteration}', seed)
-            self.test(tested, self.weights_path(name, iteration))
+            for seed in self.plan.seeds:
+                for variant in self.plan.variants:
+                    begin, run = time.monotonic(), VariantRun(backbone, variant, seed)
+                    self.attempt(run.name, lambda run=run: self.train_and_test(run))
+                    state = 'failed' if run.name in self.failures else 'done'
+                    logger.info('%s: %s, %.0f s', run.name, state, time.monotonic() - begin)
+                self.report()
 
-    def weights_path(self, run: str, iteration: int | str) -> Path:
-        """Path of the weights of a run."""
-        return self.root / 'experiments' / run / 'models' / f'net_g_{iteration}.pth'
+    def train_and_test(self, run: VariantRun) -> None:
+        """Do one training and its test, as far as they are not done."""
+        options = self.plan.train_options(run, self.root, self.quality)
+        self.test_network(run.name, *self.train(options))
 
-    def test(self, name: str, weights: Path) -> None:
-        """Test a network, unless that is done."""
-        if (self.root / 'results' / name / 'summary.json').is_file():
-            return
-        overrides = [
-            f'name={name}',
-            f'path:root={self.root}',
-            f'path:pretrain_network_g={weights}',
-            f'datasets:test:name={TEST_NAME}',
-            f'datasets:test:dataroot_gt={self.test_set / "gt"}',
-            f'datasets:test:dataroot_lq={self.test_set / "lq_x4"}',
-            *self.overrides,
-        ]
-        run_command('test', project_root() / 'options/test/quickstart_x4.yml', overrides)
+    def test_network(self, name: str, weights: str | None, key: str = 'params') -> None:
+        """Test a network, if that is not done."""
+        self.test(self.plan.test_options(name, self.root, self.data, weights, key))
 
-    def results(self, name: str, seed: int) -> ResultFolder:
-        """Read the results of a variant, or of a checkpoint of it (``<variant>@<iteration>``)."""
-        return read_result_folder(self.root / 'results' / run_name(name, seed))
+    def result_name(self, backbone: str, label: str, seed: int) -> str:
+        """Name the results of a variant, of the start or of bicubic enlargement."""
+        if label == BICUBIC:
+            return BICUBIC
+        return f'{backbone}-{START}' if label == START else VariantRun(backbone, label, seed).name
 
-    def values(self, name: str) -> dict[str, np.ndarray]:
-        """Read the values of a variant by metric, seeds x photographs."""
-        runs = [list(self.results(name, s).values(TEST_NAME).values()) for s in self.seeds]
-        return {m: np.array([[row[m] for row in rows] for rows in runs]) for m in runs[0][0]}
+    def found(self, backbone: str) -> dict[str, dict[int, ResultFolder]]:
+        """Read what results there are, by label and seed."""
+        table: dict[str, dict[int, ResultFolder]] = {}
+        for label in (BICUBIC, START, *self.plan.variants):
+            for seed in self.plan.seeds:
+                results = self.results(self.result_name(backbone, label, seed), label)
+                if results is not None:
+                    table.setdefault(label, {})[seed] = results
+        return table
+
+    def report(self) -> str:
+        """Write ``study.md``, and for each backbone a picture and a plot, from what is done."""
+        parts = []
+        for backbone in self.plan.backbones:
+            found = self.found(backbone)
+            if found.keys() <= {BICUBIC, START}:
+                continue
+            parts += [f'## {backbone}', *self.tables(found), *self.figures(backbone, found)]
+        notes = [f'{name} failed: {last_line(why)}' for name, why in self.failures.items()]
+        parts += ['\n'.join(f'- {escape_markdown(note)}' for note in notes)] if notes else []
+        text = '\n\n'.join(parts) + '\n'
+        write_text_atomically(text, self.root / 'study.md')
+        return text
+
+    def tables(self, found: Mapping[str, Mapping[int, ResultFolder]]) -> Iterator[str]:
+        """Yield the tables of all test sets together, then of each."""
+        names = list(self.plan.tests)
+        directions = next(iter(found[next(iter(found))].values())).better
+        for sets in (names, *([name] for name in names if len(names) > 1)):
+            values = values_of(found, sets)
+            yield f'### {", ".join(sets)}'
+            yield variant_tables(values, directions, self.plan.comparisons)
+
+    def figures(
+        self, backbone: str, found: Mapping[str, Mapping[int, ResultFolder]]
+    ) -> Iterator[str]:
+        """Write the pictures and the trade-off curve; yields the Markdown that shows them."""
+        first = {label: next(iter(runs.values())) for label, runs in found.items()}
+        begun = [name for name in self.plan.variants if self.plan.origin(name) is None]
+        rows = [[BICUBIC, START], begun, [n for n in self.plan.variants if n not in begun]]
+        picture = picture_rows(rows, first, dataset=next(iter(self.plan.tests)), photographs=3)
+        write_image(self.root / f'{backbone}.png', picture)
+        yield f'![pictures]({backbone}.png)'
+        base, *others = [name for name in self.plan.curve if name in found] or ['']
+        if others and base == self.plan.curve[0]:
+            values = values_of(found, list(self.plan.tests))
+            curves = {
+                f'{metric}{ARROWS[better]}': [
+                    mean_estimate(paired_differences(values, name, base, metric), metric)
+                    for name in others
+                ]
+                for metric, better in first[base].better.items()
+            }
+            title = f'{backbone}: difference to {base}'
+            write_differences(self.root / f'{backbone}_curve.png', curves, others, title)
+            yield f'![trade-off]({backbone}_curve.png)'
 
 
-def run_name(name: str, seed: int) -> str:
-    """Name the run of a variant, or the test of a checkpoint of it (``<variant>@<iteration>``)."""
-    variant, *iteration = name.split('@')
-    return '-'.join([f'study_{variant}_seed{seed}', *iteration])
+def chosen_images(test: TestSet) -> Iterator[tuple[str, np.ndarray]]:
+    """Read the images of a test set.
+
+    Raises:
+        DataError: If one that is named is missing.
+    """
+    folder = resolve(test.images)
+    files = {Path(name).stem: folder / name for name in image_names(str(folder))}
+    if test.only is not None:
+        names = resolve(test.only).read_text(encoding='utf-8').split()
+        if missing := [name for name in names if name not in files]:
+            raise DataError(f'{test.images}: has no image {missing[0]}, which {test.only} names.')
+        files = {name: files[name] for name in names}
+    names = list(files)
+    if test.most is not None:
+        spread = np.linspace(0, len(names) - 1, min(test.most, len(names))).round().astype(int)
+        names = [names[i] for i in spread]
+    for name in names:
+        yield name, reduced(decode_rgb(files[name].read_bytes(), str(files[name])), test.reduce)
+
+
+def values_of(found: Mapping[str, Mapping[int, ResultFolder]], sets: Sequence[str]) -> Values:
+    """Read the values of test sets, put one after the other."""
+    return {
+        label: {
+            seed: {
+                metric: np.array(
+                    [row[metric] for name in sets for row in results.values(name).values()]
+                )
+                for metric in results.better
+            }
+            for seed, results in runs.items()
+        }
+        for label, runs in found.items()
+    }
+
+
+def paired_differences(values: Values, name: str, other: str, metric: str) -> np.ndarray:
+    """Subtract the values of another variant, paired by seed and image: seeds x images."""
+    seeds = [seed for seed in values[name] if seed in values[other]]
+    return np.array([values[name][s][metric] - values[other][s][metric] for s in seeds])
 
 
 def variant_tables(
-    values: Mapping[str, Mapping[str, np.ndarray]],
-    directions: Mapping[str, str],
-    comparisons: Iterable[tuple[str, str]],
+    values: Values, directions: Mapping[str, str | None], comparisons: Sequence[tuple[str, str]]
 ) -> str:
-    """Write the means of variants, and their differences paired by seed and photograph.
+    """Write the means of variants, and their differences paired by seed and image.
 
     Args:
-        values: By variant and metric, seeds x photographs.
+        values: Of the variants that were tested.
         directions: By metric, ``higher`` or ``lower``.
         comparisons: Pairs of a variant and the one with which it is compared.
 
     Returns:
-        Two Markdown tables.
+        Two Markdown tables. Intervals are of 95 %, over seeds and images.
     """
     metrics = [f'{metric}{ARROWS[better]}' for metric, better in directions.items()]
     means = [
-        [name, *(str(mean_estimate(own[metric], metric)) for metric in directions)]
-        for name, own in values.items()
+        [name, str(len(runs)), *(f'{mean_of(runs, metric):.3f}' for metric in directions)]
+        for name, runs in values.items()
     ]
-    gains = [
-        [
-            f'{name} - {other}',
-            *(
-                mean_estimate(values[name][m] - values[other][m], m).as_difference()
-                for m in directions
-            ),
-        ]
-        for name, other in comparisons
-    ]
-    tables = ((['variant', *metrics], means), (['difference', *metrics], gains))
+    gains = []
+    for name, other in comparisons:
+        if name in values and other in values and values[name].keys() & values[other].keys():
+            pairs = {m: paired_differences(values, name, other, m) for m in directions}
+            seeds = str(len(next(iter(pairs.values()))))
+            cells = [mean_estimate(table, m).as_difference() for m, table in pairs.items()]
+            gains.append([f'{name} - {other}', seeds, *cells])
+    tables = ((['variant', 'seeds', *metrics], means), (['difference', 'seeds', *metrics], gains))
     return '\n\n'.join(markdown_table(head, rows) for head, rows in tables)
 
 
-def find_equal_gain(values: Mapping[str, Mapping[str, np.ndarray]]) -> tuple[str, str]:
-    """Find the checkpoints of full fine-tuning and of adapters with the closest ranker scores."""
-    score = {name: value['ranker'].mean() for name, value in values.items()}
-    full = [name for name in score if name.startswith('amo_finetune_full')]
-    adapters = [n for n in score if n.startswith('amo_finetune') and n not in full]
-    return min(product(full, adapters), key=lambda pair: abs(score[pair[0]] - score[pair[1]]))
+def mean_of(runs: Mapping[int, Mapping[str, np.ndarray]], metric: str) -> float:
+    """Mean over seeds and images."""
+    return float(np.nanmean([values[metric] for values in runs.values()]))
 
 
-def compare_variants(
-    train: str,
-    test: str,
-    target: str,
-    seeds: Sequence[int],
-    *,
-    reduce: float = 2.0,
-    held_out: str | None = None,
-    processes: int = 2,
-    training: Sequence[str] = (),
-) -> str:
-    """Make the data, run all variants, write tables (``study.md``) and pictures (``study.png``).
+def compare_variants(plan_file: str, target: str, *, only_report: bool = False) -> str:
+    """Carry out a plan: score candidates, do all unfinished runs, write tables and pictures.
 
     Args:
-        train: Folder of photographs to train on.
-        test: Folder of photographs to test on.
-        target: Folder for data, runs and results. What exists is not done again.
-        seeds: Seeds; one run of every variant for each.
-        reduce: Factor by which photographs are reduced first.
-        held_out: Weights of a ranker that no variant optimises, as a further metric.
-        processes: Number of runs at a time.
-        training: Further options of every training but fine-tuning, as for ``--force_yml``.
+        plan_file: The plan, YAML.
+        target: Folder for runs and results. What is done by the same options stays. At its top:
+            ``study.md``; for each backbone ``<backbone>.png`` and ``<backbone>_curve.png``.
+        only_report: Write these from what is done.
 
     Returns:
-        The tables, Markdown.
+        What is in ``study.md``.
 
     Raises:
-        DataError: If a folder holds no photographs.
-        RuntimeError: If a run fails.
+        DataError: If images or candidates are missing.
+        OptionError: If the plan cannot be carried out.
     """
-    root = Path(target).resolve()
-    if not (root / 'data').exists():
-        root.mkdir(parents=True, exist_ok=True)
-        make_sample_dataset(str(root / 'data'), train, test, reduce=reduce)
-    source = str(root / 'data/train')
-    score_candidates(source, RankerScorer())
-    score_map(source, RankerScorer(), crop=MAP_CROP_PX, stride=MAP_STRIDE_PX)
-    overrides = list(ARTIFACTS)
-    if held_out:
-        scorer = f"{{type: RankerScorer, weights: '{held_out}'}}"
-        section = f'{{type: calculate_quality, scorer: {scorer}, crop_border: 4}}'
-        overrides.append(f'val:metrics:other_ranker={section}')
-    runs = VariantRuns(root, root / 'data', root / 'data/val', seeds, overrides, training)
-    runs.run(processes)
-    names = [name for v in VARIANTS for name in (*(f'{v.name}@{i}' for i in v.checkpoints), v.name)]
-    values = {name: runs.values(name) for name in names}
-    comparisons = (*COMPARISONS, find_equal_gain(values))
-    shown = [runs.results(variant.name, seeds[0]) for variant in VARIANTS]
-    text = variant_tables(values, shown[0].better, comparisons) + '\n'
-    write_text_atomically(text, root / 'study.md')
-    write_image(root / 'study.png', picture_grid(shown, per_image=1))
-    return text
+    study = VariantStudy(Path(target).resolve(), read_variant_plan(plan_file))
+    if not only_report:
+        study.root.mkdir(parents=True, exist_ok=True)
+        study.run()
+    return study.report()

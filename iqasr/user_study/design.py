@@ -62,7 +62,11 @@ class Design:
 
 
 def make_study(
-    folders: Sequence[str], target: str, design: Design, references: str | None = None
+    folders: Sequence[str],
+    target: str,
+    design: Design,
+    references: str | None = None,
+    dataset: str | None = None,
 ) -> Manifest:
     """Write a study: ``study.html`` for the raters, ``study.json`` and ``crops`` for the organiser.
 
@@ -73,6 +77,7 @@ def make_study(
         target: Folder of the study.
         design: Design of the study.
         references: Folder of ground truths, for methods without them.
+        dataset: The only test set to take from result folders; default all.
 
     Returns:
         The content of ``study.json``.
@@ -81,7 +86,7 @@ def make_study(
         DataError: If the images do not belong together, ground truths are to be shown and missing,
             or `target` holds another study.
     """
-    methods = read_methods(folders, references)
+    methods = read_methods(folders, references, dataset)
     sources = list(methods[0].images)
     count = min(design.images or len(sources), len(sources))
     sources = [sources[i * len(sources) // count] for i in range(count)]

@@ -22,13 +22,16 @@ class Method:
     """Paths of the ground truths by source, where there are any."""
 
 
-def read_methods(folders: Sequence[str], references: str | None = None) -> list[Method]:
+def read_methods(
+    folders: Sequence[str], references: str | None = None, dataset: str | None = None
+) -> list[Method]:
     """List the images of every method.
 
     Args:
         folders: One folder per method: result folders of iqasr/test.py, or folders of images with
             equal names (suffixes may differ).
         references: Folder of ground truths, for methods without them.
+        dataset: The only test set to take from result folders; default all.
 
     Returns:
         The methods. All have the same sources, and all images of a source have the same size.
@@ -36,7 +39,7 @@ def read_methods(folders: Sequence[str], references: str | None = None) -> list[
     Raises:
         DataError: If there are fewer than two, an image is missing or damaged, or sizes differ.
     """
-    methods = [read_method(folder) for folder in folders]
+    methods = [read_method(folder, dataset) for folder in folders]
     if references is not None:
         paths = list_images(references)
         methods = [Method(m.name, m.images, paths | m.references) for m in methods]
@@ -57,8 +60,8 @@ def read_methods(folders: Sequence[str], references: str | None = None) -> list[
     return methods
 
 
-def read_method(folder: str) -> Method:
-    """List the images of a result folder or of a plain folder."""
+def read_method(folder: str, only: str | None = None) -> Method:
+    """List the images of a result folder, of one test set or all, or of a plain folder."""
     if not (Path(folder) / 'summary.json').is_file():
         return Method(Path(folder).resolve().name, list_images(folder), {})
     results = read_result_folder(folder)
@@ -66,13 +69,15 @@ def read_method(folder: str) -> Method:
         {
             f'{dataset}/{name}': files[kind]
             for dataset, content in results.sets.items()
+            if only in (None, dataset)
             for name, files in content['files'].items()
             if kind in files
         }
         for kind in ('output', 'gt')
     )
     if not outputs:
-        raise DataError(f'{folder}: no image was saved. Test again with val.save_img: true.')
+        where = '' if only is None else f' of {only}'
+        raise DataError(f'{folder}: no image{where} was saved. Test with val.save_img: true.')
     return Method(results.name, outputs, references)
 
 

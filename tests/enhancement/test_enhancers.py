@@ -62,6 +62,20 @@ def test_network_is_given_the_reduced_photograph(tmp_path):
     assert np.array_equal(NetworkEnhancer(weights=weights).enhance(even), expected)
 
 
+def test_less_reduction_before_means_more_after(tmp_path):
+    weights, network = write_weights(tmp_path, 4)
+    even = np.ascontiguousarray(PHOTOGRAPH[:, :-1])
+    image = torch.from_numpy(even).permute(2, 0, 1)[None] / 255
+    half, none = BicubicDegradation(scale=2), torch.Generator()
+    with torch.no_grad():
+        output = half(network(half(image, none)), none)
+    expected = output[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+    assert np.array_equal(NetworkEnhancer(weights=weights, reduce=2).enhance(even), expected)
+    assert NetworkEnhancer(weights=weights, reduce=1).enhance(PHOTOGRAPH).shape == PHOTOGRAPH.shape
+    with pytest.raises(ValueError, match=r'reduce is 3; use a divisor of 4'):
+        NetworkEnhancer(weights=weights, reduce=3)
+
+
 def test_option_file_and_weights_name_the_same_network():
     options = NetworkEnhancer(weights=str(project_root() / 'options/test/compact_x4.yml'))
     weights = NetworkEnhancer(weights=str(packaged_weights('compact_x4.safetensors')))

@@ -9,7 +9,7 @@ import yaml
 
 from iqasr.checking.check import load_options
 from iqasr.options.file import read_yaml
-from iqasr.report import objectives as module
+from iqasr.report import study_runs as module
 from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
 from iqasr.report.objectives import compare_objectives, make_data
 from iqasr.runtime.errors import DataError, OptionError

@@ -1,67 +1,201 @@
+import copy
 import json
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import yaml
 
-from iqasr.report import variants as module
-from iqasr.report.variants import VARIANTS, VariantRuns, find_equal_gain, run_name, variant_tables
+from iqasr.checking.check import load_options
+from iqasr.options.file import read_yaml
+from iqasr.report import study_runs, variants
+from iqasr.report.variant_plan import VariantPlan, VariantRun, merged, read_variant_plan
+from iqasr.report.variants import compare_variants, variant_tables
+from iqasr.runtime.errors import DataError, OptionError
+from iqasr.runtime.paths import project_root
 
-
-def test_tables_pair_seeds_and_photographs_and_mark_what_is_certain():
-    base = np.array([[1.0, 5.0, 9.0], [2.0, 6.0, 10.0]])
-    values = {'uniform': {'psnr': base}, 'amo': {'psnr': base + 0.5}, 'sma': {'psnr': base}}
-    text = variant_tables(values, {'psnr': 'higher'}, [('amo', 'uniform'), ('sma', 'uniform')])
-    lines = text.splitlines()
-    assert lines[0] == '| variant | psnr ↑ |'
-    assert lines[2].startswith('| uniform | 5.500 [')
-    assert '| amo - uniform | **+0.500** [+0.500, +0.500] |' in lines
-    assert '| sma - uniform | +0.000 [+0.000, +0.000] |' in lines
-
-
-def test_adapters_are_compared_with_the_checkpoint_of_equal_score():
-    scores = {
-        'amo': 0.3,
-        'amo_finetune@100': 0.45,
-        'amo_finetune': 0.5,
-        'amo_finetune_full@25': 0.38,
-        'amo_finetune_full@50': 0.52,
-        'amo_finetune_full': 0.8,
-    }
-    values = {name: {'ranker': np.full((2, 3), score)} for name, score in scores.items()}
-    assert find_equal_gain(values) == ('amo_finetune_full@50', 'amo_finetune')
+SHIPPED = project_root() / 'options/studies/paper.yml'
+QUALITY = {'map': {'map': 'm.safetensors'}, 'table': {'table': 't.csv', 'norm': 'range01'}}
 
 
 @pytest.fixture
-def commands(monkeypatch):
-    called = []
-    monkeypatch.setattr(module, 'run_command', lambda *words: called.append(words))
-    return called
+def plan(tmp_path):
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in 'abcd':
+        cv2.imwrite(str(folder / f'{name}.png'), rng.integers(0, 256, (70, 90, 3), np.uint8))
+    (tmp_path / 'names.txt').write_text('b\nd\n')
+    content = read_yaml(SHIPPED)
+    return content | {
+        'tests': {
+            'some': {'images': str(folder), 'only': str(tmp_path / 'names.txt'), 'crop_px': 64},
+            'spread': {'images': str(folder), 'most': 2, 'crop_px': 80, 'reduce': 2},
+        },
+        'seeds': [0, 7],
+        'variants': {n: content['variants'][n] for n in ('amo', 'control', 'ft', 'sma', 'ft_full')},
+        'comparisons': [['control', 'amo'], ['ft', 'control'], ['ft', 'start']],
+        'curve': ['control', 'ft'],
+        'backbones': {'small': {'start': 'small.pth'}},
+    }
 
 
-def test_finetuning_starts_from_the_network_of_its_seed(commands, tmp_path):
-    gan = 'train:gan_opt={type: GANLoss}'
-    VariantRuns(tmp_path, tmp_path / 'data', tmp_path / 'val', [7], training=[gan]).run(1)
-    trained = [words for words in commands if words[0] == 'train']
-    assert [words[1] for words in trained] == [v.option_file for v in VARIANTS]
-    assert all(v.option_file.is_file() for v in VARIANTS)
-    start = (
-        f'path:pretrain_network_g={tmp_path}/experiments/study_amo_seed7/models/net_g_latest.pth'
-    )
-    assert [start in words[2] for words in trained] == [v.after == 'amo' for v in VARIANTS]
-    assert [gan in words[2] for words in trained] == [v.after is None for v in VARIANTS]
-    assert all('manual_seed=7' in words[2] for words in trained)
+@pytest.fixture
+def carry_out(plan, tmp_path, monkeypatch):
+    """Carry out a plan; trainings and tests write what they would, and are listed."""
+    asked, failing, gains = [], [], {'control': 1.0, 'ft': 2.0}
 
+    def act(command, option_file, overrides, *flags):
+        options = read_yaml(option_file)
+        asked.append((command, options['name']))
+        if options['name'] in failing:
+            raise RuntimeError('Traceback\nno room')
+        root = Path(options['path']['root'])
+        if command == 'train':
+            models = root / 'experiments' / options['name'] / 'models'
+            models.mkdir(parents=True)
+            (models / 'net_g_latest.pth').touch()
+        else:
+            write_results(root / 'results' / options['name'], options)
 
-def test_finished_tests_are_not_run_again_and_are_read_back(commands, tmp_path):
-    study = VariantRuns(tmp_path, tmp_path / 'data', tmp_path / 'val', [0, 1])
-    for seed in study.seeds:
-        folder = tmp_path / 'results' / run_name('original', seed)
-        folder.mkdir(parents=True)
-        content = {'means': {'psnr': 1 + seed / 2}, 'files': {'a': {}, 'b': {}}}
-        summary = {'name': 'x', 'better': {'psnr': 'higher'}, 'sets': {'photographs': content}}
+    def write_results(folder, options):
+        sets = {}
+        for section in options['datasets'].values():
+            rows, files = {}, {}
+            for number, gt in enumerate(sorted(Path(section['dataroot_gt']).iterdir())):
+                variant = options['name'].split('-')[1:2]
+                rows[gt.stem] = number + gains.get(*variant, 0.0) if variant else 0.0
+                files[gt.stem] = {'gt': str(gt), 'output': str(gt)}
+            sets[section['name']] = {
+                'means': {'psnr': float(np.mean([*rows.values()]))},
+                'files': files,
+            }
+            lines = ['name,psnr', *(f'{name},{value}' for name, value in rows.items())]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f'{section["name"]}.csv').write_text('\n'.join(lines))
+        summary = {'name': 'x', 'better': {'psnr': 'higher'}, 'sets': sets}
         (folder / 'summary.json').write_text(json.dumps(summary))
-        (folder / 'photographs.csv').write_text(f'name,psnr\na,{seed}\nb,2\n')
-    study.train_and_test(VARIANTS[0], 0)
-    assert [words[0] for words in commands] == ['train']
-    assert study.values('original')['psnr'].tolist() == [[0, 2], [1, 2]]
-    assert study.results('original', 0).better == {'psnr': 'higher'}
+
+    monkeypatch.setattr(study_runs, 'run_command', act)
+    monkeypatch.setattr(variants, 'score_map', lambda *_, **__: Path('m.safetensors'))
+    monkeypatch.setattr(variants, 'score_candidates', lambda *_: Path('t.csv'))
+
+    def run(**flags):
+        path = tmp_path / 'plan.yml'
+        path.write_text(yaml.safe_dump(plan, sort_keys=False))
+        return compare_variants(str(path), str(tmp_path / 'study'), **flags)
+
+    run.asked, run.failing = asked, failing
+    return run
+
+
+def test_seed_after_seed_is_done_and_compared(carry_out, plan, tmp_path):
+    text = carry_out()
+    trained = [name for command, name in carry_out.asked if command == 'train']
+    assert trained == [f'small-{v}-seed{s}' for s in (0, 7) for v in plan['variants']]
+    assert '| ft - control | 2 | **+1.000** [+1.000, +1.000] |' in text
+    assert '### some, spread' in text
+    assert sorted(p.stem for p in (tmp_path / 'study/tests/some/gt').iterdir()) == ['b', 'd']
+    assert sorted(p.stem for p in (tmp_path / 'study/tests/spread/gt').iterdir()) == ['a', 'd']
+    sizes = [cv2.imread(str(tmp_path / f'study/tests/{n}/gt/d.png')).shape for n in plan['tests']]
+    assert sizes == [(64, 64, 3), (32, 44, 3)]
+    for name in ('small.png', 'small_curve.png'):
+        assert cv2.imread(str(tmp_path / 'study' / name)) is not None
+    carry_out.asked.clear()
+    assert carry_out() == text
+    assert carry_out.asked == []
+
+
+def test_what_is_done_is_reported_and_a_failure_named(carry_out):
+    carry_out.failing += ['small-ft-seed7', 'small-amo-seed0']
+    text = carry_out()
+    assert '- small-ft-seed7 failed: no room' in text
+    assert '| ft - control | 1 |' in text
+    carry_out.asked.clear()
+    assert '| ft - control | 1 |' in carry_out(only_report=True)
+    assert carry_out.asked == []
+
+
+def test_finetuning_starts_from_the_network_of_its_seed(plan, tmp_path):
+    plan = VariantPlan(**plan)
+
+    def options(variant):
+        return plan.train_options(VariantRun('small', variant, 7), tmp_path, QUALITY.__getitem__)
+
+    models = tmp_path / 'experiments/small-amo-seed7/models'
+    path = options('ft')['path']
+    assert path['pretrain_network_g'] == str(models / 'net_g_latest.pth')
+    assert path['param_key_g'] == 'params_ema'
+    assert path['pretrain_network_d'] == str(models / 'net_d_latest.pth')
+    assert options('amo')['path']['pretrain_network_g'] == 'small.pth'
+    assert options('amo')['datasets']['train']['quality'] == QUALITY['map']
+    assert options('sma')['datasets']['train']['quality'] == QUALITY['table']
+    assert options('ft')['manual_seed'] == 7
+
+
+def test_control_differs_by_the_quality_term_alone(plan, tmp_path):
+    plan = VariantPlan(**plan)
+    ft, control, full = (
+        plan.train_options(VariantRun('small', v, 0), tmp_path, QUALITY.__getitem__)
+        for v in ('ft', 'control', 'ft_full')
+    )
+    assert ft['train'].pop('quality_opt')['gradient_ratio'] > 0
+    assert ft | {'name': ''} == control | {'name': ''}
+    assert 'lora' not in full
+
+
+def test_options_are_merged_by_section():
+    base = {'a': {'type': 'X', 'n': 1}, 'b': {'c': [1], 'd': 2}}
+    assert merged(base, {'a': {'type': 'Y'}, 'b': {'c': [3], 'd': None}}) == {
+        'a': {'type': 'Y'},
+        'b': {'c': [3]},
+    }
+    assert merged(base, {'a': {'type': 'X', 'm': 2}})['a'] == {'type': 'X', 'n': 1, 'm': 2}
+    assert base == {'a': {'type': 'X', 'n': 1}, 'b': {'c': [1], 'd': 2}}
+
+
+def test_tables_pair_seeds_and_images_and_mark_what_is_certain():
+    base = {0: {'psnr': np.array([1.0, 5.0, 9.0])}, 1: {'psnr': np.array([2.0, 6.0, 10.0])}}
+    better = {seed: {'psnr': values['psnr'] + 0.5} for seed, values in base.items()}
+    values = {'uniform': base, 'amo': better, 'sma': {1: base[1]}}
+    pairs = [('amo', 'uniform'), ('sma', 'uniform'), ('sma', 'absent')]
+    lines = variant_tables(values, {'psnr': 'higher'}, pairs).splitlines()
+    assert lines[0] == '| variant | seeds | psnr ↑ |'
+    assert '| uniform | 2 | 5.500 |' in lines
+    assert '| amo - uniform | 2 | **+0.500** [+0.500, +0.500] |' in lines
+    assert '| sma - uniform | 1 | +0.000 [+0.000, +0.000] |' in lines
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'variants': {'a': {'after': 'b'}, 'b': {}}}, r'variants.a.after: b does not stand'),
+        ({'comparisons': [['amo', 'ama']]}, r'ama: is compared, but is no variant'),
+        ({'options': {'scale': 4}}, r'need scale, datasets.train and train'),
+        ({'seed': [1]}, r"Did you mean 'seeds'"),
+    ],
+)
+def test_plan_that_contradicts_itself_is_refused(plan, tmp_path, change, message):
+    path = tmp_path / 'plan.yml'
+    path.write_text(yaml.safe_dump(copy.deepcopy(plan) | change))
+    with pytest.raises(OptionError, match=message):
+        read_variant_plan(path)
+
+
+def test_missing_test_image_is_named(carry_out, tmp_path):
+    (tmp_path / 'names.txt').write_text('b\nz\n')
+    with pytest.raises(DataError, match=r'has no image z'):
+        carry_out()
+
+
+def test_shipped_plan_writes_option_files_that_pass_the_check(tmp_path):
+    plan = read_variant_plan(SHIPPED)
+    for backbone, variant in (('srvgg', 'amo'), ('dat', 'ft_full'), ('srvgg', 'ft')):
+        run = VariantRun(backbone, variant, 0)
+        path = tmp_path / 'train.yml'
+        path.write_text(yaml.safe_dump(plan.train_options(run, tmp_path, QUALITY.__getitem__)))
+        assert load_options(path, phase='train').name == run.name
+    options = plan.test_options('start', tmp_path, tmp_path, 'dat-light-x4')
+    path.write_text(yaml.safe_dump(options))
+    assert load_options(path, phase='test').val.save_img

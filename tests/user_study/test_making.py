@@ -109,6 +109,9 @@ def test_result_folders_bring_their_ground_truths(method_folders, tmp_path):
     assert {item.source for item in manifest.items.values()} == {'set/scene0', 'set/scene3'}
     for item in manifest.items.values():
         assert cv2.imread(str(tmp_path / 'study' / item.reference)).shape == (48, 48, 3)
+    assert len(read_methods(folders, dataset='set')[0].images) == 3
+    with pytest.raises(DataError, match='no image of other was saved'):
+        read_methods(folders, dataset='other')
 
 
 def test_ground_truths_that_are_missing_are_named(method_folders, tmp_path):

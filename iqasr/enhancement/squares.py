@@ -1,0 +1,62 @@
+"""Squares of photographs, so that enhancers need not process the rest of them."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from iqasr.data.files.image_files import decode_rgb, image_names
+from iqasr.data.files.photographs import detailed_places, reduced
+from iqasr.runtime.atomic_files import write_bytes_atomically
+from iqasr.runtime.crops import cut_square
+from iqasr.runtime.errors import DataError
+
+
+def cut_squares(image: np.ndarray, side_px: int, count: int, name: str) -> list[np.ndarray]:
+    """Cut the most detailed squares out of a photograph, ``(H, W, 3)`` uint8 RGB.
+
+    Raises:
+        DataError: If it is smaller than one.
+    """
+    if min(image.shape[:2]) < side_px:
+        raise DataError(f'{name}: is smaller than {side_px} px. Cut smaller squares, reduce less.')
+    places = detailed_places(image, side_px, count)
+    return [cut_square(image, place, side_px) for place in places]
+
+
+def cut_folder(
+    source: str,
+    target: Path,
+    *,
+    side_px: int,
+    count: int = 1,
+    reduce: float = 1.0,
+    without: Collection[str] = (),
+) -> None:
+    """Cut the most detailed squares out of the photographs of a folder; goes on where it stopped.
+
+    Args:
+        source: Folder of photographs.
+        target: Folder that receives the squares as PNG files.
+        side_px: Side of a square, after reduction.
+        count: Most squares of each photograph.
+        reduce: Factor by which photographs are reduced first.
+        without: Names of photographs, without suffix, to leave out.
+
+    Raises:
+        DataError: If there is no such folder, or a photograph cannot be read or is too small.
+    """
+    if not Path(source).is_dir():
+        raise DataError(f'{source}: there is no such folder of photographs.')
+    target.mkdir(parents=True, exist_ok=True)
+    files = [Path(source, name) for name in image_names(source)]
+    for file in tqdm([file for file in files if file.stem not in without], 'cutting'):
+        if (target / f'{file.stem}-0.png').is_file():  # it is written last
+            continue
+        image = reduced(decode_rgb(file.read_bytes(), str(file)), reduce)
+        squares = cut_squares(image, side_px, count, file.stem)
+        for number, square in reversed([*enumerate(squares)]):
+            png = cv2.imencode('.png', square[..., ::-1])[1]
+            write_bytes_atomically(png.tobytes(), target / f'{file.stem}-{number}.png')
