@@ -33,7 +33,7 @@ def main() -> None:
         report = write_report(folders, args.output, baseline=args.baseline, size=size)
     except (OSError, ValueError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
-    sys.stdout.write(f'{report.table}\n\nPage: {report.page}\n')
+    sys.stdout.write(f'{report.table}\n\n{report.words}\nPage: {report.page}\n')
     if report.missing:
         parser.exit(2, f'{parser.prog}: ' + '\n'.join(report.missing) + '\n')
     sys.stdout.write(f'Pictures: {report.page.with_name("grid.png")}\n')

@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
+from iqasr.enhancement.run import real_enhancers
 from iqasr.enhancement.sample_dataset import make_sample_dataset
 
 
@@ -22,12 +23,14 @@ def main() -> None:
     parser.add_argument('-i', '--input', help='folder of photographs (default: scikit-image)')
     parser.add_argument('--val', help='folder of photographs for validation (default: likewise)')
     parser.add_argument('--reduce', type=float, default=2, help='factor by which to reduce them')
+    parser.add_argument('--real', action='store_true', help='candidates by pretrained networks')
     parser.add_argument('--most', type=int, default=24, help='most patches of a photograph')
     args = parser.parse_args()
     try:
-        sizes = {'reduce': args.reduce, 'most': args.most}
-        make_sample_dataset(args.output, args.input, args.val, **sizes)
-    except (OSError, ValueError) as error:
+        choices = {'reduce': args.reduce, 'most': args.most}
+        choices |= {'enhancers': real_enhancers()} if args.real else {}
+        make_sample_dataset(args.output, args.input, args.val, **choices)
+    except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f'{parser.prog}: {error}')
 
 

@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# From a fresh machine to the whole paper in small, without a download but packages: photographs
-# with candidate ground truths -> training on originals, by AMO, AMO + FT -> test -> report.
+# From a fresh machine to the whole paper in small, without a download but packages: a pretrained
+# network and photographs with candidates by real enhancers -> training on the originals (the
+# control), by AMO, by AMO + FT -> test -> report.
 set -euo pipefail
 source "$(dirname "$0")/setup_env.sh"
 
-[ -d datasets/sample ] || python scripts/make_sample_dataset.py -o datasets/sample
+python scripts/weights.py get realesr-animevideov3-x4 vgg16 lpips
+[ -d datasets/quickstart ] || python scripts/make_sample_dataset.py --real -o datasets/quickstart
 for stage in original amo amo_finetune; do
   python iqasr/train.py -opt "options/train/quickstart_${stage}_x4.yml" --auto_resume
 done
 test_stage() { # name, then further options
   python iqasr/test.py -opt options/test/quickstart_x4.yml --force_yml "name=$1" "${@:2}"
 }
-test_stage bicubic 'network_g={type: Bicubic, upscale: 4}' path:pretrain_network_g=null
+test_stage start path:pretrain_network_g=realesr-animevideov3-x4 path:param_key_g=params
 for stage in original amo amo_finetune; do
   test_stage "$stage" "path:pretrain_network_g=experiments/quickstart_${stage}_x4/models/net_g_latest.pth"
 done
-python scripts/make_report.py results/{bicubic,original,amo,amo_finetune} -o results/report/report.html
+python scripts/make_report.py results/{start,original,amo,amo_finetune} -o results/report/report.html

@@ -56,11 +56,11 @@ def shrink(candidates, pairs, tmp_path):
 
 
 def amo_online(shrink, tmp_path):
-    return shrink('quickstart_amo_x4')
+    return shrink('compact_amo_x4')
 
 
 def sma_by_table(shrink, tmp_path):
-    options = shrink('quickstart_sma_x4')
+    options = shrink('compact_sma_x4')
     data = options['datasets']['train']
     table = score_candidates(data['dataroot_gt'], RankerScorer(), str(tmp_path / 'quality.csv'))
     data['quality'] = {'table': str(table)}
@@ -87,10 +87,10 @@ def gan(shrink, tmp_path):
 
 
 def finetune(shrink, tmp_path):
-    options = shrink('quickstart_amo_finetune_x4')
+    options = shrink('compact_amo_finetune_x4')
     base = tmp_path / 'base.safetensors'
     base.symlink_to(REPOSITORY / 'iqasr/weights/compact_x4.safetensors')
-    options['network_g'] = read('train/quickstart_amo_finetune_x4')['network_g']
+    options['network_g'] = read('train/compact_amo_finetune_x4')['network_g']
     options['path'] = {'pretrain_network_g': str(base), 'param_key_g': 'params'}
     options['val']['guard']['held_out'] = ['psnr', 'lr_psnr']
     return options
@@ -156,7 +156,7 @@ def test_stock_test_measures_what_ours_measures(shrink, tmp_path):
     from iqasr.training.commands import test_command as command
 
     options = read('test/quickstart_x4') | {'name': 'small', 'num_gpu': 0}
-    data = shrink('quickstart_amo_x4')['datasets']['val']
+    data = shrink('compact_amo_x4')['datasets']['val']
     options['datasets'] = {'test': data}
     options['path'] = {'pretrain_network_g': 'iqasr/weights/compact_x4.safetensors'}
     for name in ('niqe', 'piqe'):

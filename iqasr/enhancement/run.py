@@ -9,7 +9,7 @@ from typing import Any
 from iqasr.checking.components import scorer_sections
 from iqasr.enhancement.candidate_maker import make_candidates
 from iqasr.enhancement.patches import PatchRules
-from iqasr.enhancement.recipe import build_recipes
+from iqasr.enhancement.recipe import Recipe, build_recipes
 from iqasr.enhancement.selection import SelectionRules
 from iqasr.enhancement.settings import EnhancementSettings
 from iqasr.enhancement.squares import cut_folder
@@ -104,6 +104,16 @@ def enhance_from_words(
         for problem in outcome.unreadable.values():
             logger.error('left out: %s', problem)
     return len(outcome.unreadable)
+
+
+def real_enhancers() -> dict[str, Recipe]:
+    """Build `REAL_ENHANCERS`, by the folders of their candidates.
+
+    Raises:
+        MissingWeightsError: If their weights are not here and cannot be fetched.
+    """
+    recipes = build_recipes(REAL_ENHANCERS)
+    return {f'{number:02d}': recipe for number, recipe in enumerate(recipes, 1)}
 
 
 def build_rules(rules: type, numbers: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """A small multi-GT data set of photographs, either those of scikit-image or your own.
 
-Classical operators take the place of trained enhancers, and a rule that of human votes. It serves
-to run every part of iqasr on real pictures, not to compare methods.
+Candidates come from classical operators, or from the networks that packages hold; a rule takes the
+place of human votes. It serves to run every part of iqasr on real pictures, not to compare methods.
 
 Source:
     Patches are kept by the rule of HGGT (Chen et al. 2023): standard deviation and variance of the
@@ -10,7 +10,7 @@ Source:
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -59,6 +59,7 @@ def make_sample_dataset(
     *,
     reduce: float = 2.0,
     most: int = 24,
+    enhancers: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
 ) -> None:
     """Make the data set, always with the same bytes.
 
@@ -71,6 +72,7 @@ def make_sample_dataset(
             default those of scikit-image.
         reduce: Factor by which photographs of a folder are reduced first.
         most: Most patches of each photograph of a folder, the most detailed first.
+        enhancers: What makes the candidates of each folder, `ENHANCERS` by default.
 
     Raises:
         FileExistsError: If the target exists.
@@ -89,7 +91,7 @@ def make_sample_dataset(
         if train is not None:
             by_detail = sorted(places, key=lambda p: -_sharpness(cut_square(image, p, PATCH_PX)))
             places = by_detail[:most]
-        _write_groups(folder, name, image, places)
+        _write_groups(folder, name, image, places, enhancers or ENHANCERS)
     if not (folder / 'original').exists():
         raise DataError(
             f'{train}: no photograph has a patch of {PATCH_PX} px with enough detail after '
@@ -105,9 +107,13 @@ def make_sample_dataset(
 
 
 def _write_groups(
-    train: Path, photograph: str, original: np.ndarray, places: Iterable[Place]
+    train: Path,
+    photograph: str,
+    original: np.ndarray,
+    places: Iterable[Place],
+    enhancers: Mapping[str, Callable[[np.ndarray], np.ndarray]],
 ) -> None:
-    candidates = {folder: enhance(original) for folder, enhance in ENHANCERS.items()}
+    candidates = {folder: enhance(original) for folder, enhance in enhancers.items()}
     for place in places:
         name = f'{photograph}-{place[0]}-{place[1]}'
         patch = cut_square(original, place, PATCH_PX)
@@ -118,7 +124,7 @@ def _write_groups(
             write_image(train / folder / f'{name}_{folder}.png', enhanced[..., ::-1])
             gain[folder] = _sharpness(enhanced) / _sharpness(patch)
         for who in ANNOTATORS:
-            votes = {folder: _vote(gain[folder], _STRICTNESS[who]) for folder in ENHANCERS}
+            votes = {folder: _vote(gain[folder], _STRICTNESS[who]) for folder in enhancers}
             write_votes(str(train / 'labels' / who / f'{name}.json'), name, votes)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from iqasr.evaluation.evaluate import write_image
 from iqasr.evaluation.result_folder import read_result_folders
-from iqasr.report.comparison import compare_runs
+from iqasr.report.comparison import compare_runs, describe_steps
 from iqasr.report.origin import find_origin
 from iqasr.report.page import render_report
 from iqasr.report.pictures import PictureSize, find_missing_pictures, picture_grid
@@ -21,6 +21,9 @@ class Report(NamedTuple):
     """Tables of means and differences, Markdown."""
 
     page: Path
+    words: str
+    """What each run did to the pictures of the one before it, a line each."""
+
     missing: list[str]
     """Missing images, a sentence each. They are left out of the page, and there is no grid."""
 
@@ -68,4 +71,5 @@ def write_report(
     write_text_atomically(f'% Needs \\usepackage{{booktabs}}.\n{latex}\n', page.with_suffix('.tex'))
     if not missing:
         write_image(page.with_name('grid.png'), picture_grid(results))
-    return Report(table, page, missing)
+    words = '\n'.join(map(describe_steps, comparisons))
+    return Report(table, page, words, missing)

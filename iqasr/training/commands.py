@@ -134,7 +134,8 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
         return check(training)
     with lock_run(root, process):
         with as_option_errors():
-            logger.info('%s\n%s', describe_environment(), options.as_yaml())
+            logger.info('%s', describe_environment())
+            logger.debug('The options:\n%s', options.as_yaml())
             state = find_start(options, root, auto_resume=arguments.auto_resume)
             in_place = arguments.auto_resume or (state and state.parents[1] == root)
             training = TrainingRun(options, process, root, state, board)
@@ -250,7 +251,8 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     names = folder_names(paths) if len(paths) > 1 else [None]
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
-    logger.info('%s\n%s', describe_environment(), options.as_yaml())
+    logger.info('%s', describe_environment())
+    logger.debug('The options:\n%s', options.as_yaml())
     model: Any = None
     for path, name in zip(paths or [None], names, strict=True):
         own = options.model_copy(deep=True)

@@ -32,16 +32,17 @@ LOGGERS = ('iqasr', 'basicsr')
 def set_up_logging(process: Process) -> None:
     """Send the messages of iqasr and BasicSR to the terminal, from the main process only.
 
-    They are kept, too, for `log_to_file`.
+    They are kept, too, for `log_to_file`; the file also gets what is of level DEBUG.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setLevel(logging.INFO)
     kept = MemoryHandler(HELD, flushLevel=logging.CRITICAL)
     for name in LOGGERS:
         target = logging.getLogger(name)
         target.handlers = [handler, kept]
         target.propagate = False
-        target.setLevel(logging.INFO if process.is_main else logging.ERROR)
+        target.setLevel(logging.DEBUG if process.is_main else logging.ERROR)
     # BasicSR would add a handler of its own at the first use of its logger.
     from basicsr.utils.logger import initialized_logger
 

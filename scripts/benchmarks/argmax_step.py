@@ -26,7 +26,7 @@ from iqasr.quality import RankerScorer
 from iqasr.runtime.distributed import Process
 from iqasr.training.run import TrainingRun
 
-OPTIONS = Path(__file__).resolve().parents[2] / 'options/train/quickstart_amo_x4.yml'
+OPTIONS = Path(__file__).resolve().parents[2] / 'options/train/compact_amo_x4.yml'
 ONLINE = {
     'ranker': {'type': 'RankerScorer'},
     'musiq': {'type': 'PyIQAScorer', 'metric': 'musiq', 'options': {'pretrained': False}},

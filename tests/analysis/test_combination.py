@@ -99,7 +99,7 @@ def fitted(many):
 
 def test_fragment_passes_the_option_check_and_builds(fitted, write_options):
     fragment = yaml.safe_load(option_fragment(*fitted))
-    file = project_root() / 'options/train/quickstart_amo_finetune_x4.yml'
+    file = project_root() / 'options/train/compact_amo_finetune_x4.yml'
     whole = yaml.safe_load(file.read_text())
     whole['datasets']['train'] |= fragment['datasets']['train']
     whole['train'] |= fragment['train']
