@@ -28,6 +28,9 @@ from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
 
 TRAIN = ('astronaut', 'coffee', 'stereo_motorcycle', 'immunohistochemistry', 'retina')
+EVERYDAY = TRAIN[:3]
+"""Those of them that networks for everyday pictures suit."""
+
 VALIDATION = ('chelsea', 'rocket')
 """Names in ``skimage.data``, different ones for training and validation."""
 
@@ -72,7 +75,8 @@ def make_sample_dataset(
             default those of scikit-image.
         reduce: Factor by which photographs of a folder are reduced first.
         most: Most patches of each photograph of a folder, the most detailed first.
-        enhancers: What makes the candidates of each folder, `ENHANCERS` by default.
+        enhancers: What makes the candidates of each folder, `ENHANCERS` by default. With others,
+            only `EVERYDAY` photographs of scikit-image are trained on.
 
     Raises:
         FileExistsError: If the target exists.
@@ -85,7 +89,8 @@ def make_sample_dataset(
     folder = Path(partial, 'train')
     for who in ANNOTATORS:
         (folder / 'labels' / who).mkdir(parents=True)
-    photographs = _load_photographs(TRAIN) if train is None else read_photographs(train, reduce)
+    names = EVERYDAY if enhancers else TRAIN
+    photographs = _load_photographs(names) if train is None else read_photographs(train, reduce)
     for name, image in tqdm(photographs, 'photographs', unit='image'):
         places = _choose_places(image, STRIDE_PX if train is None else PATCH_PX)
         if train is not None:

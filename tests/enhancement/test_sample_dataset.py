@@ -13,7 +13,7 @@ from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.checks.pair_checks import PairRules, check_pairs
 from iqasr.enhancement import sample_dataset
-from iqasr.enhancement.sample_dataset import TRAIN, VALIDATION, make_sample_dataset
+from iqasr.enhancement.sample_dataset import EVERYDAY, TRAIN, VALIDATION, make_sample_dataset
 from iqasr.sampling.labels import Label
 
 
@@ -63,6 +63,22 @@ def test_originals_are_cut_from_the_photograph(made):
     photograph = skimage.data.coffee()
     patch = cv2.imread(str(made / 'train' / 'original' / 'coffee-80-140.png'))
     assert np.array_equal(patch[..., ::-1], photograph[80:400, 140:460])
+
+
+def test_candidates_by_other_enhancers(tmp_path):
+    enhancers = {'01': lambda image: 255 - image, '02': lambda image: image // 2}
+    make_sample_dataset(str(tmp_path / 'made'), enhancers=enhancers)
+    train = tmp_path / 'made/train'
+    originals = sorted((train / 'original').iterdir())
+    assert {path.name.split('-')[0] for path in originals} == {*EVERYDAY}
+    assert sorted(path.name for path in train.iterdir()) == ['01', '02', 'labels', 'original']
+    for path in originals:
+        image, negative, dark = (
+            cv2.imread(str(train / folder / f'{path.stem}{ending}.png'))
+            for folder, ending in (('original', ''), ('01', '_01'), ('02', '_02'))
+        )
+        assert np.array_equal(negative, 255 - image)
+        assert np.array_equal(dark, image // 2)
 
 
 def test_validation_pairs_fit(made):

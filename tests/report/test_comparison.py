@@ -3,6 +3,7 @@ import pytest
 
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.report import compare_runs
+from iqasr.report.comparison import describe_steps
 from iqasr.runtime.errors import DataError
 
 
@@ -24,6 +25,19 @@ def test_other_baseline_turns_the_differences_around(two_runs):
     assert comparison.cells[0][0].difference[0] == pytest.approx(-5.5)
     assert comparison.cells[1][0].difference is None
     assert comparison.cells[0][0].verdict == 'worse'
+
+
+def test_steps_are_described_by_what_most_images_show(make_results):
+    folders = [
+        make_results('start', {'psnr': [1.0, 2.0, 3.0], 'niqe': [5.0, 5.0, 5.0]}),
+        make_results('amo', {'psnr': [2.0, 1.0, 6.0], 'niqe': [5.0, 6.0, np.nan]}),
+        make_results('same', {'psnr': [2.0, 1.0, 6.0], 'niqe': [5.0, 6.0, np.nan]}),
+    ]
+    (comparison,) = compare_runs(read_result_folders(folders))
+    assert describe_steps(comparison).splitlines() == [
+        'amo, after start: better by PSNR (2 of 3 images); worse by NIQE (0 of 2 images).',
+        'same, after amo: the same.',
+    ]
 
 
 def test_noise_alone_proves_nothing(make_results):
