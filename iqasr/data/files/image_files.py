@@ -153,7 +153,7 @@ def inspect_with_profile(
 
 
 def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: bool) -> None:
-    if _bits(image, stream) > 8:
+    if bits_per_channel(image, stream) > 8:
         raise DataError(f'{name}: more than 8 bits per channel. Convert it to 8 bits.')
     if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
         raise DataError(f'{name}: has transparency. Flatten it and save it as RGB.')
@@ -163,7 +163,8 @@ def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: b
         raise DataError(f'{name}: its colours are {image.mode}. Save it as RGB.')
 
 
-def _bits(image: Image.Image, stream: BinaryIO) -> int:
+def bits_per_channel(image: Image.Image, stream: BinaryIO) -> int:
+    """Find the bits per channel of an image that is opened from a stream."""
     if image.format == 'PNG':  # Pillow reads 16-bit RGB as 8-bit, without a word
         stream.seek(24)
         return stream.read(1)[0]
