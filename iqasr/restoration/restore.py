@@ -87,12 +87,14 @@ def duration(seconds: float) -> str:
     """Write a time.
 
     Example:
-        >>> duration(7.25), duration(3725)
-        ('7.2 s', '1:02:05 h')
+        >>> duration(7.25), duration(266), duration(3725)
+        ('7.2 s', '4:26 min', '1:02:05 h')
     """
     if seconds < 100:
         return f'{seconds:.1f} s'
     minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f'{minutes}:{rest:02} min'
     return f'{minutes // 60}:{minutes % 60:02}:{rest:02} h'
 
 

@@ -107,8 +107,8 @@ def refuse_several(image: Image.Image) -> None:
     """Refuse animations and documents; of a phone's stack of views, the first is the picture."""
     frames = getattr(image, 'n_frames', 1)
     if frames > 1 and image.format != 'MPO':
-        kind = 'pages' if image.format == 'TIFF' else 'frames: it is animated'
-        raise DataError(f'has {frames} {kind}. Restore them one by one.')
+        what = f'has {frames} pages' if image.format == 'TIFF' else f'is animated, {frames} frames'
+        raise DataError(f'{what}. Restore them one by one.')
 
 
 def decode(image: Image.Image, path: Path) -> Picture:
