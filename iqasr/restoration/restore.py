@@ -177,6 +177,8 @@ class Restoration:
     def report(self, outcome: Outcome, seconds: float) -> None:
         """Log how far the work is."""
         done, total = outcome.megapixels, sum(self.megapixels.values())
+        if done == total:
+            return
         left = duration(seconds * (total - done) / done) if done else 'unknown time'
         logger.info('%s of %s, %s left.', outcome.restored, pictures(len(self.jobs)), left)
 
