@@ -21,15 +21,16 @@ from iqasr.pretrained import locate_weights
 from iqasr.restoration.comparison import write_comparison
 from iqasr.restoration.jobs import find_jobs
 from iqasr.restoration.picture_restorer import PictureRestorer
-from iqasr.restoration.restore import Outcome, restore_pictures
+from iqasr.restoration.restore import Tally, restore_pictures
 from iqasr.runtime.atomic_files import write_json
 from iqasr.runtime.distributed import Process, joined_processes
 from iqasr.runtime.errors import InputError, StorageError
+from iqasr.training.commands import NOT_STORED, WRONG_INPUT
 
 logger = logging.getLogger('iqasr')
 
-LEFT_OUT, WRONG_INPUT, NOT_STORED = 1, 2, 3
-"""Exit codes: pictures were left out; nothing could be begun; the disk is full."""
+LEFT_OUT = 1
+"""Exit code when pictures were left out."""
 
 RECORD, SHEET = '.iqasr-restore.json', 'comparison.png'
 
@@ -42,14 +43,14 @@ def restore_command(arguments: Sequence[str] | None = None) -> int:
     try:
         with joined_processes(cpu=parsed.cpu) as process:
             logger.setLevel(logging.INFO if process.is_main else logging.ERROR)
-            outcome = restore_with_each(parsed, process)
+            tally = restore_with_each(parsed, process)
             if process.is_main:
-                line = outcome.summary(Path(parsed.output), time.monotonic() - start)
+                line = tally.summary(Path(parsed.output), time.monotonic() - start)
                 sys.stdout.write(f'{line}\n')
     except (InputError, ValueError) as error:
         sys.stderr.write(f'iqasr-restore: {error}\n')
         return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
-    return LEFT_OUT if outcome.left_out else 0
+    return LEFT_OUT if tally.left_out else 0
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -78,7 +79,7 @@ def command_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def restore_with_each(arguments: argparse.Namespace, process: Process) -> Outcome:
+def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     """Restore all pictures with the network of each file of weights."""
     check_numbers(arguments)
     output = Path(arguments.output).expanduser()
@@ -88,7 +89,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Outcom
         raise InputError(f'-w: {", ".join(names)}: give each file of weights another name.')
     if arguments.lora and len(paths) > 1:
         raise InputError('--lora: give one file of weights, the one the adapters belong to.')
-    total, targets = Outcome(), {}
+    total, targets = Tally(), {}
     for path, name in zip(paths, names, strict=True):
         into = name if len(paths) > 1 else ''
         jobs = find_jobs(

@@ -40,7 +40,7 @@ MOST_NAMED = 20
 
 
 @dataclass
-class Outcome:
+class Tally:
     """What became of the pictures of one network.
 
     Attributes:
@@ -55,7 +55,7 @@ class Outcome:
     megapixels: float = 0.0
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def add(self, other: 'Outcome') -> None:
+    def add(self, other: 'Tally') -> None:
         """Add what became of other pictures."""
         self.restored += other.restored
         self.kept += other.kept
@@ -66,11 +66,11 @@ class Outcome:
         """Put it into a line."""
         each = f', {seconds / self.megapixels:.2f} s for each' if self.megapixels else ''
         line = (
-            f'{pictures(self.restored)} restored to {output} in {duration(seconds)} '
+            f'{count_pictures(self.restored)} restored to {output} in {duration(seconds)} '
             f'({self.megapixels:.1f} megapixels{each})'
         )
         if self.kept:
-            line += f'; {pictures(self.kept)} there already'
+            line += f'; {count_pictures(self.kept)} there already'
         if self.left_out:
             reasons = [f'{file} {reason}' for file, reason in self.left_out.items()]
             listing = listing_of([reason.rstrip('.') for reason in reasons], MOST_NAMED)
@@ -78,7 +78,7 @@ class Outcome:
         return f'{line}.'
 
 
-def pictures(count: int) -> str:
+def count_pictures(count: int) -> str:
     """Count pictures in words."""
     return f'{count} picture{"s" * (count != 1)}'
 
@@ -105,7 +105,7 @@ def restore_pictures(
     overwrite: bool = False,
     process: Process | None = None,
     label: str = 'restoring',
-) -> Outcome:
+) -> Tally:
     """Restore pictures, but those that are done already; the processes share them.
 
     Args:
@@ -124,14 +124,14 @@ def restore_pictures(
     process = process or Process()
     todo = [job for job in jobs if overwrite or not job.is_done]
     process.barrier()  # no process restores before all have looked
-    outcome = Restoration(restorer, todo[process.rank :: process.world_size], process, label).run()
-    total = Outcome(kept=len(jobs) - len(todo))
-    for part in process.gather(outcome):
+    tally = RestorationRun(restorer, todo[process.rank :: process.world_size], process, label).run()
+    total = Tally(kept=len(jobs) - len(todo))
+    for part in process.gather(tally):
         total.add(part)
     return total
 
 
-class Restoration:
+class RestorationRun:
     """Restores the share of one process; see `restore_pictures`."""
 
     def __init__(
@@ -152,35 +152,35 @@ class Restoration:
         self.network = ThreadPoolExecutor(1)
         """The network runs in this thread only; others read and write."""
 
-    def run(self) -> Outcome:
+    def run(self) -> Tally:
         """Restore all pictures."""
-        outcome, start = Outcome(), time.monotonic()
+        tally, start = Tally(), time.monotonic()
         reported = start
         with self.bar, self.network, ThreadPoolExecutor(AT_A_TIME) as pool:
             try:
                 results = ahead(pool, self.try_to_restore, self.jobs, AT_A_TIME)
                 for job, problem in zip(self.jobs, results, strict=True):
                     if problem:
-                        outcome.left_out[str(job.source)] = problem
+                        tally.left_out[str(job.source)] = problem
                         logger.error('%s: left out: %s', job.source, problem)
                     else:
-                        outcome.restored += 1
-                        outcome.megapixels += self.megapixels[job]
+                        tally.restored += 1
+                        tally.megapixels += self.megapixels[job]
                     if time.monotonic() - reported > REPORT_S and not sys.stderr.isatty():
                         reported = time.monotonic()
-                        self.report(outcome, reported - start)
+                        self.report(tally, reported - start)
             except BaseException:
                 self.stopped = True
                 raise
-        return outcome
+        return tally
 
-    def report(self, outcome: Outcome, seconds: float) -> None:
+    def report(self, tally: Tally, seconds: float) -> None:
         """Log how far the work is."""
-        done, total = outcome.megapixels, sum(self.megapixels.values())
+        done, total = tally.megapixels, sum(self.megapixels.values())
         if done == total:
             return
         left = duration(seconds * (total - done) / done) if done else 'unknown time'
-        logger.info('%s of %s, %s left.', outcome.restored, pictures(len(self.jobs)), left)
+        logger.info('%s of %s, %s left.', tally.restored, count_pictures(len(self.jobs)), left)
 
     def try_to_restore(self, job: Job) -> str:
         """Restore a picture; returns why that is impossible, if so.

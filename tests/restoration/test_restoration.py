@@ -316,9 +316,9 @@ def test_processes_share_the_pictures(folder, weights, tmp_path):
 def test_a_full_disk_ends_it_and_a_network_that_fails_does_not(folder, tmp_path, monkeypatch):
     jobs = find_jobs([str(folder / 'a.png'), str(folder / 'a.jpg')], tmp_path / 'out')
     restorer = PictureRestorer(nn.Conv2d(4, 3, 1), 1, CPU)
-    outcome = restore_pictures(jobs, restorer)
-    assert len(outcome.left_out) == 2
-    assert 'the network cannot restore it' in outcome.left_out[str(folder / 'a.png')]
+    tally = restore_pictures(jobs, restorer)
+    assert len(tally.left_out) == 2
+    assert 'the network cannot restore it' in tally.left_out[str(folder / 'a.png')]
 
     def full(*_):
         raise StorageError('full') from OSError(28, 'No space left on device')

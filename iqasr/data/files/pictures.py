@@ -91,7 +91,7 @@ def read_picture(path: Path) -> Picture:
     try:
         with Image.open(path) as image:
             refuse_several(image)
-            return decode(image, path)
+            return decode_picture(image, path)
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
@@ -111,7 +111,7 @@ def refuse_several(image: Image.Image) -> None:
         raise DataError(f'{what}. Restore them one by one.')
 
 
-def decode(image: Image.Image, path: Path) -> Picture:
+def decode_picture(image: Image.Image, path: Path) -> Picture:
     """Decode an opened picture."""
     deep = bits_of(image, path) > 8
     if image.mode not in (*GREY_MODES, *COLOUR_MODES):
