@@ -50,7 +50,8 @@ def restore_command(arguments: Sequence[str] | None = None) -> int:
     except (InputError, ValueError) as error:
         sys.stderr.write(f'iqasr-restore: {error}\n')
         return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
-    return LEFT_OUT if tally.left_out else 0
+    # Of the others, torchrun would take it for a failure, and end the main process.
+    return LEFT_OUT if tally.left_out and process.is_main else 0
 
 
 def command_parser() -> argparse.ArgumentParser:
