@@ -38,6 +38,7 @@ setup(
         'scipy',
         'spandrel>=0.4',
         'tensorboard',
+        'tifffile',  # of scikit-image, too
         'tqdm',
     ],
     extras_require={
@@ -50,6 +51,7 @@ setup(
             'iqasr-test = iqasr.training.commands:test_command',
             'iqasr-check = iqasr.training.survey:check_command',
             'iqasr-weights = iqasr.pretrained.commands:weights_command',
+            'iqasr-restore = iqasr.restoration.commands:restore_command',
         ]
     },
 )

@@ -189,7 +189,8 @@ def test_documented_commands_name_files_and_flags_that_exist(name):
         )
         if script:
             source = (REPOSITORY / script[1]).read_text(encoding='utf-8')
-            pipeline = (REPOSITORY / 'iqasr/training/commands.py').read_text(encoding='utf-8')
+            rooms = [REPOSITORY / f'iqasr/{r}/commands.py' for r in ('training', 'restoration')]
+            pipeline = ''.join(path.read_text(encoding='utf-8') for path in rooms)
             for flag in re.findall(r' (--?[a-z_]+)(?= |$)', command.split('.py', 1)[1]):
                 assert f"'{flag}'" in source + pipeline, command
 

@@ -1,7 +1,7 @@
 """Crops of originals with one of their candidate ground truths, or all of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from iqasr.data.candidates.originals import open_originals
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.files.crop import Crop
 from iqasr.data.files.inspection import in_px
+from iqasr.data.files.readers import EncodedReader, Reader
 from iqasr.data.scores.known_quality import KnownQuality
 from iqasr.data.scores.quality_map import QualityMap, lattice
 from iqasr.data.scores.quality_source import open_quality
@@ -29,6 +30,25 @@ from iqasr.sampling.labels import Label
 
 LEAST_MARGIN_PX = 64
 """A margin that is never too large, also for small images."""
+
+
+def check_sizes(gt_size: int, margin: int, scale: int) -> None:
+    """Refuse sizes of crop and margin that do not fit the scale."""
+    if gt_size < scale or gt_size % scale:
+        raise ValueError(f'gt_size is {gt_size}; use a positive multiple of scale, {scale}.')
+    if margin < 0 or margin % scale:
+        raise ValueError(f'margin is {margin}; use 0 or a multiple of scale, {scale}.')
+
+
+def accept(reader: Reader, root: str, *, grey: bool, bits: int) -> None:
+    """Let the reader of a set take images of other kinds than 8-bit RGB.
+
+    Raises:
+        ValueError: If the images are no files.
+    """
+    if not isinstance(reader, EncodedReader):
+        raise ValueError(f'grey, bits: {root} holds 8-bit RGB. Leave them out.')
+    reader.allow_grey, reader.bits = grey, bits
 
 
 @DATASET_REGISTRY.register()
@@ -59,6 +79,8 @@ class MultiGTDataset(Dataset):
         queue_size: Pairs that the model keeps to mix its batches of; only kept here, likewise.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
         originals: Each photograph of `dataroot_gt` is its own ground truth, without candidates.
+        grey: Take greyscale images, too: their channels are equal.
+        bits: 16 to take images of 16 bits, too, and keep their depth: crops are float32 in [0, 1].
         meta_info: List of the photographs to use, see `open_originals`; only with `originals`.
         margin: The original is cropped larger by so many pixels, so that what a degradation does
             at the edges of its input stays outside the crop; a multiple of `scale`.
@@ -84,17 +106,18 @@ class MultiGTDataset(Dataset):
         queue_size: int = 0,
         dataroot_labels: str | None = None,
         originals: bool = False,
+        grey: bool = False,
+        bits: Literal[8, 16] = 8,
         meta_info: str | None = None,
         margin: int = 64,
         use_hflip: bool = True,
         use_rot: bool = False,
     ) -> None:
-        if gt_size < scale or gt_size % scale:
-            raise ValueError(f'gt_size is {gt_size}; use a positive multiple of scale, {scale}.')
-        if margin < 0 or margin % scale:
-            raise ValueError(f'margin is {margin}; use 0 or a multiple of scale, {scale}.')
+        check_sizes(gt_size, margin, scale)
         if meta_info is not None and not originals:
             raise ValueError('meta_info lists photographs without candidates: set originals: true.')
+        if bits > 8 and (queue_size or negatives):
+            raise ValueError('bits: 16 goes without queue_size and negatives, which hold 8.')
         path = f'datasets.{self.opt["name"]}'
         if isinstance(sampling, Mapping):
             sampling = build_checked(GT_SAMPLER_REGISTRY, f'{path}.sampling', sampling)
@@ -123,7 +146,9 @@ class MultiGTDataset(Dataset):
         else:
             found = open_candidates(dataroot_gt, dataroot_labels)
         self.candidates, self.allowed = select_allowed(found, sampling)
-        self.reader = found.reader
+        self.reader, self.dtype = found.reader, torch.float32 if bits > 8 else torch.uint8
+        if grey or bits > 8:
+            accept(self.reader, dataroot_gt, grey=grey, bits=bits)
         self.dropped = len(found.groups) - len(self)
         self.choices: ChoiceTable | None = None
         if not self.online:
@@ -153,12 +178,13 @@ class MultiGTDataset(Dataset):
             generator: CPU generator; the only source of randomness.
 
         Returns:
-            All images uint8 RGB. ``key``; ``original``, :math:`(3, G + M, G + M)` for crops of G
-            with margin M; ``offset``, int64 (top, left) of the crop inside it, multiples of
-            `scale`. Then ``gt``, :math:`(3, G, G)`; ``choice``, its index, int64; ``perplexity``
-            of the policy; ``quality``, :math:`(K,)` normalised, ``-inf`` where not allowed. Or,
-            online, ``candidates``, :math:`(K, 3, G, G)` as they lie in their images, zero where not
-            allowed; ``allowed``, :math:`(K,)` bool; ``turns``, :math:`(3,)` bool, `Crop.turns`.
+            All images uint8 RGB, or float32 in [0, 1] with 16 `bits`. ``key``; ``original``,
+            :math:`(3, G + M, G + M)` for crops of G with margin M; ``offset``, int64 (top, left) of
+            the crop inside it, multiples of `scale`. Then ``gt``, :math:`(3, G, G)`; ``choice``,
+            its index, int64; ``perplexity`` of the policy; ``quality``, :math:`(K,)` normalised,
+            ``-inf`` where not allowed. Or, online, ``candidates``, :math:`(K, 3, G, G)` as they lie
+            in their images, zero where not allowed; ``allowed``, :math:`(K,)` bool; ``turns``,
+            :math:`(3,)` bool, `Crop.turns`.
             With `negatives`, ``negative``: a dict of ``image``, a random negative, ``positive``, a
             random positive, both :math:`(3, G, G)`, and ``agreement``, :math:`(2,)` float32, the
             share of the annotators who said so of each; zeros where there is none.
@@ -208,7 +234,7 @@ class MultiGTDataset(Dataset):
         self, group: Group, original: np.ndarray, crop: Crop, allowed: Tensor
     ) -> dict[str, Tensor]:
         size, upright = self.gt_size, Crop(crop.top, crop.left, crop.size)
-        candidates = torch.zeros(len(allowed), 3, size, size, dtype=torch.uint8)
+        candidates = torch.zeros(len(allowed), 3, size, size, dtype=self.dtype)
         for choice in allowed.nonzero().flatten().tolist():
             candidates[choice] = self._crop_of(group, choice, original, upright)
         turns = torch.tensor(crop.turns)

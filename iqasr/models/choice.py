@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.data.files.crop import turned
+from iqasr.degradation import from_uint8
 from iqasr.quality.normalisation import normalise_quality
 from iqasr.registry import GT_SAMPLER_REGISTRY, SCORER_REGISTRY, build
 from iqasr.runtime.errors import OptionError
@@ -71,7 +72,8 @@ class GTChoice:
             device: Where the images go.
 
         Returns:
-            Ground truths, :math:`(N, 3, H, W)` uint8 on `device`, and values to log.
+            Ground truths, :math:`(N, 3, H, W)` of the type of the data, on `device`, and values to
+            log.
         """
         if self.scorer is None:
             gt, quality, choice, spread = (
@@ -97,7 +99,7 @@ class GTChoice:
         """Score the allowed candidates of a batch.
 
         Args:
-            candidates: :math:`(N, K, 3, H, W)` uint8, where the scorer works.
+            candidates: :math:`(N, K, 3, H, W)` uint8, or float32 in [0, 1], where the scorer works.
             allowed: :math:`(N, K)` bool, on the CPU: which to score.
 
         Returns:
@@ -106,7 +108,8 @@ class GTChoice:
         # Places are found on the CPU: finding them on the device would wait for it.
         found = allowed.nonzero(as_tuple=True)
         places = tuple(index.to(candidates.device, non_blocking=True) for index in found)
-        images = candidates[places].float().div(255)
+        images = candidates[places]
+        images = from_uint8(images) if images.dtype == torch.uint8 else images
         quality = torch.full(allowed.shape, float('-inf'), device=candidates.device)
         quality[places] = self.scorer(images).to(quality)
         return normalise_quality(

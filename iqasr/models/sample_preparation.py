@@ -96,7 +96,7 @@ class SamplePreparation:
         """Choose the ground truths of a batch of `MultiGTDataset` and degrade its originals."""
         generator = generator_at(self.seed, 'degrade', place, self.process.rank)
         gt, log = self.choice(data, generator, self.process.device)
-        gt, corner, side = from_uint8(gt), data['offset'], gt.shape[-1]
+        gt, corner, side = self.on_device(gt), data['offset'], gt.shape[-1]
         original = self.on_device(data['original'])
         if 'original' in self.sharpen:  # which is the ground truth, too
             original = self.usm(original)

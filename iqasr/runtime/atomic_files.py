@@ -31,8 +31,10 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # RuntimeError: torch's, of a full disk
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError | RuntimeError):  # torch's, of a full disk
+            raise
         raise StorageError(
             f'{path}: cannot be saved ({error}). Free some space; what was there before is '
             'untouched, and a training goes on with --auto_resume.'

@@ -447,3 +447,55 @@ def test_unchecked_bad_images_are_named_when_met(make_set, make_picture):
         made[0]
     with pytest.raises(DataError, match=f'{paths[1]}: its size differs'):
         made[1]
+
+
+def pictures(folder, photographs, kind):
+    """Write four originals: grey ones, or of 16 bits with values between those of 8."""
+    folder.mkdir()
+    for number, image in enumerate(photographs[:4]):
+        if kind == 'grey':
+            image = image[..., :1]
+        elif number:  # the first one has 8 bits
+            image = image.astype(np.uint16) * 257 + np.arange(96, dtype=np.uint16)[:, None]
+        cv2.imwrite(str(folder / f'{number}.png'), image[..., ::-1])
+    return str(folder)
+
+
+def test_grey_images_are_expanded_if_so_asked(photographs, tmp_path):
+    root = pictures(tmp_path / 'grey', photographs, 'grey')
+    refusing = dataset(root, originals=True).check()
+    assert len(refusing) == 4
+    assert 'greyscale' in refusing[0]
+    made = dataset(root, originals=True, grey=True)
+    assert made.check(decode=True) == []
+    crop = made[0]['gt']
+    assert crop.shape == (3, SIZE, SIZE)
+    assert (crop == crop[:1]).all()
+    assert crop[0].numpy().tobytes() in windows(
+        torch.from_numpy(photographs[0][None, ..., 0]), SIZE
+    )
+
+
+def test_16_bits_are_kept_to_the_crop(photographs, tmp_path):
+    root = pictures(tmp_path / 'deep', photographs, 'deep')
+    assert [p.split(': ')[1][:16] for p in dataset(root, originals=True).check()] == [
+        'more than 8 bits'
+    ] * 3
+    made = dataset(root, originals=True, bits=16)
+    assert made.check(decode=True) == []
+    batch = default_collate([made[index] for index in range(4)])
+    assert batch['gt'].dtype == batch['original'].dtype == torch.float32
+    levels = batch['gt'].double() * 65535
+    assert (levels - levels.round()).abs().max() < 0.01
+    parts = [set((of_image.round() % 257).flatten().tolist()) for of_image in levels]
+    assert parts[0] == {0}
+    assert all(len(part) >= SIZE for part in parts[1:])
+    deep = photographs[1].astype(np.uint16) * 257 + np.arange(96, dtype=np.uint16)[:, None]
+    expected = windows(torch.from_numpy(deep.astype(np.int32)).permute(2, 0, 1), SIZE)
+    assert levels[1].round().to(torch.int32).numpy().tobytes() in expected
+
+
+def test_16_bits_are_refused_where_they_would_be_lost(photographs, tmp_path):
+    root = pictures(tmp_path / 'deep', photographs, 'deep')
+    with pytest.raises(ValueError, match='without queue_size'):
+        dataset(root, originals=True, bits=16, queue_size=4)

@@ -66,7 +66,9 @@ class IndexedReader(FileReader):
         return self.sizes[file]
 
     def remember(self, sizes: Mapping[str, tuple[int, int]]) -> None:
-        """Keep the sizes for the next start, if any is new."""
+        """Keep new sizes for the next start; not of kinds that it might not accept."""
+        if self.allow_grey or self.bits > 8:
+            return
         if sizes.keys() - self.sizes.keys():
             self.sizes |= sizes
             self.save()

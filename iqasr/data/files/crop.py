@@ -25,7 +25,7 @@ class Crop:
         No pixel is read but those that the crop shows.
 
         Returns:
-            A copy, :math:`(3, size, size)`.
+            A copy, :math:`(3, size, size)`; of uint16, float32 in [0, 1].
         """
         rows, above, below = _span(self.top, self.size, image.shape[0])
         columns, left, right = _span(self.left, self.size, image.shape[1])
@@ -35,6 +35,8 @@ class Crop:
             wider = [cv2.copyMakeBorder(np.ascontiguousarray(p), *edges) for p in planes]
             top, left = max(0, self.top) - rows.start, max(0, self.left) - columns.start
             planes = np.stack(wider)[:, top : top + self.size, left : left + self.size]
+        if planes.dtype == np.uint16:
+            planes = planes.astype(np.float32) / 65535
         return turned(torch.from_numpy(np.ascontiguousarray(planes)), *self.turns)
 
     def region(self, top: int, left: int, margin: int) -> tuple['Crop', tuple[int, int]]:

@@ -24,10 +24,10 @@ SUFFIXES = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 
 
 _END_OF_FILE = {'PNG': b'\x00\x00\x00\x00IEND\xaeB`\x82', 'JPEG': b'\xff\xd9'}
-_GREY_MODES = ('1', 'L')
+_GREY_MODES = ('1', 'L', 'I;16', 'I;16B')
 _COLOUR_MODES = ('RGB', 'P')
 _ORIENTATION, _FIRST_SIDEWAYS_ORIENTATION = 274, 5
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PLANAR = 258, 284
 
 
 def image_names(folder: str) -> Iterator[str]:
@@ -51,27 +51,33 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def decode_rgb(data: bytes, name: str) -> np.ndarray:
+def decode_rgb(data: bytes, name: str, bits: int = 8) -> np.ndarray:
     """Decode an image.
 
     Args:
         data: The bytes of an image file. Greyscale is repeated over the channels; colours of an
             embedded ICC profile are converted to sRGB.
         name: What the error calls the image.
+        bits: 8, or 16: images of 16 bits are taken, too, and those of 8 bits widened.
 
     Returns:
-        ``(H, W, 3)`` uint8 RGB in [0, 255].
+        ``(H, W, 3)`` RGB, uint8 in [0, 255] or uint16 in [0, 65535].
 
     Raises:
-        DataError: If the image is broken, cut short, has 16 bits or transparency.
+        DataError: If the image is broken, cut short, has more than `bits` or transparency, or has
+            16 bits of other colours than sRGB.
     """
-    _, profile = inspect_with_profile(data, name, allow_grey=True)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    _, profile = inspect_with_profile(data, name, allow_grey=True, bits=bits)
+    depth = cv2.IMREAD_ANYDEPTH if bits > 8 else 0
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | depth)
     if image is None:
         raise DataError(f'{name}: cannot be decoded. Copy or download it again.')
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
     conversion = conversion_to_srgb(profile)
-    return image if conversion is None else apply_conversion(conversion, image)
+    if conversion is not None and image.dtype != np.uint8:
+        raise DataError(f'{name}: its profile is not sRGB. Convert it, or save it with 8 bits.')
+    image = image if conversion is None else apply_conversion(conversion, image)
+    return image if bits == 8 or image.dtype != np.uint8 else image * np.uint16(257)
 
 
 @functools.lru_cache(maxsize=64)
@@ -110,14 +116,14 @@ def apply_conversion(conversion: ImageCms.ImageCmsTransform, image: np.ndarray) 
 
 
 def inspect_image(
-    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False
+    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False, bits: int = 8
 ) -> tuple[int, int]:
     """Check an image as `inspect_with_profile`; returns height and width."""
-    return inspect_with_profile(source, name, allow_grey=allow_grey)[0]
+    return inspect_with_profile(source, name, allow_grey=allow_grey, bits=bits)[0]
 
 
 def inspect_with_profile(
-    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False
+    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False, bits: int = 8
 ) -> tuple[tuple[int, int], bytes | None]:
     """Check an image by its first and last bytes; only a file with an odd ending is decoded.
 
@@ -125,14 +131,16 @@ def inspect_with_profile(
         source: The bytes of an image file, or the file opened for reading.
         name: What the errors call the image.
         allow_grey: Accept greyscale images.
+        bits: Accept so many bits per channel, 8 or 16.
 
     Returns:
         Height and width as `decode_rgb` returns them (turned as the file's EXIF entry says), and
         the ICC profile, if there is one.
 
     Raises:
-        DataError: If it is no image, cut short, has 16 bits, transparency, unknown colours, or is
-            greyscale when that is not allowed. The message names the image and the remedy.
+        DataError: If it is no image, cut short, has transparency, unknown colours, more bits than
+            are accepted, or is greyscale when that is not allowed. The message names the image and
+            the remedy.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     size = stream.seek(0, os.SEEK_END)
@@ -140,7 +148,7 @@ def inspect_with_profile(
         raise DataError(f'{name}: empty (0 bytes). Copy or download it again.')
     try:
         with Image.open(stream, formats=('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF')) as image:
-            _check_pixels(image, stream, name, allow_grey)
+            _check_pixels(image, stream, name, allow_grey, bits)
             _check_complete(image, stream, size, name)
             height, width = image.height, image.width
             size = (width, height) if _is_sideways(image) else (height, width)
@@ -152,9 +160,14 @@ def inspect_with_profile(
         ) from error
 
 
-def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: bool) -> None:
-    if _bits(image, stream) > 8:
-        raise DataError(f'{name}: more than 8 bits per channel. Convert it to 8 bits.')
+def _check_pixels(
+    image: Image.Image, stream: BinaryIO, name: str, allow_grey: bool, bits: int
+) -> None:
+    found = bits_per_channel(image, stream)
+    if found > bits:
+        raise DataError(f'{name}: more than {bits} bits per channel. Convert it to {bits} bits.')
+    if found > 8 and getattr(image, 'tag_v2', {}).get(_PLANAR, 1) != 1:
+        raise DataError(f'{name}: its colours lie in separate planes. Save it interleaved.')
     if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
         raise DataError(f'{name}: has transparency. Flatten it and save it as RGB.')
     if image.mode in _GREY_MODES and not allow_grey:
@@ -163,7 +176,8 @@ def _check_pixels(image: Image.Image, stream: BinaryIO, name: str, allow_grey: b
         raise DataError(f'{name}: its colours are {image.mode}. Save it as RGB.')
 
 
-def _bits(image: Image.Image, stream: BinaryIO) -> int:
+def bits_per_channel(image: Image.Image, stream: BinaryIO) -> int:
+    """Find the bits per channel of an image that is opened from a stream."""
     if image.format == 'PNG':  # Pillow reads 16-bit RGB as 8-bit, without a word
         stream.seek(24)
         return stream.read(1)[0]

@@ -22,7 +22,10 @@ class Reader(Protocol):
     """Reads an image by its name in the set; may cross processes by fork or pickle."""
 
     def image(self, file: str) -> np.ndarray:
-        """Read an image: ``(H, W, 3)`` uint8 RGB, perhaps a view of which nothing is read yet."""
+        """Read an image: ``(H, W, 3)`` RGB, uint8 or, if asked for, uint16.
+
+        Perhaps it is a view, of which nothing is read yet.
+        """
 
     def content_hash(self, file: str) -> str:
         """Hash the image file; of a store, the file that it was made from."""
@@ -46,6 +49,9 @@ class EncodedReader(Reader):
     allow_grey = False
     """Whether `inspect` accepts greyscale images."""
 
+    bits = 8
+    """Of the pixels: 8, or 16, of images that have them or not."""
+
     @abstractmethod
     def open(self, file: str) -> BinaryIO:
         """Open one image file for reading."""
@@ -57,7 +63,7 @@ class EncodedReader(Reader):
 
     def image(self, file: str) -> np.ndarray:
         """Decode an image, as `decode_rgb`."""
-        return decode_rgb(self.read(file), self.where(file))
+        return decode_rgb(self.read(file), self.where(file), self.bits)
 
     def content_hash(self, file: str) -> str:
         """Hash the image file."""
@@ -66,10 +72,11 @@ class EncodedReader(Reader):
     def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
         """Look at the first and last bytes of an image, or decode it."""
         with self.open(file) as stream:
-            size = inspect_image(stream, self.where(file), allow_grey=self.allow_grey)
+            how = {'allow_grey': self.allow_grey, 'bits': self.bits}
+            size = inspect_image(stream, self.where(file), **how)
             if decode:
                 stream.seek(0)
-                decode_rgb(stream.read(), self.where(file))
+                decode_rgb(stream.read(), self.where(file), self.bits)
         return size
 
 

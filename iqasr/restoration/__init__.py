@@ -1,0 +1,1 @@
+"""Restoring anyone's pictures: files and folders of every kind, with networks."""

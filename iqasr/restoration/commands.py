@@ -1,0 +1,180 @@
+"""The command ``iqasr-restore``: pictures in, restored pictures out."""
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from iqasr.archs.lora import base_state
+from iqasr.archs.lora_files import merge_profiles, read_lora
+from iqasr.data.files.picture_writers import WRITERS
+from iqasr.enhancement.network_enhancer import hash_weights
+from iqasr.models.networks import open_network
+from iqasr.pretrained import locate_weights
+from iqasr.restoration.comparison import write_comparison
+from iqasr.restoration.jobs import find_jobs
+from iqasr.restoration.picture_restorer import PictureRestorer
+from iqasr.restoration.restore import Tally, restore_pictures
+from iqasr.runtime.atomic_files import write_json
+from iqasr.runtime.distributed import Process, joined_processes
+from iqasr.runtime.errors import InputError, StorageError
+from iqasr.training.commands import NOT_STORED, WRONG_INPUT
+
+logger = logging.getLogger('iqasr')
+
+LEFT_OUT = 1
+"""Exit code when pictures were left out."""
+
+RECORD, SHEET = '.iqasr-restore.json', 'comparison.png'
+
+
+def restore_command(arguments: Sequence[str] | None = None) -> int:
+    """Run ``iqasr-restore``; returns the exit code."""
+    parsed = command_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format='%(message)s')
+    start = time.monotonic()
+    try:
+        with joined_processes(cpu=parsed.cpu) as process:
+            logger.setLevel(logging.INFO if process.is_main else logging.ERROR)
+            tally = restore_with_each(parsed, process)
+            if process.is_main:
+                line = tally.summary(Path(parsed.output), time.monotonic() - start)
+                sys.stdout.write(f'{line}\n')
+    except (InputError, ValueError) as error:
+        sys.stderr.write(f'iqasr-restore: {error}\n')
+        return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
+    # Of the others, torchrun would take it for a failure, and end the main process.
+    return LEFT_OUT if tally.left_out and process.is_main else 0
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """Make the arguments."""
+    parser = argparse.ArgumentParser(
+        prog='iqasr-restore',
+        description='Restore pictures of every kind with a network; under torchrun, the processes '
+        'share them. Started again, it goes on where it was.',
+    )
+    add = parser.add_argument
+    add('inputs', nargs='+', metavar='INPUT', help='file, folder (at any depth), or pattern')
+    add('-w', '--weights', nargs='+', required=True, help='file, or name (iqasr-weights list); '
+        'of several, each has a folder, and a sheet compares them')  # fmt: skip
+    add('-o', '--output', required=True, help='folder; made if need be')
+    add('--lora', nargs='+', default=[], metavar='FILE', help='adapters of the weights')
+    add('--lora_scale', nargs='+', type=float, help='strength of each; default 1')
+    add('--suffix', default='', help='put behind each name, such as _x4')
+    add('--format', choices=[suffix[1:] for suffix in WRITERS],
+        help='default: that of the file, or png')  # fmt: skip
+    add('--overwrite', action='store_true', help='restore also what has been restored')
+    add('--precision', choices=['auto', 'float32', 'float16'], default='auto',
+        help='auto: float16 on a GPU, but for pictures of 16 bits')  # fmt: skip
+    add('--memory_gb', type=float, help='how much memory to use; default: a share of what is free')
+    add('--tile_px', type=int, help='side of the tiles; default: what the memory allows')
+    add('--cpu', action='store_true', help='do not use the GPU')
+    return parser
+
+
+def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
+    """Restore all pictures with the network of each file of weights."""
+    check_numbers(arguments)
+    output = Path(arguments.output).expanduser()
+    paths = [locate_weights(weights) for weights in arguments.weights]
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise InputError(f'-w: {", ".join(names)}: give each file of weights another name.')
+    if arguments.lora and len(paths) > 1:
+        raise InputError('--lora: give one file of weights, the one the adapters belong to.')
+    total, targets = Tally(), {}
+    for path, name in zip(paths, names, strict=True):
+        into = name if len(paths) > 1 else ''
+        jobs = find_jobs(
+            arguments.inputs,
+            output,
+            into=into,
+            suffix=arguments.suffix,
+            file_format=arguments.format,
+        )
+        network, scale = open_adapted(path, arguments.lora, arguments.lora_scale)
+        check_record(output / into / RECORD, network, process, overwrite=arguments.overwrite)
+        restorer = PictureRestorer(network, scale, process.device, **limits(arguments, process))
+        how = {'overwrite': arguments.overwrite, 'process': process, 'label': name}
+        total.add(restore_pictures(jobs, restorer, **how))
+        for job in jobs:
+            targets.setdefault(job.source, []).append(job.target)
+    if len(paths) > 1 and process.is_main:
+        compare(output / SHEET, targets, names)
+    return total
+
+
+def check_numbers(arguments: argparse.Namespace) -> None:
+    """Refuse numbers out of range."""
+    for name in ('memory_gb', 'tile_px'):
+        value = getattr(arguments, name)
+        if value is not None and value <= 0:
+            raise InputError(f'--{name}: {value}; give more than 0.')
+    scales = arguments.lora_scale
+    if scales is not None and len(scales) != len(arguments.lora):
+        raise InputError(f'--lora_scale: {len(scales)} for {len(arguments.lora)} adapters.')
+
+
+def limits(arguments: argparse.Namespace, process: Process) -> dict[str, Any]:
+    """Turn arguments into those of `PictureRestorer`."""
+    on_gpu, precision = process.device.type == 'cuda', arguments.precision
+    return {
+        'memory_bytes': arguments.memory_gb and arguments.memory_gb * 1e9,
+        'half': precision == 'float16' or (precision == 'auto' and on_gpu),
+        'tile_px': arguments.tile_px,
+    }
+
+
+def open_adapted(
+    path: Path, adapters: Sequence[str], scales: Sequence[float] | None
+) -> tuple[nn.Module, int]:
+    """Open a network, with adapters merged; returns it and its scale."""
+    network, scale = open_network(path)
+    if adapters:
+        factors = scales or [1.0] * len(adapters)
+        profiles = [(read_lora(file), f) for file, f in zip(adapters, factors, strict=True)]
+        with torch.no_grad():
+            network.load_state_dict(merge_profiles(base_state(network), profiles))
+    return network, scale
+
+
+def check_record(path: Path, network: nn.Module, process: Process, *, overwrite: bool) -> None:
+    """Check that the pictures in a folder are of the same weights, and note which these are.
+
+    Raises:
+        InputError: If they are of others, so that a mixture would arise.
+    """
+    own = {'weights': hash_weights(network.state_dict())}
+    if path.exists() and not overwrite:
+        try:
+            found = json.loads(path.read_text(encoding='utf-8'))
+        except ValueError:
+            found = None
+        if found != own:
+            raise InputError(
+                f'{path.parent}: holds pictures restored with other weights or adapters. Name '
+                'another folder, or give --overwrite.'
+            )
+    process.barrier()
+    if process.is_main:
+        write_json(own, path)
+
+
+def compare(path: Path, targets: dict[Path, list[Path]], names: Sequence[str]) -> None:
+    """Write the sheet of all pictures that every network restored."""
+    groups = [
+        [source, *files]
+        for source, files in targets.items()
+        if len(files) == len(names) and all(file.exists() for file in files)
+    ]
+    if groups:
+        write_comparison(path, groups, ['input', *names])
+        logger.info('%s compares them.', path)
