@@ -20,7 +20,7 @@ one builds on another::
 
 Tools that use them: `enhancement` makes candidates, `analysis` asks which metrics agree with
 people, `curation` picks what is worth training on, `ranking` trains the packaged scorer,
-`user_study` asks people, `report` shows results.
+`user_study` asks people, `report` shows results, `improvement` does it all for one network.
 """
 
 from iqasr import compat  # first: it lets basicsr be imported

@@ -9,7 +9,7 @@ import iqasr
 PACKAGE = Path(iqasr.__file__).parent
 LOOSE = ['compat', 'registry']
 ROOMS = [line.split()[0] for line in inspect.getdoc(iqasr).splitlines() if line.startswith('    ')]
-TOOLS = ['enhancement', 'analysis', 'curation', 'ranking', 'user_study', 'report']
+TOOLS = ['enhancement', 'analysis', 'curation', 'ranking', 'user_study', 'report', 'improvement']
 ORDER = [*LOOSE, *ROOMS, *TOOLS, '__init__', 'train', 'test']
 
 

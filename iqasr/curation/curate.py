@@ -288,7 +288,7 @@ class Curation:
         twins = dict(sieve.twins)
         for name, (reason, _, twin) in gone.items():
             if reason != UNREADABLE:
-                reasons.setdefault(f'{reason} photograph', []).append(name)
+                reasons.setdefault(f'{reason} (photo)', []).append(name)
                 twins |= {name: twin} if twin else {}
         for name, (reason, _) in sieve.left_out.items():
             reasons.setdefault(reason, []).append(name)
@@ -296,7 +296,7 @@ class Curation:
         for reason, own in reasons.items():
             columns[f'{reason}: {len(own)}'] = own
             if own[0] in twins:
-                columns[f'twin that stays ({reason})'] = [twins[name] for name in own]
+                columns[f'their twins {len(columns)}'] = [twins[name] for name in own]
         write_sheet(self.target / GOING, columns, read)
 
     def summary(self, sieve: Sieve, gone: Mapping[str, tuple[str, str, str]]) -> str:
