@@ -159,7 +159,7 @@ def test_training_a_degraded_network_holds_it_less_to_pixels(small, source, tmp_
     improve(small, source, root)
     random = read_yaml(root / 'options/amo.yml')  # random weights return nothing of their input
     assert random['datasets']['train']['degradation']['type'] == 'FirstOrderDegradation'
-    assert random['train']['pixel_opt']['loss_weight'] == 0.1
+    assert random['train']['pixel_opt']['loss_weight'] == 0.5
     tested = read_yaml(root / 'options/improved.yml')['datasets']
     assert [section['name'] for section in tested.values()] == ['bicubic', 'degraded']
 
