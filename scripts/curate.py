@@ -34,10 +34,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     try:
         words = [args.pop(name) for name in ('input', 'output', 'scorers', 'limits')]
-        summary, left_out = curate_from_words(*words, **args)
+        left_out = curate_from_words(*words, **args)
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
-    sys.stdout.write('\n'.join([*(f'left out: {why}' for why in left_out), summary, '']))
     sys.exit(1 if left_out else 0)
 
 

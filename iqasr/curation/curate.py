@@ -330,8 +330,8 @@ def curate_from_words(
     reduce: float = 1.0,
     cpu: bool = False,
     **rules: Any,
-) -> tuple[str, list[str]]:
-    """Curate a folder; under ``torchrun``, the processes share reading and scoring.
+) -> list[str]:
+    """Curate a folder, and log the outcome; under ``torchrun``, processes share the scoring.
 
     Args:
         source: Folder of photographs; sub-folders count.
@@ -345,7 +345,7 @@ def curate_from_words(
         rules: Fields of `SieveRules`.
 
     Returns:
-        As `Curation.run`.
+        A sentence for each file and scorer that is left out.
 
     Raises:
         ValueError: If an argument is wrong, or no tile can be scored.
@@ -356,7 +356,12 @@ def curate_from_words(
     with joined_processes(cpu=cpu) as process, torch.no_grad():
         logger.setLevel(logging.INFO if process.is_main else logging.ERROR)
         own = SieveRules(limits=bounds, **rules)
-        return Curation(source, Path(target), own, tile_px, reduce, process).run(sections)
+        curation = Curation(source, Path(target), own, tile_px, reduce, process)
+        summary, left_out = curation.run(sections)
+    logger.info('%s', summary)
+    for problem in left_out if process.is_main else ():
+        logger.error('left out: %s', problem)
+    return left_out
 
 
 def read_limit(text: str, words: Sequence[str]) -> tuple[str, float]:

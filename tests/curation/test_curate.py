@@ -38,14 +38,24 @@ def rows_of(target):
         return list(csv.DictReader(file))
 
 
-def curate(source, target, *limits, **options):
-    return curate_from_words(
-        str(source), str(target), ['ranker'], limits, tile_px=TILE, cpu=True, **options
-    )
+@pytest.fixture
+def curate(caplog):
+    """Curate by the ranker; returns the last line, and what is left out."""
+    caplog.set_level('INFO')
+
+    def run(source, target, *limits, **options):
+        caplog.clear()
+        left_out = curate_from_words(
+            str(source), str(target), ['ranker'], limits, tile_px=TILE, cpu=True, **options
+        )
+        [summary] = [r.message for r in caplog.records if 'tiles stay' in r.message]
+        return summary, left_out
+
+    return run
 
 
 @pytest.fixture
-def curated(source, tmp_path):
+def curated(source, tmp_path, curate):
     target = tmp_path / 'curated'
     return target, *curate(source, target, best_share=0.5)
 
@@ -101,7 +111,7 @@ def test_lists_train(curated):
     assert drawn.count(best['tile']) == pytest.approx(20 * float(best['weight']), abs=15)
 
 
-def test_flips_go_if_asked_and_limits_hold(source, tmp_path):
+def test_flips_go_if_asked_and_limits_hold(source, tmp_path, curate):
     target = tmp_path / 'curated'
     summary, _ = curate(source, target, 'ranker=1.5', flips=True)
     assert '2 near-duplicate' in summary
@@ -110,7 +120,9 @@ def test_flips_go_if_asked_and_limits_hold(source, tmp_path):
     assert all((float(r['ranker']) >= 1.5) == (r['status'] == 'stays') for r in tiles)
 
 
-def test_what_is_scored_is_kept_and_what_changed_is_done_again(source, tmp_path, monkeypatch):
+def test_what_is_scored_is_kept_and_what_changed_is_done_again(
+    source, tmp_path, curate, monkeypatch
+):
     target = tmp_path / 'curated'
     count = []
 
@@ -138,7 +150,7 @@ def test_what_is_scored_is_kept_and_what_changed_is_done_again(source, tmp_path,
     assert len(list((target / 'tiles').rglob('*.png'))) == 2
 
 
-def test_wrong_words_are_refused_before_anything_is_read(tmp_path):
+def test_wrong_words_are_refused_before_anything_is_read(tmp_path, curate):
     with pytest.raises(OptionError, match=r"'rankr=3': is of none of the scorers.*'ranker'"):
         curate('nowhere', tmp_path, 'rankr=3')
     with pytest.raises(OptionError, match="'high' is no number"):
@@ -153,7 +165,7 @@ def test_wrong_words_are_refused_before_anything_is_read(tmp_path):
 def test_a_scorer_that_refuses_tiles_is_named(source, tmp_path):
     words = ['ranker', 'niqe']  # which needs 192 px
     options = {'tile_px': TILE, 'cpu': True}
-    _, left_out = curate_from_words(str(source), str(tmp_path / 'out'), words, **options)
+    left_out = curate_from_words(str(source), str(tmp_path / 'out'), words, **options)
     assert [line for line in left_out if line.startswith('niqe: ')]
     with pytest.raises(DataError, match='niqe has a limit, but cannot score'):
         curate_from_words(str(source), str(tmp_path / 'out'), words, ['niqe=5'], **options)
