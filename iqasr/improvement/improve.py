@@ -33,8 +33,10 @@ from iqasr.improvement.option_files import (
     FINETUNE,
     HELD_OUT,
     IMPROVED,
+    LATTICE,
     MAP_PARTS,
     START,
+    VISIBLE_LATTICE,
     Setting,
 )
 from iqasr.improvement.probe import lr_gain, time_each, time_score, time_step
@@ -179,7 +181,7 @@ class Improvement:
         device = self.process.device
         step = time_step(self.network, self.lq_px, BATCHES[device.type], scorers, device)
         seconds = 60 * self.minutes
-        iterations = int(min(max(seconds / 2 / step, LEAST_ITERATIONS), MOST_ITERATIONS))
+        iterations = int(min(max(seconds / 2 / step, LEAST_ITERATIONS), MOST_ITERATIONS)) // 4 * 4
         recipes = dict(enumerate(self.recipes()))
         making = time_each(recipes, images[0]) * len(squares)
         crops = len(squares) * (len(recipes) + 1) * self.crops_of_a_square
@@ -280,7 +282,7 @@ def verdict_of(comparisons: Sequence[RunComparison]) -> str:
     """Say whether the second run is better than the first, by scorers that were not optimised.
 
     It is, if at least half of them find it better on every test set, by paired 95 % intervals over
-    photographs, and none finds it worse on any.
+    photographs, and none finds it worse on any, and there is no new lattice that one sees.
     """
     lines, verdicts = [], []
     for comparison in comparisons:
@@ -288,6 +290,9 @@ def verdict_of(comparisons: Sequence[RunComparison]) -> str:
         held_out = {name: cells[name] for name in HELD_OUT if name in cells}
         better = [name for name, cell in held_out.items() if cell.verdict == 'better']
         worse = [name for name, cell in held_out.items() if cell.verdict == 'worse']
+        if LATTICE in cells and cells[LATTICE].verdict == 'worse':
+            visible = cells[LATTICE].mean >= VISIBLE_LATTICE
+            worse += [f'a visible lattice ({cells[LATTICE].mean:.2f})'] if visible else []
         open_ = [name for name in held_out if name not in better + worse]
         verdicts.append((2 * len(better) >= max(len(held_out), 1), bool(worse), bool(better)))
         lines.append(

@@ -15,6 +15,9 @@ OPTIMISED = ('ranker', 'lpips')
 HELD_OUT = ('stlpips', 'dists', 'nima-mobilenet')
 """Scorers that no term of the training contains, which decide."""
 
+LATTICE, VISIBLE_LATTICE = 'lattice', 0.1
+"""A metric that has a veto, as judges overlook what it sees, and its mean from which on it does."""
+
 SHOWN = ('niqe', 'piqe')
 """Scorers that are reported, but do not decide: people's votes on outputs contradict them."""
 
@@ -85,14 +88,15 @@ class Setting:
             'num_gpu': 'auto',
             'manual_seed': 0,
             'datasets': {TRAIN: self.training_set()},
-            'lora': {'rank': 8, 'alpha': 8},
+            # The last layer, too: alone it can undo the lattice that the others bring in.
+            'lora': {'rank': 8, 'alpha': 8, 'target': ['*']},
             'path': {'root': str(self.root)} | self.start_of(stage),
             'train': self.terms(stage)
             | {
                 'total_iter': self.iterations,
                 'ema_decay': 0.9 if self.iterations < 400 else 0.99,
                 'warmup_iter': min(20, quarter),
-                'optim_g': {'type': 'Adam', 'lr': 5e-4, 'betas': [0.9, 0.99]},
+                'optim_g': {'type': 'Adam', 'lr': 2e-4, 'betas': [0.9, 0.99]},
                 'scheduler': {
                     'type': 'CosineAnnealingLR',
                     'T_max': self.iterations,
@@ -184,6 +188,7 @@ class Setting:
             'psnr': {'type': 'calculate_psnr', 'crop_border': BORDER_PX},
             'lr_psnr': {'type': 'calculate_lr_psnr', 'crop_border': 1},
             'worst_tile': {'type': 'calculate_worst_tile', **worst},
+            LATTICE: {'type': 'calculate_lattice', 'period': self.scale, 'crop_border': BORDER_PX},
         }
         return {
             'name': name,

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -125,7 +126,7 @@ def test_only_what_was_edited_is_done_again(small, source, tmp_path, commands):
     assert improve(small, source, root) == first
     assert commands == []
     path = root / 'options/finetune.yml'
-    path.write_text(path.read_text().replace('lr: 0.0005', 'lr: 0.0001'))
+    path.write_text(path.read_text().replace('lr: 0.0002', 'lr: 0.0001'))
     improve(small, source, root)
     assert commands == ['finetune', 'improved']
     assert read_yaml(path)['train']['optim_g']['lr'] == 0.0001
@@ -187,6 +188,15 @@ def compared(*gains):
 def test_verdict_needs_half_of_the_judges_and_none_against(gains, said):
     assert said in verdict_of([compared(*gains)])
     assert 'as far as' in verdict_of([compared(1, 1, 1), compared(0, 0, 0)])
+
+
+def test_visible_lattice_has_a_veto():
+    found = compared(1, 1, 1)
+    for after, said in ((0.3, 'a visible lattice (0.30)'), (0.06, 'is better than it was')):
+        lattice = np.array([np.full((1, 12), 0.05), np.full((1, 12), after)])
+        values = np.concatenate([found.values, lattice], axis=1)
+        better = found.better | {'lattice': 'lower'}
+        assert said in verdict_of([replace(found, better=better, values=values)])
 
 
 @pytest.mark.parametrize('count', [8, 40, 1000])

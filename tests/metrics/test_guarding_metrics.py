@@ -127,3 +127,19 @@ def test_image_smaller_than_a_tile_is_one():
 def test_worst_tile_below_the_scorer_s_size_is_refused():
     with pytest.raises(ValueError, match='tile_px 3 is too small for darkness, which needs 4'):
         darkness(np.zeros((8, 8, 3), np.uint8), tile_px=3)
+
+
+def test_lattice_shows_steps_of_its_period(photographs):
+    photograph = np.hstack([image[..., ::-1] for image in photographs[:5]])
+    steps = cv2.resize(
+        photograph[::4, ::4], photograph.shape[1::-1], interpolation=cv2.INTER_NEAREST
+    )
+    images = [photograph, cv2.addWeighted(photograph, 0.8, steps, 0.2, 0), steps]
+    found = [value('calculate_lattice', {'img': image}, period=4) for image in images]
+    assert found[0] < 0.1 < found[1] < found[2]
+    assert value('calculate_lattice', {'img': steps}, period=1) == 0
+    dots = photograph // 2
+    dots[3::7, 2::7] += 60
+    assert value('calculate_lattice', {'img': dots}, period=7) > 1
+    assert value('calculate_lattice', {'img': dots}, period=4) < 0.2
+    assert math.isnan(value('calculate_lattice', {'img': dots * 0}, period=4))
