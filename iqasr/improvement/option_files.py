@@ -15,7 +15,7 @@ OPTIMISED = ('ranker', 'lpips')
 HELD_OUT = ('stlpips', 'dists', 'nima-mobilenet')
 """Scorers that no term of the training contains, which decide."""
 
-LATTICE, VISIBLE_LATTICE = 'lattice', 0.1
+LATTICE, VISIBLE_LATTICE = 'lattice', 0.25
 """A metric that has a veto, as judges overlook what it sees, and its mean from which on it does."""
 
 SHOWN = ('niqe', 'piqe')
@@ -96,7 +96,7 @@ class Setting:
                 'total_iter': self.iterations,
                 'ema_decay': 0.9 if self.iterations < 400 else 0.99,
                 'warmup_iter': min(20, quarter),
-                'optim_g': {'type': 'Adam', 'lr': 2e-4, 'betas': [0.9, 0.99]},
+                'optim_g': {'type': 'Adam', 'lr': 1e-4, 'betas': [0.9, 0.99]},
                 'scheduler': {
                     'type': 'CosineAnnealingLR',
                     'T_max': self.iterations,

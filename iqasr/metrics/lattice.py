@@ -1,37 +1,35 @@
 """A pattern with the period of the up-sampling factor."""
 
+import cv2
 import numpy as np
 
 from iqasr.metrics.metric import register_metric, without_border
 from iqasr.runtime.luma import luma_of
 
+LARGEST_DETAIL = 4.0
+"""Grey levels to which fine detail is clipped, so that edges do not count more than flat areas."""
+
 
 @register_metric(lower_better=True)
 def calculate_lattice(img: np.ndarray, period: int, crop_border: int = 0) -> float:
-    """How much a lattice shows: steps or dots at every so many pixels, as networks can learn them.
+    """How strong a lattice is: the same dots or steps at every so many pixels.
 
-    The mean absolute second difference of the luma, at the phase of the period where it is largest,
-    over its median over the phases, less 1; the mean of both directions. Photographs have about
-    0.02.
+    The standard deviation, in grey levels, of the mean fine detail of the luma over the places
+    within a period. Photographs have about 0.04; 0.3 shows on flat areas, 1 everywhere.
 
     Args:
         img: Output, ``(H, W, 3)`` uint8 BGR in [0, 255].
-        period: Pixels from one step to the next: the up-sampling factor.
+        period: Pixels from one dot to the next: the up-sampling factor.
         crop_border: Pixels left out at each side.
 
-    Returns:
-        The excess, >= 0; NaN where nothing changes.
-
     Raises:
-        ValueError: If `period` is below 1.
+        ValueError: If `period` is below 1, or more than the image has.
     """
-    if period < 1:
-        raise ValueError(f'period is {period}; use the up-sampling factor.')
     luma = luma_of(np.ascontiguousarray(without_border(img, crop_border)))
-    excesses = []
-    for lines in (luma, luma.T):
-        changes = np.abs(np.diff(lines, 2, axis=1)).mean(0)
-        phases = [changes[phase::period].mean() for phase in range(period)]
-        median = np.median(phases)
-        excesses.append(max(phases) / median - 1 if median else np.nan)
-    return float(np.mean(excesses))
+    height, width = (side // period * period if period > 0 else 0 for side in luma.shape)
+    if not height or not width:
+        raise ValueError(f'period is {period}; use the up-sampling factor, 1 or more.')
+    smooth = cv2.GaussianBlur(luma, (0, 0), period / 2)
+    detail = (luma - smooth).clip(-LARGEST_DETAIL, LARGEST_DETAIL)[:height, :width]
+    cells = detail.reshape(height // period, period, width // period, period)
+    return float(cells.mean((0, 2), dtype=np.float64).std())

@@ -126,10 +126,10 @@ def test_only_what_was_edited_is_done_again(small, source, tmp_path, commands):
     assert improve(small, source, root) == first
     assert commands == []
     path = root / 'options/finetune.yml'
-    path.write_text(path.read_text().replace('lr: 0.0002', 'lr: 0.0001'))
+    path.write_text(path.read_text().replace('lr: 0.0001', 'lr: 0.0003'))
     improve(small, source, root)
     assert commands == ['finetune', 'improved']
-    assert read_yaml(path)['train']['optim_g']['lr'] == 0.0001
+    assert read_yaml(path)['train']['optim_g']['lr'] == 0.0003
     commands.clear()
     path = root / 'options/amo.yml'
     path.write_text(path.read_text() + '# another comment\n')

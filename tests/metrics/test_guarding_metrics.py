@@ -129,17 +129,18 @@ def test_worst_tile_below_the_scorer_s_size_is_refused():
         darkness(np.zeros((8, 8, 3), np.uint8), tile_px=3)
 
 
-def test_lattice_shows_steps_of_its_period(photographs):
-    photograph = np.hstack([image[..., ::-1] for image in photographs[:5]])
-    steps = cv2.resize(
-        photograph[::4, ::4], photograph.shape[1::-1], interpolation=cv2.INTER_NEAREST
-    )
-    images = [photograph, cv2.addWeighted(photograph, 0.8, steps, 0.2, 0), steps]
-    found = [value('calculate_lattice', {'img': image}, period=4) for image in images]
-    assert found[0] < 0.1 < found[1] < found[2]
-    assert value('calculate_lattice', {'img': steps}, period=1) == 0
-    dots = photograph // 2
-    dots[3::7, 2::7] += 60
-    assert value('calculate_lattice', {'img': dots}, period=7) > 1
-    assert value('calculate_lattice', {'img': dots}, period=4) < 0.2
-    assert math.isnan(value('calculate_lattice', {'img': dots * 0}, period=4))
+def test_lattice_shows_dots_of_its_period(photographs):
+    photograph = np.hstack([image[..., ::-1] for image in photographs[:5]]) // 2
+    dotted = photograph.copy()
+    dotted[2::4, 1::4] += 3
+    found = [value('calculate_lattice', {'img': x}, period=4) for x in (photograph, dotted)]
+    assert found[0] < 0.25
+    # A dot of 3 levels in one of 16 places, of 219 levels of luma for 255.
+    assert found[1] - found[0] == pytest.approx(3 * 219 / 255 * 15**0.5 / 16, abs=0.25)
+    grey = np.full((64, 64, 3), 100, np.uint8)
+    grey[2::4, 1::4] += 3
+    assert value('calculate_lattice', {'img': grey}, period=4) == pytest.approx(0.62, abs=0.03)
+    assert value('calculate_lattice', {'img': grey}, period=3) < 0.03
+    assert value('calculate_lattice', {'img': grey}, period=1) == 0
+    with pytest.raises(ValueError, match='period is 0'):
+        value('calculate_lattice', {'img': grey}, period=0)
