@@ -50,6 +50,7 @@ setup(
             'iqasr-train = iqasr.training.commands:train_command',
             'iqasr-test = iqasr.training.commands:test_command',
             'iqasr-check = iqasr.training.survey:check_command',
+            'iqasr-improve = iqasr.improvement.improve:improve_command',
             'iqasr-weights = iqasr.pretrained.commands:weights_command',
             'iqasr-restore = iqasr.restoration.commands:restore_command',
         ]

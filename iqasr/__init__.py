@@ -19,8 +19,9 @@ one builds on another::
     training      a whole run, from the command line to its results
 
 Tools that use them: `enhancement` makes candidates, `analysis` asks which metrics agree with
-people, `ranking` trains the packaged scorer, `user_study` asks people, `report` shows results,
-`restoration` restores anyone's pictures.
+people, `curation` picks what is worth training on, `ranking` trains the packaged scorer,
+`user_study` asks people, `report` shows results, `restoration` restores anyone's pictures,
+`improvement` does it all for one network.
 """
 
 from iqasr import compat  # first: it lets basicsr be imported

@@ -173,6 +173,7 @@ def commands_of(name: str) -> list[str]:
         'options/paper/README.md',
         'datasets/README.md',
         'docs/gpus.md',
+        'docs/improve.md',
         'docs/scorers.md',
     ],
 )

@@ -9,7 +9,10 @@ import iqasr
 PACKAGE = Path(iqasr.__file__).parent
 LOOSE = ['compat', 'registry']
 ROOMS = [line.split()[0] for line in inspect.getdoc(iqasr).splitlines() if line.startswith('    ')]
-TOOLS = ['enhancement', 'analysis', 'ranking', 'user_study', 'report', 'restoration']
+TOOLS = [
+    *('enhancement', 'analysis', 'curation', 'ranking', 'user_study', 'report', 'restoration'),
+    'improvement',
+]
 ORDER = [*LOOSE, *ROOMS, *TOOLS, '__init__', 'train', 'test']
 
 

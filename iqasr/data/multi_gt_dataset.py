@@ -13,6 +13,7 @@ from iqasr.data.candidates.choice_table import ChoiceTable
 from iqasr.data.candidates.group import Group
 from iqasr.data.candidates.hggt import ANNOTATORS
 from iqasr.data.candidates.originals import open_originals
+from iqasr.data.candidates.sampling_weights import SamplingWeights
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.files.crop import Crop
 from iqasr.data.files.inspection import in_px
@@ -82,6 +83,8 @@ class MultiGTDataset(Dataset):
         grey: Take greyscale images, too: their channels are equal.
         bits: 16 to take images of 16 bits, too, and keep their depth: crops are float32 in [0, 1].
         meta_info: List of the photographs to use, see `open_originals`; only with `originals`.
+        sampling_weights: File that says how often each image is drawn, see `SamplingWeights`;
+            default equally often.
         margin: The original is cropped larger by so many pixels, so that what a degradation does
             at the edges of its input stays outside the crop; a multiple of `scale`.
         use_hflip: Mirror left to right at random.
@@ -109,6 +112,7 @@ class MultiGTDataset(Dataset):
         grey: bool = False,
         bits: Literal[8, 16] = 8,
         meta_info: str | None = None,
+        sampling_weights: str | None = None,
         margin: int = 64,
         use_hflip: bool = True,
         use_rot: bool = False,
@@ -150,6 +154,8 @@ class MultiGTDataset(Dataset):
         if grey or bits > 8:
             accept(self.reader, dataroot_gt, grey=grey, bits=bits)
         self.dropped = len(found.groups) - len(self)
+        keys = [group.key for group in self.candidates.groups]
+        self.weights = sampling_weights and SamplingWeights(sampling_weights, keys)
         self.choices: ChoiceTable | None = None
         if not self.online:
             groups = self.candidates.groups
@@ -174,7 +180,7 @@ class MultiGTDataset(Dataset):
         """Read a group and draw its crop and choice.
 
         Args:
-            index: Which group.
+            index: Which group; with `sampling_weights`, where in their course.
             generator: CPU generator; the only source of randomness.
 
         Returns:
@@ -192,6 +198,8 @@ class MultiGTDataset(Dataset):
         Raises:
             DataError: If an image is broken, too small, or not of the size of its original.
         """
+        if self.weights:
+            index = self.weights.draw(index, generator)
         group = self.candidates.groups[index]
         original = self._read_image(group.files[0])
         if self.margin > max(LEAST_MARGIN_PX, *original.shape[:2]):

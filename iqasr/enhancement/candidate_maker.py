@@ -1,6 +1,5 @@
 """Candidate ground truths of a folder of photographs, in the layout that `MultiGTDataset` reads."""
 
-import json
 import logging
 import os
 import time
@@ -12,17 +11,16 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from iqasr.data.candidates.candidate_folders import ORIGINAL, stems
 from iqasr.data.files.image_files import decode_rgb
-from iqasr.data.files.journal import open_journal, part_of, parts_of, read_complete
 from iqasr.enhancement.contact_sheet import write_contact_sheet
 from iqasr.enhancement.outcome import Outcome
 from iqasr.enhancement.patches import choose_patches
 from iqasr.enhancement.selection import PhotographMeasures, measure_photograph, select_left_out
 from iqasr.enhancement.settings import EnhancementSettings
-from iqasr.runtime.atomic_files import write_bytes_atomically, write_json, write_text_atomically
+from iqasr.enhancement.shared_work import share_out
+from iqasr.runtime.atomic_files import write_bytes_atomically, write_json
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError
@@ -132,7 +130,7 @@ class CandidateMaker:
             path, scorer = str(self.files[name]), self.settings.scorer
             return asdict(measure_photograph(photograph, path, scorer, self.process.device))
 
-        results = self.share_out(EXAMINED, list(self.files), measure_one, 'examining')
+        results = self.share(EXAMINED, list(self.files), measure_one, 'examining')
         measures, unreadable = {}, {}
         for name in self.files:
             result = {key: value for key, value in results[name].items() if key != 'state'}
@@ -154,42 +152,14 @@ class CandidateMaker:
             self.pixels += versions[ORIGINAL].size // 3
             return {'groups': self.write_groups(name, versions)}
 
-        return self.share_out(ENHANCED, names, enhance_one, 'enhancing')
+        return self.share(ENHANCED, names, enhance_one, 'enhancing')
 
-    def share_out(
-        self,
-        file: str,
-        names: Sequence[str],
-        work: Callable[[str], dict[str, Any]],
-        title: str,
+    def share(
+        self, file: str, names: Sequence[str], work: Callable[[str], dict[str, Any]], title: str
     ) -> Mapping[str, dict[str, Any]]:
-        """Do this process's share of the unfinished work; returns the results of all, by name.
-
-        Each process keeps its results in a journal of its own. At the end these are merged into
-        `file`, which does not depend on who did the work.
-        """
-        path, process = self.target / file, self.process
-        results: dict[str, dict[str, Any]] = {}
-        for kept in (path, *parts_of(path)):
-            results |= map(json.loads, read_complete(kept).splitlines())
-        own: dict[str, dict[str, Any]] = {}
-        mine = names[process.rank :: process.world_size]
-        process.barrier()  # no process writes before all have read
-        with open_journal(part_of(path, process.rank)) as journal:
-            for name in tqdm(mine, title, unit='photograph', disable=not process.is_main):
-                state = file_state(self.files[name])
-                if name not in results or not self.is_current(name, results[name], state):
-                    own[name] = work(name) | {'state': state}
-                    journal.write(json.dumps([name, own[name]]) + '\n')
-        for new in process.gather(own):
-            results |= new
-        if process.is_main:
-            lines = [json.dumps([name, results[name]]) for name in sorted(results)]
-            write_text_atomically(''.join(f'{line}\n' for line in lines), path)
-            for part in parts_of(path):
-                part.unlink()
-        process.barrier()
-        return results
+        """Do the unfinished work; see `share_out`."""
+        files = {name: self.files[name] for name in names}
+        return share_out(self.target / file, files, work, self.is_current, self.process, title)
 
     def is_current(self, name: str, result: dict[str, Any], state: list[int]) -> bool:
         """Whether an earlier result of a photograph is still valid.
@@ -258,9 +228,3 @@ class CandidateMaker:
                 seconds / megapixels,
                 megapixels,
             )
-
-
-def file_state(file: Path) -> list[int]:
-    """Size and modification time of a file, by which a change is noticed."""
-    stat = file.stat()
-    return [stat.st_size, stat.st_mtime_ns]

@@ -25,6 +25,9 @@ background does not count as a fault."""
 
 FINGERPRINT_BITS, THUMBNAIL_PX = 64, 32
 
+SET_BITS = np.unpackbits(np.arange(2**16, dtype=np.uint16).view(np.uint8)).reshape(-1, 16).sum(1)
+"""Number of bits that are set in each number of 16 bits."""
+
 
 @dataclass(frozen=True)
 class SelectionRules:
@@ -112,16 +115,36 @@ def fingerprint(photograph: np.ndarray) -> str:
     return np.packbits(lowest > np.median(lowest)).tobytes().hex()
 
 
-def differing_bits(own: str, others: Sequence[str]) -> np.ndarray:
-    """Count the bits in which a fingerprint differs from each of the others.
+def find_twins(
+    fingerprints: Sequence[Sequence[str]], most_alike_bits: int
+) -> dict[int, tuple[int, int]]:
+    """Find near-duplicates: pictures like one before them that is no near-duplicate itself.
+
+    Args:
+        fingerprints: Of each picture its own, then those of other versions of it that count as well
+            (its flips).
+        most_alike_bits: Largest number of differing bits; -1 finds none.
+
+    Returns:
+        By index of each near-duplicate, the index of the picture that it is most like, and in how
+        many bits they differ.
 
     Example:
-        >>> differing_bits('00ff', ['01fe', '00ff'])
-        array([2, 0])
+        >>> find_twins([['00ff'], ['f0f0'], ['01fe'], ['ffff', '00ff']], most_alike_bits=2)
+        {2: (0, 2), 3: (0, 0)}
     """
-    codes = np.frombuffer(bytes.fromhex(own + ''.join(others)), np.uint8)
-    codes = codes.reshape(1 + len(others), -1)
-    return np.unpackbits(codes[1:] ^ codes[0], axis=1).sum(1, dtype=int)
+    codes = [np.array([int(code, 16) for code in own], np.uint64) for own in fingerprints]
+    kept, others = np.zeros(len(codes), np.uint64), np.zeros(len(codes), int)
+    count, twins = 0, {}
+    for index, own in enumerate(codes):
+        differing = (own[:, None] ^ kept[:count]).view(np.uint16).reshape(len(own), count, 4)
+        bits = SET_BITS[differing].sum(2, dtype=int).min(0)
+        if count and bits.min() <= most_alike_bits:
+            twins[index] = int(others[bits.argmin()]), int(bits.min())
+        else:
+            kept[count], others[count] = own[0], index
+            count += 1
+    return twins
 
 
 def select_left_out(
@@ -142,16 +165,10 @@ def select_left_out(
     good = [name for name in measures if name not in left_out]
     # The largest first: of a photograph and its thumbnail, the photograph stays.
     good.sort(key=lambda name: (-measures[name].height * measures[name].width, name))
-    kept: list[str] = []
-    for name in good:
-        own = measures[name].fingerprint
-        bits = differing_bits(own, [measures[other].fingerprint for other in kept])
-        if bits.size and bits.min() <= rules.most_alike_bits:
-            twin = kept[int(bits.argmin())]
-            figures = f'{bits.min()} of {FINGERPRINT_BITS} bits from {twin}'
-            left_out[name] = 'near-duplicate', figures
-        else:
-            kept.append(name)
+    fingerprints = [[measures[name].fingerprint] for name in good]
+    for index, (twin, bits) in find_twins(fingerprints, rules.most_alike_bits).items():
+        figures = f'{bits} of {FINGERPRINT_BITS} bits from {good[twin]}'
+        left_out[good[index]] = 'near-duplicate', figures
     return left_out
 
 

@@ -14,7 +14,7 @@ from iqasr.registry import build, lookup
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.paths import resolve
 
-PATHS = ('dataroot', 'meta_info')
+PATHS = ('dataroot', 'meta_info', 'sampling_weights')
 """Beginnings of the options of a data set that name files or folders."""
 
 _Class = TypeVar('_Class', bound=type)

@@ -8,7 +8,6 @@ import skimage.data
 from iqasr.enhancement.selection import (
     PhotographMeasures,
     SelectionRules,
-    differing_bits,
     fingerprint,
     measure_photograph,
     select_left_out,
@@ -20,7 +19,7 @@ ASTRONAUT, COFFEE = skimage.data.astronaut(), skimage.data.coffee()
 
 
 def distance(first, second):
-    return int(differing_bits(fingerprint(first), [fingerprint(second)])[0])
+    return (int(fingerprint(first), 16) ^ int(fingerprint(second), 16)).bit_count()
 
 
 def compressed(image, quality):

@@ -15,7 +15,7 @@ from iqasr.registry import METRIC_REGISTRY, SCORER_REGISTRY
 GT = np.ascontiguousarray(skimage.data.astronaut()[100:300, 100:320, ::-1])
 OUTPUT = (GT + np.random.default_rng(0).normal(0, 8, GT.shape)).clip(0, 255).astype(np.uint8)
 IMAGES = {'img': OUTPUT, 'img2': GT}
-OPTIONS = {'crop_border': 4, 'scorer': {'type': 'RankerScorer'}, 'tile_px': 64}
+OPTIONS = {'crop_border': 4, 'scorer': {'type': 'RankerScorer'}, 'tile_px': 64, 'period': 4}
 ONLY_HERE = {'calculate_lr_psnr': '`lq`', 'calculate_base_distance': '`base`'}
 """Metrics of images that BasicSR does not pass on."""
 

@@ -1,0 +1,1 @@
+"""Improvement of a network on photographs, from one command."""

@@ -1,0 +1,341 @@
+"""From a network and photographs to a better network, or to the sentence that it is not better."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from iqasr.archs.sizes import sizes_of
+from iqasr.data.files.image_files import decode_rgb
+from iqasr.data.scores.quality_map import lattice
+from iqasr.data.scores.score_map import score_map
+from iqasr.enhancement.candidate_maker import make_candidates
+from iqasr.enhancement.recipe import Recipe, build_recipes
+from iqasr.enhancement.selection import SelectionRules
+from iqasr.enhancement.settings import EnhancementSettings
+from iqasr.evaluation.result_folder import read_result_folder
+from iqasr.improvement.material import (
+    SQUARES,
+    TRAIN,
+    Sizes,
+    read_material,
+    write_material,
+)
+from iqasr.improvement.option_files import (
+    AMO,
+    BICUBIC,
+    DEGRADATIONS,
+    FINETUNE,
+    HELD_OUT,
+    IMPROVED,
+    LATTICE,
+    MAP_PARTS,
+    START,
+    VISIBLE_LATTICE,
+    Setting,
+)
+from iqasr.improvement.probe import lr_gain, time_each, time_score, time_step
+from iqasr.models.export import export
+from iqasr.models.networks import open_network
+from iqasr.options.file import read_yaml
+from iqasr.pretrained import is_known
+from iqasr.quality import LPIPSScorer, RankerScorer
+from iqasr.report.commands import run_command
+from iqasr.report.comparison import RunComparison, compare_runs
+from iqasr.report.report import write_report
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.distributed import this_process
+from iqasr.runtime.errors import DataError, InputError
+from iqasr.runtime.paths import resolve
+from iqasr.training.commands import set_aside
+
+logger = logging.getLogger('iqasr')
+
+ENHANCERS = ('realesrgan-x4plus', 'UnsharpMask', '{type: LocalContrast}', 'NonLocalMeans')
+"""What makes candidates beside the network itself."""
+
+CROP_PX, SQUARE_PX = 128, 256
+LEAST_ITERATIONS, MOST_ITERATIONS = 40, 5000
+BATCHES = {'cpu': 2, 'cuda': 8}
+"""Crops of an iteration, by device."""
+OPTIONS, MERGED, VERDICT = 'options', 'improved.pth', 'verdict.md'
+
+
+@dataclass
+class Improvement:
+    """The improvement of one network in a folder; may be killed and started again.
+
+    Option files are written where there are none. One that was edited is done again, with all
+    that follows from it.
+
+    Args:
+        weights: The network: weights that are recognised, a name, or a test option file's.
+        photographs: Folder of photographs; not changed.
+        root: Folder of the outcome.
+        minutes: Time for the two trainings together.
+        reduce: Factor by which photographs are reduced first.
+        enhancers: What makes candidates beside the network, as in `build_recipes`.
+    """
+
+    weights: str
+    photographs: str
+    root: Path
+    minutes: float = 20.0
+    reduce: float = 2.0
+    enhancers: Sequence[str] = ENHANCERS
+
+    def __post_init__(self) -> None:
+        self.root = self.root.resolve()
+        if not is_known(self.weights):
+            self.weights = str(resolve(self.weights))
+        self.network, self.scale = open_network(self.weights)
+        least = -(-CROP_PX // self.scale)
+        self.lq_px = least + max(sizes_of(self.network).padding(least, least))
+        square = max(SQUARE_PX, CROP_PX + self.lq_px * self.scale // 2)
+        self.sizes = Sizes(self.scale, square // self.scale * self.scale, self.reduce)
+        self.process = this_process(use_gpu=True)
+
+    def run(self) -> str:
+        """Do all unfinished steps; returns the verdict, Markdown."""
+        setting = self.prepare()
+        self.step('candidates', lambda: self.make_candidates())
+        self.step('scores', lambda: self.score(setting))
+        self.step('AMO', lambda: self.train(setting, AMO))
+        self.step('FT', lambda: self.train(setting, FINETUNE))
+        self.step('merging', lambda: self.merge(setting))
+        self.step('tests', lambda: self.test(setting))
+        return self.report()
+
+    def step(self, name: str, work: Callable[[], None]) -> None:
+        """Do a step, and say how long it took."""
+        begin = time.monotonic()
+        work()
+        logger.info('%s: done, %.0f s.', name, time.monotonic() - begin)
+
+    # Data
+
+    @property
+    def crops_of_a_square(self) -> int:
+        """Number of crops of a square that are scored."""
+        crop = self.lq_px * self.scale
+        return len(lattice(self.sizes.square_px, crop, crop // MAP_PARTS)) ** 2
+
+    def prepare(self) -> Setting:
+        """Cut the squares, look at the network, say how long it will take; write option files."""
+        data = self.root / 'data'
+        if not data.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            material = read_material(self.photographs, self.root, self.sizes)
+            for text in material.left_out:
+                logger.warning('left out: %s', text)
+            write_material(material, data, self.sizes, DEGRADATIONS)
+        squares = sorted((data / SQUARES).iterdir())
+        path = self.root / OPTIONS / f'{AMO}.yml'
+        setting = self.setting_of(path) if path.exists() else self.plan(squares)
+        files = {stage: setting.training(stage) for stage in (AMO, FINETUNE)}
+        files |= {
+            START: setting.test(START, self.weights),
+            IMPROVED: setting.test(IMPROVED, str(self.root / MERGED)),
+        }
+        for name, content in reversed(files.items()):  # AMO last: with it, all are there
+            own = self.root / OPTIONS / f'{name}.yml'
+            if not own.exists():
+                text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+                write_text_atomically(text, own)
+        return setting
+
+    def setting_of(self, path: Path) -> Setting:
+        """Find the setting in the option file of AMO.
+
+        Raises:
+            DataError: If it is of another network.
+        """
+        content = read_yaml(path)
+        if content['path']['pretrain_network_g'] != self.weights:
+            raise DataError(
+                f'{path}: starts from {content["path"]["pretrain_network_g"]}, not {self.weights}. '
+                'Give another folder (-o), or those weights.'
+            )
+        degradation = content['datasets'][TRAIN]['degradation']
+        is_faithful = degradation == DEGRADATIONS[BICUBIC]
+        return self.setting(content['train']['total_iter'], is_faithful=is_faithful)
+
+    def setting(self, iterations: int, *, is_faithful: bool) -> Setting:
+        """Describe the option files."""
+        gt_size = self.lq_px * self.scale
+        batch = BATCHES[self.process.device.type]
+        sizes = self.scale, gt_size, batch, iterations
+        return Setting(self.root, self.weights, *sizes, is_faithful)
+
+    def plan(self, squares: Sequence[Path]) -> Setting:
+        """Find out what the network is like and what steps cost, and say what will be done."""
+        images = [decode_rgb(path.read_bytes(), str(path)) for path in squares[::7][:5]]
+        gain = lr_gain(self.network, self.scale, images)
+        is_faithful = gain > 0
+        scorers = [LPIPSScorer(), RankerScorer()]
+        device = self.process.device
+        step = time_step(self.network, self.lq_px, BATCHES[device.type], scorers, device)
+        seconds = 60 * self.minutes
+        iterations = int(min(max(seconds / 2 / step, LEAST_ITERATIONS), MOST_ITERATIONS)) // 4 * 4
+        recipes = dict(enumerate(self.recipes()))
+        making = time_each(recipes, images[0]) * len(squares)
+        crops = len(squares) * (len(recipes) + 1) * self.crops_of_a_square
+        scoring = time_score(scorers[1], self.lq_px * self.scale, device) * crops
+        logger.info(
+            'x%d; outputs, reduced, are %+.1f dB nearer to inputs than bicubic ones: %s.',
+            self.scale,
+            gain,
+            'trained on bicubic reductions' if is_faithful else 'trained on degraded inputs',
+        )
+        minutes = [seconds / 60 for seconds in (making, scoring, 2 * iterations * step)]
+        logger.info(
+            '%d squares with %d candidates each: %.0f min. Scores of %d crops: %.0f min. Two '
+            'trainings of %d iterations, %.2f s each: %.0f min. With tests about %.0f min.',
+            len(squares),
+            len(recipes),
+            minutes[0],
+            crops,
+            minutes[1],
+            iterations,
+            step,
+            minutes[2],
+            1.2 * sum(minutes),
+        )
+        return self.setting(iterations, is_faithful=is_faithful)
+
+    def recipes(self) -> list[Recipe]:
+        """Build what makes candidates; the network itself comes first."""
+        words = [word for word in self.enhancers if word != self.weights]
+        own = [self.weights] if self.scale > 1 else []
+        return [recipe.to(self.process.device) for recipe in build_recipes([*own, *words])]
+
+    def make_candidates(self) -> None:
+        """Make the candidates of the squares."""
+        rules = SelectionRules(most_alike_bits=-1)
+        settings = EnhancementSettings(self.recipes(), None, rules)
+        source, target = self.root / 'data' / SQUARES, self.root / 'data' / TRAIN
+        outcome = make_candidates(str(source), str(target), settings, self.process)
+        logger.info('%s', outcome.summary())
+
+    def score(self, setting: Setting) -> None:
+        """Score all crops of all candidates."""
+        crops = {'crop': setting.gt_size, 'stride': setting.gt_size // MAP_PARTS}
+        where = {'out': str(setting.quality_map), 'process': self.process}
+        score_map(str(setting.data / TRAIN), RankerScorer(), **crops, **where)
+
+    # Training and tests
+
+    def perform(self, command: str, name: str, product: Path, *folders: Path) -> None:
+        """Run a command, unless its product was made by the option file and weights as they are."""
+        path = self.root / OPTIONS / f'{name}.yml'
+        record = path.with_name(f'.{name}.made_by')
+        text = path.read_text(encoding='utf-8')
+        start = Path(yaml.safe_load(text)['path']['pretrain_network_g'])
+        if start.is_file():
+            text += f'# {start.stat().st_size} bytes of {start.stat().st_mtime_ns}\n'
+        if not record.exists() or record.read_text(encoding='utf-8') != text:
+            for folder in folders:
+                set_aside(folder)
+            write_text_atomically(text, record)
+        if product.is_file():
+            return
+        try:
+            run_command(command, path, (), *(['--auto_resume'] if command == 'train' else []))
+        except RuntimeError:
+            if not product.is_file():  # a test without some judge of the panel is one, too
+                raise
+
+    def train(self, setting: Setting, stage: str) -> None:
+        """Train a stage."""
+        self.perform('train', stage, setting.weights_of(stage), self.root / 'experiments' / stage)
+
+    def merge(self, setting: Setting) -> None:
+        """Write the network, adapters merged: the one that the guard found best."""
+        last = setting.weights_of(FINETUNE)
+        best = last.with_name('net_g_best.pth')
+        source, target = best if best.is_file() else last, self.root / MERGED
+        if not target.is_file() or target.stat().st_mtime_ns < source.stat().st_mtime_ns:
+            export(source, target)
+
+    def test(self, setting: Setting) -> None:
+        """Test the network before and after."""
+        for name in (START, IMPROVED):
+            folder = self.root / 'results' / name
+            self.perform('test', name, folder / 'summary.json', folder)
+
+    def report(self) -> str:
+        """Write the page, and say in plain words what came of it."""
+        folders = [self.root / 'results' / name for name in (START, IMPROVED)]
+        report = write_report(folders, self.root / 'report', baseline=START)
+        comparisons = compare_runs([read_result_folder(folder) for folder in folders], START)
+        text = f'{verdict_of(comparisons)}\n\n{report.table}\n'
+        write_text_atomically(text, self.root / VERDICT)
+        return f'{text}\nNetwork: {self.root / MERGED}\nPage: {report.page}\n'
+
+
+def verdict_of(comparisons: Sequence[RunComparison]) -> str:
+    """Say whether the second run is better than the first, by scorers that were not optimised.
+
+    It is, if at least half of them find it better on every test set, by paired 95 % intervals over
+    photographs, and none finds it worse on any, and there is no new lattice that one sees.
+    """
+    lines, verdicts = [], []
+    for comparison in comparisons:
+        cells = dict(zip(comparison.better, comparison.cells[1], strict=True))
+        held_out = {name: cells[name] for name in HELD_OUT if name in cells}
+        better = [name for name, cell in held_out.items() if cell.verdict == 'better']
+        worse = [name for name, cell in held_out.items() if cell.verdict == 'worse']
+        if LATTICE in cells and cells[LATTICE].verdict == 'worse':
+            visible = cells[LATTICE].mean >= VISIBLE_LATTICE
+            worse += [f'a visible lattice ({cells[LATTICE].mean:.2f})'] if visible else []
+        open_ = [name for name in held_out if name not in better + worse]
+        verdicts.append((2 * len(better) >= max(len(held_out), 1), bool(worse), bool(better)))
+        lines.append(
+            f'- {comparison.dataset}, {len(comparison.images)} unseen photographs: better by '
+            f'{listing(better)}; worse by {listing(worse)}; no difference shown by '
+            f'{listing(open_)}.'
+        )
+    if all(enough and not worse for enough, worse, _ in verdicts):
+        said = '**The network is better than it was**, by judges that took no part in training.'
+    elif any(worse for _, worse, _ in verdicts):
+        some = any(better for *_, better in verdicts)
+        said = '**The network is not better than it was**: ' + (
+            'judges that took no part in training disagree.'
+            if some
+            else 'judges that took no part in training find it worse.'
+        )
+    else:
+        said = '**The network is not better than it was**, as far as this test can tell.'
+    return '\n'.join([said, '', *lines])
+
+
+def listing(names: Sequence[str]) -> str:
+    """List names; ``none`` if there are none."""
+    return ', '.join(names) or 'none'
+
+
+def improve_command(arguments: Sequence[str] | None = None) -> int:
+    """Run ``iqasr-improve``; returns the exit code."""
+    parser = argparse.ArgumentParser(description='Improve a network on photographs.')
+    add = parser.add_argument
+    add('-w', '--weights', required=True, help='.pth, .safetensors, or a name')
+    add('-i', '--input', required=True, help='folder of photographs, and its sub-folders')
+    add('-o', '--output', required=True, type=Path, help='folder for everything')
+    add('--minutes', type=float, default=20.0, help='for the two trainings together')
+    add('--reduce', type=float, default=2.0, help='factor by which to reduce photographs first')
+    add('--enhancers', nargs='+', default=list(ENHANCERS), help='make candidates, too')
+    args = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
+    choices = args.minutes, args.reduce, args.enhancers
+    try:
+        improvement = Improvement(args.weights, args.input, args.output, *choices)
+        sys.stdout.write(improvement.run())
+    except (InputError, OSError, ValueError, RuntimeError) as error:
+        sys.stderr.write(f'{parser.prog}: {error}\n')
+        return 2
+    return 0
