@@ -175,6 +175,7 @@ def commands_of(name: str) -> list[str]:
         'datasets/README.md',
         'docs/gpus.md',
         'docs/scorers.md',
+        'docs/study.md',
     ],
 )
 def test_documented_commands_name_files_and_flags_that_exist(name):

@@ -169,7 +169,7 @@ def chosen_images(test: TestSet) -> Iterator[tuple[str, np.ndarray]]:
     folder = resolve(test.images)
     files = {Path(name).stem: folder / name for name in image_names(str(folder))}
     if test.only is not None:
-        names = resolve(test.only).read_text(encoding='utf-8').split()
+        names = resolve(test.only).read_text(encoding='utf-8').splitlines()
         if missing := [name for name in names if name not in files]:
             raise DataError(f'{test.images}: has no image {missing[0]}, which {test.only} names.')
         files = {name: files[name] for name in names}
