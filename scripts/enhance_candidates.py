@@ -1,8 +1,7 @@
 """Make candidate ground truths of photographs with networks or classical operators.
 
 Usage:
-    python scripts/enhance_candidates.py -i photographs -o datasets/mine --enhancers \\
-        enhancer_x1.pth options/test/compact_x4.yml "{type: UnsharpMask, amount: 1.5}"
+    python scripts/enhance_candidates.py -i photographs -o datasets/mine --enhancers UnsharpMask
 """
 
 import argparse
@@ -26,7 +25,7 @@ def main() -> None:
     add('--cuts', type=int, default=1, help='most squares of a photograph')
     add('--reduce', type=float, default=1, help='factor by which photographs are reduced first')
     add('--without', help='text file with names of photographs to leave out')
-    add('--whole', action='store_true', help='keep them whole')
+    add('--whole', action='store_true', help='cut no patches')
     add('--scorer', help='scorer for --least_quality')
     add('--seed', type=int, default=0, help='seed of the places of patches')
     add('--cpu', action='store_true', help='do not use the GPU')
@@ -34,9 +33,9 @@ def main() -> None:
         add(f'--{name}', type=kind, default=default)
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    source, target, words = (args.pop(name) for name in ('input', 'output', 'enhancers'))
+    places = (args.pop(name) for name in ('input', 'output', 'enhancers'))
     try:
-        unreadable = enhance_from_words(source, target, words, **args)
+        unreadable = enhance_from_words(*places, **args)
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f'{parser.prog}: {error}\n')
     sys.exit(1 if unreadable else 0)

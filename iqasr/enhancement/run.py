@@ -92,7 +92,7 @@ def enhance_from_words(
         if cut_px is not None:
             squares = Path(f'{target}_photographs')
             if process.is_main:
-                names = Path(without).read_text(encoding='utf-8').split('\n') if without else ()
+                names = Path(without).read_text(encoding='utf-8').splitlines() if without else ()
                 cut_folder(
                     source, squares, side_px=cut_px, count=cuts, reduce=reduce, without=names
                 )

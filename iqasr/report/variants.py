@@ -142,7 +142,8 @@ class VariantStudy(StudyRuns):
         first = {label: next(iter(runs.values())) for label, runs in found.items()}
         begun = [name for name in self.plan.variants if self.plan.origin(name) is None]
         rows = [[BICUBIC, START], begun, [n for n in self.plan.variants if n not in begun]]
-        picture = picture_rows(rows, first, dataset=next(iter(self.plan.tests)), photographs=3)
+        dataset, test = next(iter(self.plan.tests.items()))
+        picture = picture_rows(rows, first, dataset=dataset, crop_px=test.crop_px, photographs=3)
         write_image(self.root / f'{backbone}.png', picture)
         yield f'![pictures]({backbone}.png)'
         base, *others = [name for name in self.plan.curve if name in found] or ['']
@@ -169,7 +170,7 @@ def chosen_images(test: TestSet) -> Iterator[tuple[str, np.ndarray]]:
     folder = resolve(test.images)
     files = {Path(name).stem: folder / name for name in image_names(str(folder))}
     if test.only is not None:
-        names = resolve(test.only).read_text(encoding='utf-8').split()
+        names = resolve(test.only).read_text(encoding='utf-8').splitlines()
         if missing := [name for name in names if name not in files]:
             raise DataError(f'{test.images}: has no image {missing[0]}, which {test.only} names.')
         files = {name: files[name] for name in names}
@@ -218,7 +219,11 @@ def variant_tables(
     """
     metrics = [f'{metric}{ARROWS[better]}' for metric, better in directions.items()]
     means = [
-        [name, str(len(runs)), *(f'{mean_of(runs, metric):.3f}' for metric in directions)]
+        [
+            name,
+            '-' if name in (BICUBIC, START) else str(len(runs)),
+            *(f'{mean_of(runs, metric):.3f}' for metric in directions),
+        ]
         for name, runs in values.items()
     ]
     gains = []
