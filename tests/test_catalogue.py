@@ -174,6 +174,7 @@ def commands_of(name: str) -> list[str]:
         'options/paper/README.md',
         'datasets/README.md',
         'docs/gpus.md',
+        'docs/published.md',
         'docs/scorers.md',
     ],
 )
