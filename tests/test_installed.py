@@ -1,10 +1,12 @@
-"""The package as `pip install` leaves it, outside its repository and started in an empty folder."""
+"""The package as wheel and source distribution, installed and started in an empty folder."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import distributions
 
 import yaml
 
@@ -21,17 +23,27 @@ print(iqasr.__file__)
 """
 
 
+OFFLINE = ['--no-deps', '--no-index', '--quiet']
+SDIST = 'import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])'
+
+
 def install(folder):
-    """Install a copy of the sources, so that the build leaves nothing in the repository."""
-    source, site = folder / 'source', folder / 'site'
+    """Build a source distribution, of that a wheel, and install it; in a copy of the sources."""
+    source, dist, site = folder / 'source', folder / 'dist', folder / 'site'
     source.mkdir()
-    for name in ('setup.py', 'pyproject.toml', 'README.md'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
         shutil.copy(project_root() / name, source)
     ignored = shutil.ignore_patterns('__pycache__')
     shutil.copytree(project_root() / 'iqasr', source / 'iqasr', ignore=ignored)
-    flags = ['--no-deps', '--no-index', '--no-build-isolation', '--no-compile', '--quiet']
-    command = [sys.executable, '-m', 'pip', 'install', *flags, '--target', str(site), str(source)]
-    subprocess.run(command, check=True)
+    build = [sys.executable, '-c', SDIST, str(dist)]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    (sdist,) = dist.glob('iqasr-*.tar.gz')
+    pip = [sys.executable, '-m', 'pip']
+    wheel = [*pip, 'wheel', *OFFLINE, '--no-build-isolation', '-w', str(dist), str(sdist)]
+    subprocess.run(wheel, check=True)
+    (built,) = dist.glob('iqasr-*-py3-none-any.whl')
+    install = [*pip, 'install', *OFFLINE, '--no-compile', '--target', str(site), str(built)]
+    subprocess.run(install, check=True)
     return site
 
 
@@ -66,6 +78,13 @@ def test_installed_commands_train_and_test_in_any_folder(paired_options, pairs, 
     assert (work / 'results/tiny/summary.json').is_file()
     written = {'data', 'options.yml', 'experiments', 'results'}
     assert {path.name for path in work.iterdir()} == written
+    (found,) = distributions(name='iqasr', path=[str(site)])
+    assert found.metadata['License-File'] == 'LICENSE'
+    # BasicSR's release imports torch while it is built: pip alone cannot install what needs it.
+    assert not any(re.match(r'basicsr\b', required) for required in found.requires)
+    ours = (file.relative_to(project_root()) for file in (project_root() / 'iqasr').rglob('*.*'))
+    code = {file.as_posix() for file in ours if file.suffix in ('.py', '.html', '.js', '.css')}
+    assert code <= {file.as_posix() for file in found.files}
 
 
 def test_a_package_beside_ours_is_not_taken_for_data(tmp_path, monkeypatch):

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger('iqasr')
 
+OWN_SIZES = {'SAFMN': SizeRequirements(minimum=8)}
+"""Sizes of input where spandrel asks for more than a network needs: padding what it pools over the
+whole image would change its output."""
+
 
 @functools.cache
 def known_architectures() -> 'ArchRegistry':
@@ -47,6 +51,12 @@ def network_classes() -> dict[str, type[nn.Module]]:
         members = typing.get_args(network)
         classes |= {cls.__name__: cls for cls in members} or {support.architecture.id: network}
     return classes
+
+
+def find_architecture(name: str) -> str | None:
+    """Find the architecture of a network by its own name or that of its class; None if unknown."""
+    classes = network_classes()
+    return name if name in classes else {c.__name__: a for a, c in classes.items()}.get(name)
 
 
 def network_class(arch: str) -> type[nn.Module]:
@@ -201,7 +211,7 @@ def prepare_network(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
     trained that it computes from others.
     """
     sizes = found.size_requirements
-    network.size_requirements = SizeRequirements(
+    network.size_requirements = OWN_SIZES.get(found.architecture.id) or SizeRequirements(
         max(1, sizes.minimum), sizes.multiple_of, sizes.square
     )
     network.register_forward_pre_hook(copy_input)  # RCAN multiplies its input in place

@@ -13,19 +13,19 @@ from iqasr.runtime.errors import OptionError
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that reads ``1e-4`` as a number and refuses a key given twice."""
+    """YAML that reads ``1e-4`` as a number and refuses a key given twice with different values."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
+        seen: dict[str, str] = {}
+        for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 raise OptionError(
                     f'line {line}: the name of an option cannot be a list or mapping.'
                 )
-            if key_node.value in seen:
+            value = yaml.serialize(value_node)
+            if seen.setdefault(key_node.value, value) != value:
                 raise OptionError(f"line {line}: '{key_node.value}' is given twice; keep one.")
-            seen.add(key_node.value)
         return super().construct_mapping(node, deep)
 
 

@@ -305,6 +305,8 @@ def test_key_given_twice_is_refused(tmp_path):
     path.write_text('a: 1\nb: 2\na: 3\n')
     with pytest.raises(OptionError, match=r"x.yml: line 3: 'a' is given twice"):
         read_yaml(path)
+    path.write_text('a: {b: ~}\na: {b: ~}\n')
+    assert read_yaml(path) == {'a': {'b': None}}
 
 
 def test_missing_file_suggests_the_nearest(tmp_path):

@@ -3,8 +3,11 @@
 Source:
     The option files, data sets and models of BasicSR 1.4.2 and master
     (https://github.com/XPixelGroup/BasicSR), Real-ESRGAN (https://github.com/xinntao/Real-ESRGAN),
-    LDL (https://github.com/csjliang/LDL) and HGGT (https://github.com/ChrisDud0257/HGGT). Nothing
-    is copied; the names and what they mean are those of these projects.
+    LDL (https://github.com/csjliang/LDL), HGGT (https://github.com/ChrisDud0257/HGGT), HAT
+    (https://github.com/XPixelGroup/HAT), DAT and RGT (https://github.com/zhengchen1999), ATD
+    (https://github.com/LabShuHangGU/Adaptive-Token-Dictionary), DRCT
+    (https://github.com/ming053l/DRCT) and SAFMN (https://github.com/sunny2109/SAFMN). Nothing is
+    copied; the names and what they mean are those of these projects.
 """
 
 from typing import NamedTuple
@@ -40,6 +43,11 @@ FAMILIES = {
     **dict.fromkeys(['LDL_noGAN_Model', 'RealESRNet_Model'], Family('HGGT', False, 'original')),
     **dict.fromkeys(['LDL_Model', 'RealESRGAN_Model'], Family('HGGT', False, 'terms')),
     'EnhancementModel': Family('HGGT'),
+    **{f'{tool}Model': Family(tool) for tool in ('HAT', 'DAT', 'RGT', 'ATD', 'DRCT')},
+    **{f'Real{tool}MSEModel': Family(tool, sharpens='original') for tool in ('HAT', 'DRCT')},
+    **{f'Real{tool}GANModel': Family(tool, sharpens='terms') for tool in ('HAT', 'DRCT')},
+    'RealSRModel': Family('SAFMN', sharpens='original'),
+    'RealGANModel': Family('SAFMN', sharpens='terms'),
 }
 """Families by their ``model_type``."""
 
@@ -47,7 +55,7 @@ FAMILIES = {
 class DegradingDataset(NamedTuple):
     """A data set that degrades its images."""
 
-    stages: int
+    stages: int  # 0: bicubic reduction
     candidates: str
     originals: bool = False
     largest_kernel: bool = True  # whether kernels may be as large as blur_kernel_size_max says
@@ -62,6 +70,7 @@ DEGRADING_DATASETS = {
     'PosNegGTPosNeg_Dataset': DegradingDataset(1, 'positives-else-original'),
     'TwoStageDegradation_PosNegGTPos_Dataset': DegradingDataset(2, 'positives'),
     'EnhancementDataset': DegradingDataset(1, 'original', originals=True, largest_kernel=False),
+    'ImageNetPairedDataset': DegradingDataset(0, 'original', originals=True),
 }
 """Data sets that become a `MultiGTDataset` with sampling and degradation."""
 
@@ -72,6 +81,19 @@ NETWORKS = {
     'RCANNOUP': {'type': 'RCAN', 'upscale': 1},
 }
 """Networks under an earlier or another name; their weights have the same names."""
+
+NETWORK_DEFAULTS = {
+    'HAT': {'upscale': 2, 'upsampler': ''},
+    'ATD': {'upscale': 2, 'category_size': 128},
+    'DRCT': {
+        **{'upscale': 2, 'embed_dim': 96, 'depths': [6] * 4, 'num_heads': [6] * 4},
+        **{'window_size': 7, 'mlp_ratio': 4.0},
+    },
+}
+"""Defaults of networks in their own repositories, where those of spandrel are others."""
+
+NETWORK_IDLE = {'DRCT': ('compress_ratio', 'squeeze_factor', 'conv_scale', 'overlap_ratio')}
+"""Options that a network takes in its own repository without using them, and not in spandrel."""
 
 TERMS = {
     'ldl_opt': ('L1Loss', 'LDLLoss', {'reduction': 'mean'}),
@@ -97,7 +119,11 @@ MOVED_IN_DATASETS = {
     'dataroot_all_gt': 'dataroot_gt',
     'dataroot_all_json': 'dataroot_labels',
 }
+
 """Likewise, in each section of ``datasets``."""
+
+CHOP_PX, CHOP_OVERLAP_PX = 200, 16
+"""Largest side and overlap of the pieces of ``use_chop`` (DAT, RGT), in pixels of the input."""
 
 UNUSED = {
     '': 'Use_sharpen use_sharp use_static_graph merge_bn merge_bn_startpoint auto_resume save_img',
@@ -105,7 +131,7 @@ UNUSED = {
     'visualization',
     'train': 'net_g_reg_every net_d_reg_every r1_reg_weight path_reg_weight path_batch_shrink '
     'mixing_prob fix_flow lr_flow flow_lr_mul dcn_lr_mul tsa_iter manual_seed use_grad_clip',
-    'val': 'use_image num_val_samples flip_seq center_frame_only',
+    'val': 'use_image num_val_samples flip_seq center_frame_only use_chop',
     'datasets': 'phase scale task crop_size cache_data padding num_frame num_prefetch_queue '
     'val_partition test_mode enlarge_scale num_patches_per_image lq_patchsize degradation_type '
     'dataroot_all_bicubic_LR_folder filter_no_effective_set dataroot_flow random_reverse '

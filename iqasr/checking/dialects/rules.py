@@ -1,4 +1,4 @@
-"""Translate an option file of BasicSR, Real-ESRGAN, LDL or HGGT, or an earlier one of ours."""
+"""Translate an option file of a tool built on BasicSR, or an earlier one of ours."""
 
 import copy
 import re
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from iqasr.archs.spandrel_networks import find_architecture, network_class
 from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
 from iqasr.checking.dialects import families
 from iqasr.checking.dialects.families import Family
@@ -54,9 +55,10 @@ FINDERS = {f'train.{key}': find for key, (find, _) in TORCH_SECTIONS.items()}
 def translate(content: Mapping[str, Any]) -> Translation:
     """Translate an option file of another tool, known by its ``model_type``, into ours.
 
-    In a file of ours, ``sampling``, ``quality``, ``degradation`` and ``queue_size`` move from the
-    top level into ``datasets.train``, if there is one; the rest stays as it is. So does a file with
-    any other ``model_type``.
+    A generator that only spandrel knows becomes ``{type: spandrel, arch: ...}`` in every file. In a
+    file of ours, ``sampling``, ``quality``, ``degradation`` and ``queue_size`` move from the top
+    level into ``datasets.train``, if there is one; the rest stays as it is. So does a file with any
+    other ``model_type``.
 
     Args:
         content: Options as read; left untouched.
@@ -71,7 +73,8 @@ def translate(content: Mapping[str, Any]) -> Translation:
     """
     file = Translation(copy.deepcopy(dict(content)))
     refuse_other_tasks(file)
-    family = families.FAMILIES.get(str(file.get('model_type')))
+    name_architecture(file)
+    family = find_family(file)
     if family is not None:
         translate_family(file, family)
     else:
@@ -108,18 +111,53 @@ def refuse_other_tasks(file: Translation) -> None:
             raise OptionError(f'{path}: {name} {families.REFUSED[name]}.')
 
 
+def name_architecture(file: Translation) -> None:
+    """Name a generator that is registered nowhere, but known to spandrel, as ours do."""
+    name = file.get('network_g.type')
+    if not isinstance(name, str) or name in names_in(ARCH_REGISTRY):
+        return
+    arch = find_architecture(name)
+    if arch is None:
+        return
+    file.put('network_g.type', 'spandrel')
+    section = file.options['network_g']
+    section['arch'] = arch
+    for key, value in families.NETWORK_DEFAULTS.get(arch, {}).items():
+        section.setdefault(key, value)
+    for key in families.NETWORK_IDLE.get(arch, ()):
+        file.drop(f'network_g.{key}', f'left out: {arch} does not use it.')
+    if 'use_checkpoint' not in schema_names(network_class(arch)):
+        reason = f'left out: it trades time for memory, and {arch} here has no such option.'
+        file.drop('network_g.use_checkpoint', reason)
+
+
+def find_family(file: Translation) -> Family | None:
+    """Find the family of a file.
+
+    A model that is not known, but called after its network, is taken for one that adds nothing to
+    BasicSR's; so are those of the networks that are known.
+    """
+    name, arch = str(file.get('model_type')), file.get('network_g.arch')
+    if name in families.FAMILIES or name in names_in(MODEL_REGISTRY):
+        return families.FAMILIES.get(name)
+    if arch is None or name.casefold() != f'{arch}model'.casefold():
+        return None
+    reason = (
+        f'is taken for a model that trains {arch} as BasicSR would; nothing else is known of it.'
+    )
+    file.warn('model_type', f'{name} {reason}')
+    return Family(f'a tool for {arch}')
+
+
 def translate_family(file: Translation, family: Family) -> None:
     """Translate every section of a file of another tool."""
     drop_empty(file.options)
+    tell_batch(file)
     file.notes.append(f'model_type: {file.pop("model_type")} -> {OURS} ({family.tool})')
     file.options['model_type'] = OURS
-    if not file.pop('tile_process'):  # then tiles are only described
-        file.pop('tile_size')
-        file.pop('tile_pad')
+    translate_tiles(file)
     for old, new in families.MOVED.items():
         file.move(old, new)
-    if file.pop('pre_pad'):
-        file.warn('pre_pad', 'images are extended as far as the network asks for it.')
     for path in file.sections('datasets'):
         if takes_whole_section(file.get(path)):
             continue
@@ -135,6 +173,35 @@ def translate_family(file: Translation, family: Family) -> None:
     translate_sharpening(file, family)
     drop_unused(file)
     drop_unknown(file)
+
+
+def translate_tiles(file: Translation) -> None:
+    """Translate how large images are restored; padding is left to the network."""
+    if not file.pop('tile_process'):  # then tiles are only described
+        file.pop('tile_size')
+        file.pop('tile_pad')
+    for name in ('tile_size', 'tile_pad'):  # HAT and DRCT
+        file.move(f'tile.{name}', families.MOVED[name])
+    if file.get('tile') == {}:
+        file.pop('tile')
+    if file.pop('val.use_chop'):
+        file.put('val.tile_px', families.CHOP_PX, 'val.use_chop')
+        file.put('val.tile_overlap_px', families.CHOP_OVERLAP_PX, 'val.use_chop')
+        file.warn('val.use_chop', 'becomes tiles; there, the pieces of an image have one size.')
+    if file.pop('pre_pad'):
+        file.warn('pre_pad', 'images are extended as far as the network asks for it.')
+
+
+def tell_batch(file: Translation) -> None:
+    """Say what a step sees, where BasicSR alone would put the samples of several GPUs into it."""
+    count, batch = file.get('num_gpu'), file.get(f'{TRAIN_SET}.batch_size_per_gpu')
+    if isinstance(count, int) and count > 1 and isinstance(batch, int):
+        reason = (
+            f'{count} GPUs: with {count} processes (torchrun), a step sees {count * batch} samples '
+            f'here as there. One process sees {batch}, as it has one GPU; without a launcher, '
+            f'BasicSR gives it {count * batch}. train.accumulate: {count} makes up for that.'
+        )
+        file.warn('num_gpu', reason)
 
 
 def drop_empty(section: dict[str, Any]) -> None:

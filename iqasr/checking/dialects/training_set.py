@@ -86,12 +86,15 @@ def translate_degrading_dataset(file: Translation, dataset: DegradingDataset) ->
     sampling = {'type': 'UniformSampler', 'candidates': dataset.candidates}
     file.put(f'{TRAIN_SET}.sampling', sampling)
     translate_degradation(file, dataset)
+    file.move(f'{TRAIN_SET}.meta_info_file', f'{TRAIN_SET}.meta_info')
     if isinstance(scale, int) and scale > 0 and MARGIN_PX % scale:
         file.put(f'{TRAIN_SET}.margin', MARGIN_PX // scale * scale)
     if crop not in (None, own):
         reason = f'{own} is left out: gt_size of the top level, {crop}, crops.'
         file.drop(f'{TRAIN_SET}.gt_size', reason)
     file.move('gt_size', f'{TRAIN_SET}.gt_size')
+    if dataset.stages == 0:
+        return
     size, batch = file.options.setdefault('queue_size', POOL_SIZE), 1 if batch is None else batch
     if all(isinstance(n, int) and n > 0 for n in (size, batch)) and size % batch:
         file.options['queue_size'] = rounded = size // batch * batch
@@ -103,6 +106,9 @@ def translate_degrading_dataset(file: Translation, dataset: DegradingDataset) ->
 def translate_degradation(file: Translation, dataset: DegradingDataset) -> None:
     """Gather the options of a degradation in ``datasets.train.degradation``."""
     place = f'{TRAIN_SET}.degradation'
+    if dataset.stages == 0:
+        file.put(f'{place}.type', 'BicubicDegradation')
+        return
     if dataset.stages == 1:
         file.put(f'{place}.type', 'FirstOrderDegradation')
         translate_stage(file, f'{place}.stage', '', dataset)
