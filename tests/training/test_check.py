@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from basicsr.losses.basic_loss import L1Loss
@@ -190,6 +191,20 @@ def test_check_takes_the_first_step_of_the_generator(candidate_options, train, m
     candidate_options['train'] |= {'net_d_init_iters': 3, 'net_d_iters': 2}
     assert train(candidate_options, '--check') == 0
     assert seen == [True]
+
+
+def test_pairs_to_validate_that_do_not_fit(paired_options, train, tmp_path, capsys):
+    section = paired_options['datasets']['val']
+    source, folder = Path(section['dataroot_gt']), tmp_path / 'small'
+    folder.mkdir()
+    for path in source.iterdir():
+        image = cv2.imread(str(path))
+        cv2.imwrite(str(folder / path.name), image[:92] if path.stem == '03' else image)
+    section['dataroot_gt'] = str(folder)
+    assert train(paired_options, '--check') == 2
+    said = capsys.readouterr().err
+    assert '03.png' in said
+    assert '92' in said
 
 
 def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, capsys):
