@@ -156,10 +156,11 @@ def test_stock_test_measures_what_ours_measures(shrink, tmp_path):
     from iqasr.training.commands import test_command as command
 
     options = read('test/quickstart_x4') | {'name': 'small', 'num_gpu': 0}
+    options['network_g'] = read('test/compact_x4')['network_g']
     data = shrink('compact_amo_x4')['datasets']['val']
     options['datasets'] = {'test': data}
     options['path'] = {'pretrain_network_g': 'iqasr/weights/compact_x4.safetensors'}
-    for name in ('niqe', 'piqe'):
+    for name in ('niqe', 'piqe', 'lpips'):
         del options['val']['metrics'][name]
     log = run_stock(options, tmp_path, 'test')
     images = list((tmp_path / 'results/small/visualization/sample').glob('*_small.png'))
@@ -279,6 +280,7 @@ METRICS = {
     'QualityMetric': SCORER,
     'WorstTile': SCORER | {'tile_px': 64},
     'calculate_high_frequency': {},
+    'calculate_lattice': {'period': 4},
 }
 
 

@@ -154,7 +154,7 @@ def test_script_is_short_and_explains_itself(path, tmp_path, monkeypatch, capsys
     monkeypatch.setattr(sys, 'argv', [str(path), '--help'])
     with pytest.raises(SystemExit, match='0'):
         runpy.run_path(str(path), run_name='__main__')
-    assert f'usage: {path.name}' in capsys.readouterr().out
+    assert 'usage: ' in capsys.readouterr().out
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 45
 
 

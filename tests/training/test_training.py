@@ -732,7 +732,7 @@ REFUSED_AT_START = {
     'rate': (
         {'train:optim_g:lr': -1},
         (),
-        'Adam cannot be built from its options: ValueError: Invalid',
+        'Adam cannot be built from its options (ValueError: Invalid',
     ),
     'name': ({'name': 'a/b'}, (), "name: use letters, digits and . + - _ only, not 'a/b'"),
     'list': ({'datasets:train:meta_info_file': 'no.txt'}, (), 'no.txt: cannot be read as a list'),

@@ -274,7 +274,7 @@ def drop_unknown(file: Translation) -> None:
             try:
                 target = FINDERS.get(path, partial(lookup, registry))(name)
             except ValueError:
-                if parent == 'val.metrics' and name and not misspelt_metric(str(name)):
+                if parent == 'val.metrics' and isinstance(name, str) and not misspelt_metric(name):
                     reason = 'left out. calculate_quality measures LPIPS and others by a scorer.'
                     file.drop(path, f'no metric here is called {name}; {reason}')
                 continue
