@@ -2,8 +2,9 @@
 
 import multiprocessing
 import os
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,39 @@ from typing import Any
 import torch
 
 
-def start(function: Callable[..., Any], *arguments: Any, log: Path) -> BaseProcess:
-    """Start a function of a module that can be imported; what it says goes to a file."""
+def start(
+    function: Callable[..., Any],
+    *arguments: Any,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> BaseProcess:
+    """Start a function of a module that can be imported.
+
+    Args:
+        function: The function; what it returns is the exit code.
+        arguments: Its arguments.
+        log: File that receives what it says.
+        environment: Variables to set.
+    """
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['__main__', 'iqasr.report.commands'])
-    process = context.Process(target=call, args=(function, arguments, log))
+    given = {'CUDA_VISIBLE_DEVICES': ''} | dict(environment or {})
+    process = context.Process(target=call, args=(function, arguments, log, given))
     process.start()
     return process
 
 
-def call(function: Callable[..., Any], arguments: tuple[Any, ...], log: Path) -> None:
+def call(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    log: Path,
+    environment: Mapping[str, str],
+) -> None:
     """Call a function in the process made for it."""
     with log.open('w', encoding='utf-8') as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
-    os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    os.environ.update(environment)
     torch.set_num_threads(1)
     sys.exit(function(*arguments))
 
@@ -39,6 +58,29 @@ def run(function: Callable[..., Any], *arguments: Any, log: Path) -> str:
     return said
 
 
+def run_together(
+    function: Callable[..., Any], *arguments: Any, folder: Path, count: int = 2
+) -> None:
+    """Call a function in several processes that may join, as ``torchrun`` starts them."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    place = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port), 'WORLD_SIZE': str(count)}
+    logs = [folder / f'process{rank}.log' for rank in range(count)]
+    processes = [
+        start(
+            function,
+            *arguments,
+            log=log,
+            environment=place | {'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+        )
+        for rank, log in enumerate(logs)
+    ]
+    for process, log in zip(processes, logs, strict=True):
+        process.join()
+        assert process.exitcode == 0, log.read_text(encoding='utf-8')
+
+
 def run_stock_pipeline(phase: str, option_file: str, root: str) -> None:
     """Train or test with BasicSR's own pipeline."""
     import basicsr.test
@@ -47,3 +89,14 @@ def run_stock_pipeline(phase: str, option_file: str, root: str) -> None:
     sys.argv[1:] = ['-opt', option_file]
     pipeline = {'train': basicsr.train.train_pipeline, 'test': basicsr.test.test_pipeline}[phase]
     pipeline(root)
+
+
+def find_tiny_weights(url: str, sha256: str) -> None:
+    """Find weights that a server holds, and say where they are."""
+    from iqasr.pretrained import catalogue, find_weights
+    from iqasr.pretrained.entry import Entry, url_source
+
+    source = url_source(url, {'tiny.pth': sha256})
+    catalogue.CATALOGUE['tiny'] = Entry('tiny', 'tiny', 'network', 'CC0-1.0', (source,))
+    sys.stdout.write(f'{find_weights("tiny")}\n')
+    sys.stdout.flush()

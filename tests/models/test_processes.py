@@ -1,16 +1,13 @@
 """Two processes train as one with twice the batch, whatever the kind of run."""
 
 import copy
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
-from models import train_processes
 from models.kinds import RANKER, base, fed, merge, quality, random_batch, trained
-from models.train_processes import build_model, share_of, train
+from models.train_processes import build_model, share_of, train, train_folder
+from processes import run_together
 
 from iqasr.checking.check import load_options
 from iqasr.runtime.distributed import Process
@@ -122,10 +119,7 @@ def runs(tmp_path_factory):
         ]
         torch.save(batches, shared / f'{kind}.batches')
         write_kind(shared, kind, 2)
-    launcher = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    launcher += ['--standalone', train_processes.__file__, str(shared)]
-    environment = os.environ | {'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    subprocess.run(launcher, env=environment, check=True)
+    run_together(train_folder, str(shared), folder=shared)
     return shared, paths
 
 

@@ -1,10 +1,9 @@
-"""Train models of several kinds in the processes of torchrun: ``train_processes.py FOLDER``.
+"""Train models of several kinds, each shared by several processes.
 
 For each ``KIND.yml`` of the folder, with its batches in ``KIND.batches``, every process takes its
 share of the batches, and writes what it has trained to ``KIND.RANK``.
 """
 
-import sys
 from pathlib import Path
 
 import torch
@@ -49,10 +48,10 @@ def train(model, iterations):
     }
 
 
-if __name__ == '__main__':
-    torch.set_num_threads(1)
+def train_folder(folder):
+    """Train every option file of a folder with its batches, as one of several processes."""
     with joined_processes(cpu=True) as process:
-        for path in sorted(Path(sys.argv[1]).glob('*.yml')):
+        for path in sorted(Path(folder).glob('*.yml')):
             model = build_model(path, process)
             iterations = torch.load(path.with_suffix('.batches'))
             shares = [

@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from processes import run, run_stock_pipeline
+from processes import run, run_stock_pipeline, run_together
 
 from iqasr.models import RestorationModel
 from iqasr.models.export import export
@@ -26,6 +26,7 @@ from iqasr.quality import QualityScorer
 from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, build
 from iqasr.report.commands import start_command
 from iqasr.runtime.weights import load_file
+from iqasr.training.commands import train_command
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = [sys.executable, str(REPOSITORY / 'iqasr/train.py'), '-opt']
@@ -837,7 +838,7 @@ def test_anchored_run_resumes_bit_identical(anchored_options, train, weights_of,
 
 
 def test_anchored_run_on_two_processes_equals_one_with_twice_the_batch(
-    anchored_options, train, write_options, weights_of
+    anchored_options, train, write_options, weights_of, tmp_path
 ):
     del anchored_options['datasets']['val'], anchored_options['val']
     alone, shared = (copy.deepcopy(anchored_options) | {'name': name} for name in 'ab')
@@ -845,7 +846,8 @@ def test_anchored_run_on_two_processes_equals_one_with_twice_the_batch(
     shared['train']['accumulate'] = 2
     shared['datasets']['train']['batch_size_per_gpu'] = 1
     train(alone)
-    run_on_two_processes(write_options(shared))
+    words = ['-opt', write_options(shared), '--launcher', 'pytorch']
+    run_together(train_command, words, folder=tmp_path)
     logged = [re.findall(r'l_base (\S+),', log_of(options)) for options in (alone, shared)]
     assert np.allclose(*np.array(logged, float), rtol=2e-3)
     first, second = weights_of(alone, 6), weights_of(shared, 6)
