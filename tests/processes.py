@@ -46,6 +46,7 @@ def call(
             os.dup2(file.fileno(), stream.fileno())
     os.environ.update(environment)
     torch.set_num_threads(1)
+    multiprocessing.set_start_method(None, force=True)  # as in a process that a shell starts
     sys.exit(function(*arguments))
 
 

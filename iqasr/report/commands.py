@@ -73,4 +73,6 @@ def run_here(command: str, words: Sequence[str], log: Path) -> None:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
     torch.set_num_threads(1)
+    # Else its own processes, such as the workers of data loaders, would come from a server, too.
+    multiprocessing.set_start_method(None, force=True)
     sys.exit(COMMANDS[command](words))
