@@ -31,22 +31,20 @@ from iqasr.improvement.option_files import (
     BICUBIC,
     DEGRADATIONS,
     FINETUNE,
-    HELD_OUT,
     IMPROVED,
-    LATTICE,
     MAP_PARTS,
     START,
-    VISIBLE_LATTICE,
     Setting,
 )
 from iqasr.improvement.probe import lr_gain, time_each, time_score, time_step
+from iqasr.improvement.verdict import verdict_of
 from iqasr.models.export import export
 from iqasr.models.networks import open_network
 from iqasr.options.file import read_yaml
 from iqasr.pretrained import is_known
 from iqasr.quality import LPIPSScorer, RankerScorer
-from iqasr.report.commands import run_command
-from iqasr.report.comparison import RunComparison, compare_runs
+from iqasr.report.commands import run_unless_done
+from iqasr.report.comparison import compare_runs
 from iqasr.report.report import write_report
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.distributed import this_process
@@ -242,13 +240,7 @@ class Improvement:
             for folder in folders:
                 set_aside(folder)
             write_text_atomically(text, record)
-        if product.is_file():
-            return
-        try:
-            run_command(command, path, (), *(['--auto_resume'] if command == 'train' else []))
-        except RuntimeError:
-            if not product.is_file():  # a test without some judge of the panel is one, too
-                raise
+        run_unless_done(command, path, product)
 
     def train(self, setting: Setting, stage: str) -> None:
         """Train a stage."""
@@ -276,47 +268,6 @@ class Improvement:
         text = f'{verdict_of(comparisons)}\n\n{report.table}\n'
         write_text_atomically(text, self.root / VERDICT)
         return f'{text}\nNetwork: {self.root / MERGED}\nPage: {report.page}\n'
-
-
-def verdict_of(comparisons: Sequence[RunComparison]) -> str:
-    """Say whether the second run is better than the first, by scorers that were not optimised.
-
-    It is, if at least half of them find it better on every test set, by paired 95 % intervals over
-    photographs, and none finds it worse on any, and there is no new lattice that one sees.
-    """
-    lines, verdicts = [], []
-    for comparison in comparisons:
-        cells = dict(zip(comparison.better, comparison.cells[1], strict=True))
-        held_out = {name: cells[name] for name in HELD_OUT if name in cells}
-        better = [name for name, cell in held_out.items() if cell.verdict == 'better']
-        worse = [name for name, cell in held_out.items() if cell.verdict == 'worse']
-        if LATTICE in cells and cells[LATTICE].verdict == 'worse':
-            visible = cells[LATTICE].mean >= VISIBLE_LATTICE
-            worse += [f'a visible lattice ({cells[LATTICE].mean:.2f})'] if visible else []
-        open_ = [name for name in held_out if name not in better + worse]
-        verdicts.append((2 * len(better) >= max(len(held_out), 1), bool(worse), bool(better)))
-        lines.append(
-            f'- {comparison.dataset}, {len(comparison.images)} unseen photographs: better by '
-            f'{listing(better)}; worse by {listing(worse)}; no difference shown by '
-            f'{listing(open_)}.'
-        )
-    if all(enough and not worse for enough, worse, _ in verdicts):
-        said = '**The network is better than it was**, by judges that took no part in training.'
-    elif any(worse for _, worse, _ in verdicts):
-        some = any(better for *_, better in verdicts)
-        said = '**The network is not better than it was**: ' + (
-            'judges that took no part in training disagree.'
-            if some
-            else 'judges that took no part in training find it worse.'
-        )
-    else:
-        said = '**The network is not better than it was**, as far as this test can tell.'
-    return '\n'.join([said, '', *lines])
-
-
-def listing(names: Sequence[str]) -> str:
-    """List names; ``none`` if there are none."""
-    return ', '.join(names) or 'none'
 
 
 def improve_command(arguments: Sequence[str] | None = None) -> int:

@@ -48,6 +48,21 @@ def run_command(
         raise RuntimeError(f'{command} {" ".join(words)} failed:\n{ending}')
 
 
+def run_unless_done(command: Literal['train', 'test'], option_file: Path, product: Path) -> None:
+    """Train, continuing what was begun, or test, unless the file that it makes is there.
+
+    Raises:
+        RuntimeError: As `run_command`, if the file is not there afterwards.
+    """
+    if product.is_file():
+        return
+    try:
+        run_command(command, option_file, (), *(['--auto_resume'] if command == 'train' else []))
+    except RuntimeError:
+        if not product.is_file():  # a test without some judge of the panel makes it, too
+            raise
+
+
 def start_command(
     command: Literal['train', 'test'], words: Sequence[str], log: Path
 ) -> BaseProcess:

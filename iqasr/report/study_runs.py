@@ -14,7 +14,7 @@ from iqasr.data.files.photographs import detailed_places
 from iqasr.enhancement.sample_dataset import write_pair
 from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
 from iqasr.options.sections import OURS
-from iqasr.report.commands import run_command
+from iqasr.report.commands import run_unless_done
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
@@ -69,13 +69,7 @@ class StudyRuns:
             for folder in folders:
                 set_aside(folder)
             write_text_atomically(text, path)
-        if product.is_file():
-            return
-        try:
-            run_command(command, path, (), *(['--auto_resume'] if command == 'train' else []))
-        except RuntimeError:
-            if not product.is_file():  # a test without some judge of the panel is one, too
-                raise
+        run_unless_done(command, path, product)
 
     def results(self, name: str, label: str) -> ResultFolder | None:
         """Read results under a label; None if there are none."""

@@ -7,26 +7,10 @@ from typing import Any
 
 import torch
 
-from iqasr.registry import (
-    ARCH_REGISTRY,
-    DATASET_REGISTRY,
-    DEGRADATION_REGISTRY,
-    GT_SAMPLER_REGISTRY,
-    LOSS_REGISTRY,
-    METRIC_REGISTRY,
-    SCORER_REGISTRY,
-    names_in,
-)
+from iqasr import registry
+from iqasr.registry import names_in
 
-REGISTRIES = (
-    ARCH_REGISTRY,
-    DATASET_REGISTRY,
-    DEGRADATION_REGISTRY,
-    GT_SAMPLER_REGISTRY,
-    LOSS_REGISTRY,
-    METRIC_REGISTRY,
-    SCORER_REGISTRY,
-)
+REGISTRIES = [value for name, value in vars(registry).items() if name.endswith('_REGISTRY')]
 WRONG_KINDS = (True, 'blue', 2.5, [1, 2], {'a': 1}, None)
 NUMBERS = (-64, -1, 0, 0.5, 7, 1000)
 NON_FINITE = (float('nan'), float('inf'))
@@ -96,8 +80,8 @@ def mutate(options: dict[str, Any], kind: str, generator: torch.Generator) -> Mu
     elif kind == 'non-finite' and is_number:
         value = section[key] = choose(NON_FINITE, generator)
     elif kind == 'type' and key == 'type':
-        registry = next((names_in(r) for r in REGISTRIES if value in names_in(r)), ['SGD'])
-        value = section[key] = choose([name for name in registry if name != value], generator)
+        known = next((names_in(r) for r in REGISTRIES if value in names_in(r)), ['SGD'])
+        value = section[key] = choose([name for name in known if name != value], generator)
     elif kind == 'moved' and len(path) > 1:
         value = section.pop(key)
         section_at(mutated, path[:-1])[key] = value

@@ -15,10 +15,11 @@ from torch.nn.functional import interpolate
 from iqasr.archs.bicubic import Bicubic
 from iqasr.checking.check import load_options
 from iqasr.improvement import improve as module
-from iqasr.improvement.improve import Improvement, improve_command, verdict_of
+from iqasr.improvement.improve import Improvement, improve_command
 from iqasr.improvement.material import split
 from iqasr.improvement.option_files import HELD_OUT
 from iqasr.improvement.probe import lr_gain
+from iqasr.improvement.verdict import verdict_of
 from iqasr.models.networks import open_network
 from iqasr.options.file import read_yaml
 from iqasr.quality import RankerScorer
@@ -69,7 +70,7 @@ def commands(monkeypatch):
         else:
             write_results(root / 'results' / options['name'], options)
 
-    monkeypatch.setattr(module, 'run_command', act)
+    monkeypatch.setattr('iqasr.report.commands.run_command', act)
     monkeypatch.setattr(module, 'LPIPSScorer', RankerScorer)
     return asked
 

@@ -9,7 +9,6 @@ import yaml
 
 from iqasr.checking.check import load_options
 from iqasr.options.file import read_yaml
-from iqasr.report import study_runs as module
 from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
 from iqasr.report.objectives import compare_objectives, make_data
 from iqasr.runtime.errors import DataError, OptionError
@@ -66,7 +65,7 @@ def commands(monkeypatch):
         else:
             write_results(root / 'results' / options['name'], options)
 
-    monkeypatch.setattr(module, 'run_command', act)
+    monkeypatch.setattr('iqasr.report.commands.run_command', act)
     act.asked, act.failing = asked, failing
     return act
 

@@ -9,7 +9,7 @@ import yaml
 
 from iqasr.checking.check import load_options
 from iqasr.options.file import read_yaml
-from iqasr.report import study_runs, variants
+from iqasr.report import variants
 from iqasr.report.variant_plan import VariantPlan, VariantRun, merged, read_variant_plan
 from iqasr.report.variants import compare_variants, variant_tables
 from iqasr.runtime.errors import DataError, OptionError
@@ -77,7 +77,7 @@ def carry_out(plan, tmp_path, monkeypatch):
         summary = {'name': 'x', 'better': {'psnr': 'higher'}, 'sets': sets}
         (folder / 'summary.json').write_text(json.dumps(summary))
 
-    monkeypatch.setattr(study_runs, 'run_command', act)
+    monkeypatch.setattr('iqasr.report.commands.run_command', act)
     monkeypatch.setattr(variants, 'score_map', lambda *_, **__: Path('m.safetensors'))
     monkeypatch.setattr(variants, 'score_candidates', lambda *_: Path('t.csv'))
 

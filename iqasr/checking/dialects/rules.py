@@ -2,8 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 from iqasr.archs.spandrel_networks import find_architecture, network_class
@@ -11,45 +10,22 @@ from iqasr.checking.basicsr_datasets import BASICSR_DATASETS
 from iqasr.checking.dialects import families
 from iqasr.checking.dialects.families import Family
 from iqasr.checking.dialects.training_set import (
-    DEGRADATION_OPTIONS,
-    SAMPLE_OPTIONS,
     TRAIN_SET,
     move_sample_options,
     translate_training_set,
 )
-from iqasr.checking.dialects.translation import Translation
-from iqasr.checking.training import TORCH_SECTIONS
-from iqasr.options.schema import options_at, schema_names
-from iqasr.options.sections import OURS, LoaderOptions, Options
+from iqasr.checking.dialects.translation import NETWORKS, Translation
+from iqasr.checking.dialects.unknown_options import drop_unknown
+from iqasr.options.schema import schema_names
+from iqasr.options.sections import OURS
 from iqasr.registry import (
     ARCH_REGISTRY,
     DATASET_REGISTRY,
-    LOSS_REGISTRY,
-    METRIC_REGISTRY,
     MODEL_REGISTRY,
-    lookup,
     names_in,
-    nearest,
     takes_options,
 )
 from iqasr.runtime.errors import OptionError
-
-NETWORKS = ('network_g', 'network_d')
-"""Sections of networks. Nothing in them is left out: without one of its options, a network would be
-another."""
-
-FIXED = ('', 'path', 'train', 'val', 'logger', 'logger.wandb')
-"""Sections of fixed options."""
-
-TYPED = {
-    'datasets': (DATASET_REGISTRY, [*LoaderOptions.model_fields, *SAMPLE_OPTIONS]),
-    'train': (LOSS_REGISTRY, []),
-    'val.metrics': (METRIC_REGISTRY, ['better']),
-}
-"""Where sections with a ``type`` are, and the options that are none of its arguments."""
-
-FINDERS = {f'train.{key}': find for key, (find, _) in TORCH_SECTIONS.items()}
-"""Sections whose ``type`` is in no registry."""
 
 
 def translate(content: Mapping[str, Any]) -> Translation:
@@ -263,78 +239,3 @@ def drop_unused(file: Translation) -> None:
         for path in file.sections('datasets'):
             if re.match(r'datasets\.val(_|$)', path):
                 file.drop(path, 'left out, since there is no val.val_freq.')
-
-
-def drop_unknown(file: Translation) -> None:
-    """Leave out unknown options, unless they are misspelt; values are for the check to refuse."""
-    known = {path: options_at(Options, path.split('.') if path else ()) for path in FIXED}
-    for parent, (registry, own) in TYPED.items():
-        for path in file.sections(parent):
-            name = file.get(f'{path}.type')
-            try:
-                target = FINDERS.get(path, partial(lookup, registry))(name)
-            except ValueError:
-                if parent == 'val.metrics' and isinstance(name, str) and not misspelt_metric(name):
-                    reason = 'left out. calculate_quality measures LPIPS and others by a scorer.'
-                    file.drop(path, f'no metric here is called {name}; {reason}')
-                continue
-            if name in BASICSR_DATASETS:
-                known[path] = ['type', *own, *BASICSR_DATASETS[name].model_fields]
-            elif not takes_options(target):
-                known[path] = ['type', *own, *schema_names(target)]
-    sections = [*known]
-    for path in NETWORKS:
-        if (cls := names_in(ARCH_REGISTRY).get(str(file.get(f'{path}.type')))) is not None:
-            known[path] = schema_names(cls)
-    for path in sections:
-        drop_others(file, path, known)
-
-
-def are_alike(first: str, second: str) -> bool:
-    """Tell whether two sections are of the same kind: two metrics, for one."""
-    parents = {path.rpartition('.')[0] for path in (first, second)}
-    return len(parents) == 1 and parents <= TYPED.keys()
-
-
-def misspelt_metric(name: str) -> bool:
-    """Tell whether an unknown metric resembles a known one, by more than ``calculate_``."""
-    short, known = (
-        [text.removeprefix('calculate_') for text in texts]
-        for texts in ([name], names_in(METRIC_REGISTRY))
-    )
-    return bool(nearest(short[0], known))
-
-
-def drop_others(file: Translation, path: str, known: Mapping[str, Iterable[str]]) -> None:
-    """Leave out all options of a section but those known; its terms have names of their own.
-
-    What resembles an option, of ours or of the tool, is an error, unless the tool has it, too; so
-    is an option of another section.
-
-    Args:
-        file: The file.
-        path: Dotted path of the section.
-        known: Names of options by the path of their section.
-    """
-    section = file.get(path) if path else file.options
-    own = [name for name in known[path] if name != '*_opt']
-    theirs = families.own_options(path)
-    if path in ('', TRAIN_SET):
-        theirs |= {f'{name}{stage}' for name in DEGRADATION_OPTIONS for stage in ('', '2')}
-    for key in [*section] if isinstance(section, dict) else ():
-        if key in own or (path == 'train' and str(key).endswith('_opt')):
-            continue
-        value = section.pop(key)
-        where = f'{path}.{key}'.strip('.')
-        if key in theirs and str(key).removesuffix('2') in DEGRADATION_OPTIONS:
-            file.warn(where, 'left out, since nothing here is degraded by it.')
-        elif key in theirs:
-            file.warn(where, 'unknown option, left out.')
-        elif hint := nearest(str(key), {*own, *theirs}):
-            file.problems.append(f'{where}: unknown option.{hint}')
-        elif places := [p for p in known if p and key in known[p] and not are_alike(p, path)]:
-            file.problems.append(f'{where}: unknown option; it belongs to {", or ".join(places)}.')
-        elif isinstance(value, dict) and 'type' in value:
-            file.problems.append(f'{where}: unknown section.')
-        else:
-            file.warn(where, 'unknown option, left out.')

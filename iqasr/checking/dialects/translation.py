@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+NETWORKS = ('network_g', 'network_d')
+"""Sections of networks. Nothing in them is left out: without one of its options, a network would be
+another."""
+
 
 @dataclass
 class Translation:
