@@ -1,7 +1,6 @@
 """Curation of a folder of photographs by the quality of their tiles."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,31 +11,21 @@ import torch
 
 from iqasr.analysis.panel import PanelScorer, score_by_panel
 from iqasr.checking.components import scorer_sections
-from iqasr.curation.pictures import COLUMNS, write_histograms, write_sheet
-from iqasr.curation.sieve import (
-    NEAR_DUPLICATE,
-    Sieve,
-    SieveRules,
-    overall_quality,
-    sampling_weights_of,
-)
+from iqasr.curation.outcome import UNREADABLE, Gone, Outcome, published, summary_of
+from iqasr.curation.sieve import NEAR_DUPLICATE, Sieve, SieveRules, overall_quality
 from iqasr.curation.tiles import Tile, TileReader, find_photographs, places_in, tile_name
 from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.data.candidates.group import Group
 from iqasr.enhancement.selection import fingerprint
 from iqasr.enhancement.shared_work import share_out
-from iqasr.evaluation.evaluate import write_image
 from iqasr.registry import nearest
-from iqasr.runtime.atomic_files import write_csv, write_text_atomically
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.distributed import Process, joined_processes
 from iqasr.runtime.errors import DataError, OptionError
 
 logger = logging.getLogger('iqasr')
 
-TILES, LISTING, WEIGHTS, TABLE = 'tiles', 'meta_info.txt', 'weights.csv', 'curation.csv'
-HISTOGRAM, STAYING, GOING = 'histogram.png', 'stays.png', 'goes.png'
-UNREADABLE, SMALL = 'unreadable', 'small'
+SMALL = 'small'
 
 FLIPS = (slice(None), slice(None, None, -1))
 """The ways to go through rows or columns."""
@@ -129,11 +118,13 @@ class Curation:
         complaints = [*found.unreadable.values(), *(f'{w}: {x}' for w, x in failures.items())]
         names = list(self.reader.tiles)
         scorers = dict(zip(words, panel, strict=True))
-        sieve = self.sift(names, scorers, found)
+        scores = {word: published(own, names) for word, own in scorers.items()}
+        sieve = self.sift(names, scorers, scores, found)
+        outcome = Outcome(self.target, self.rules, self.reader, sieve, scores, gone)
         if self.process.is_main:
-            self.write(sieve, scorers, gone)
+            outcome.write()
         self.process.barrier()
-        return self.summary(sieve, gone), complaints
+        return outcome.summary(), complaints
 
     def examine(self) -> Photographs:
         """Read all photographs, and fingerprint them and their tiles."""
@@ -169,12 +160,8 @@ class Curation:
                 found.tiles[tile_name(name, place)] = own
         return found
 
-    def photographs_that_go(self, found: Photographs) -> dict[str, tuple[str, str, str]]:
-        """Find the photographs of which no tile is looked at.
-
-        Returns:
-            By name: reason, figures, and the twin of a near-duplicate.
-        """
+    def photographs_that_go(self, found: Photographs) -> Gone:
+        """Find the photographs of which no tile is looked at."""
         gone = {name: (UNREADABLE, error, '') for name, error in found.unreadable.items()}
         for name, (height, width) in found.sizes.items():
             if min(height, width) < self.tile_px:
@@ -197,7 +184,11 @@ class Curation:
         return CandidateSet(self.source, groups, self.reader)
 
     def sift(
-        self, names: Sequence[str], scorers: Mapping[str, PanelScorer], found: Photographs
+        self,
+        names: Sequence[str],
+        scorers: Mapping[str, PanelScorer],
+        scores: Mapping[str, np.ndarray],
+        found: Photographs,
     ) -> Sieve:
         """Find out which tiles stay."""
         quality = np.array([[own.quality[name] for name in names] for own in scorers.values()])
@@ -206,118 +197,11 @@ class Curation:
         sieve.drop_unscored()
         for word, limit in self.rules.limits.items():
             lower = scorers[word].lower_better
-            sieve.drop_beyond(word, published(scorers[word], names), limit, lower)
+            sieve.drop_beyond(word, scores[word], limit, lower)
         sieve.drop_near_duplicates([found.tiles[name] for name in names], self.rules)
         sieve.drop_beyond_most(self.rules.most)
         sieve.drop_worst(self.rules.best_share)
         return sieve
-
-    def write(
-        self,
-        sieve: Sieve,
-        scorers: Mapping[str, PanelScorer],
-        gone: Mapping[str, tuple[str, str, str]],
-    ) -> None:
-        """Write tiles, lists, tables and pictures."""
-        best_first = sieve.left()
-        names = [sieve.names[index] for index in best_first]
-        weights = sampling_weights_of(sieve.overall[best_first], self.rules.favour)
-        weight_of = {n: f'{w:.6g}' for n, w in zip(names, weights, strict=True)}
-        self.write_tiles(names)
-        size = f'({self.tile_px},{self.tile_px},3)'
-        listing = ''.join(f'{name}.png {size}\n' for name in sorted(names))
-        write_text_atomically(listing, self.target / LISTING)
-        rows = [{'key': name, 'weight': weight_of[name]} for name in sorted(names)]
-        write_csv(('key', 'weight'), rows, self.target / WEIGHTS)
-        scores = {word: published(scorer, sieve.names) for word, scorer in scorers.items()}
-        self.write_table(sieve, scores, weight_of, gone)
-        stays = np.array([name not in sieve.left_out for name in sieve.names])
-        write_histograms(self.target / HISTOGRAM, scores, stays, self.rules.limits)
-        self.write_sheets(sieve, names, gone)
-
-    def write_tiles(self, names: Sequence[str]) -> None:
-        """Write the tiles that stay; those of an earlier run that do not are removed."""
-        folder, listing = self.target / TILES, self.target / LISTING
-        earlier = {f'{name}.png' for name in self.reader.tiles}
-        if listing.exists():
-            earlier |= {line.split(' ')[0] for line in listing.read_text('utf-8').splitlines()}
-        for name in earlier - {f'{name}.png' for name in names}:
-            (folder / name).unlink(missing_ok=True)
-        for name in sorted(names):
-            write_image(folder / f'{name}.png', self.reader.image(name)[..., ::-1])
-
-    def write_table(
-        self,
-        sieve: Sieve,
-        scores: Mapping[str, np.ndarray],
-        weight_of: Mapping[str, str],
-        gone: Mapping[str, tuple[str, str, str]],
-    ) -> None:
-        """Write what came of each tile, and of each photograph without tiles."""
-        columns = ('photograph', 'tile', *scores, 'overall', 'status', 'reason', 'weight')
-        rows = [
-            {'photograph': self.files[name], 'status': reason, 'reason': figures}
-            for name, (reason, figures, _) in sorted(gone.items())
-        ]
-        for index, name in enumerate(sieve.names):
-            status, reason = sieve.left_out.get(name, ('stays', ''))
-            rows.append(
-                {'photograph': self.files[sieve.photographs[index]], 'tile': name}
-                | {word: f'{own[index]:.5g}' for word, own in scores.items()}
-                | {'overall': f'{sieve.overall[index]:.4f}', 'weight': weight_of.get(name, '')}
-                | {'status': status, 'reason': reason}
-            )
-        write_csv(columns, rows, self.target / TABLE)
-
-    def write_sheets(
-        self, sieve: Sieve, names: Sequence[str], gone: Mapping[str, tuple[str, str, str]]
-    ) -> None:
-        """Show what stays, from the best to the worst, and what goes, by reason."""
-
-        def read(name: str) -> np.ndarray:
-            is_tile = name in self.reader.tiles
-            return self.reader.image(name) if is_tile else self.reader.photograph(name)
-
-        parts = [p for p in np.array_split(np.array(names, object), COLUMNS) if len(p)]
-        overall = dict(zip(sieve.names, sieve.overall, strict=True))
-        columns = {
-            f'{overall[part[0]]:.3f} to {overall[part[-1]]:.3f}': list(part) for part in parts
-        }
-        write_sheet(self.target / STAYING, columns, read)
-        reasons: dict[str, list[str]] = {}
-        twins = dict(sieve.twins)
-        for name, (reason, _, twin) in gone.items():
-            if reason != UNREADABLE:
-                reasons.setdefault(f'{reason} (photo)', []).append(name)
-                twins |= {name: twin} if twin else {}
-        for name, (reason, _) in sieve.left_out.items():
-            reasons.setdefault(reason, []).append(name)
-        columns = {}
-        for reason, own in reasons.items():
-            columns[f'{reason}: {len(own)}'] = own
-            if own[0] in twins:
-                columns[f'their twins {len(columns)}'] = [twins[name] for name in own]
-        write_sheet(self.target / GOING, columns, read)
-
-    def summary(self, sieve: Sieve, gone: Mapping[str, tuple[str, str, str]]) -> str:
-        """Say in a line what came out."""
-        counts = Counter(reason for reason, _ in sieve.left_out.values())
-        parts = [f'{count} {reason}' for reason, count in counts.most_common()]
-        photographs = f'{len(self.files)} photographs{": " if gone else ""}{summary_of(gone)}'
-        tiles = f'{len(sieve.names) - len(sieve.left_out)} of {len(sieve.names)} tiles stay'
-        return f'{photographs}. {tiles}{": " if parts else ""}{", ".join(parts)}. {self.target}'
-
-
-def summary_of(gone: Mapping[str, tuple[str, str, str]]) -> str:
-    """Count the photographs that go by reason."""
-    counts = Counter(reason for reason, *_ in gone.values())
-    return ', '.join(f'{count} {reason}' for reason, count in counts.most_common())
-
-
-def published(scorer: PanelScorer, names: Sequence[str]) -> np.ndarray:
-    """Scores of tiles as published."""
-    quality = np.array([scorer.quality[name] for name in names])
-    return -quality if scorer.lower_better else quality
 
 
 def curate_from_words(

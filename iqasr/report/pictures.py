@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from iqasr.data.files.image_files import decode_rgb
-from iqasr.data.files.photographs import detailed_places
+from iqasr.data.files.photographs import detail_of, detailed_places
 from iqasr.evaluation.result_folder import ResultFolder, common_test_sets
 from iqasr.runtime.crops import Place, crop_grid, cut_square
 from iqasr.runtime.errors import DataError
@@ -214,11 +214,11 @@ def picture_rows(
     results: Mapping[str, ResultFolder],
     *,
     dataset: str | None = None,
-    crop_px: int = 160,
-    zoom: int = 2,
-    photographs: int = 2,
+    crop_px: int = 104,
+    zoom: int = 3,
+    photographs: int = 3,
 ) -> np.ndarray:
-    """Show a crop of the first test images by many networks, in several rows.
+    """Show a crop of the most detailed test images by many networks, in several rows each.
 
     Args:
         rows: Names in each row. One without results leaves its place white; the ground truth, if
@@ -227,7 +227,7 @@ def picture_rows(
         dataset: Test set of the images; default the only one that all have in common.
         crop_px: Side of the crops, the most detailed ones, in pixels of the ground truth.
         zoom: Enlargement, without smoothing.
-        photographs: How many test images, side by side.
+        photographs: How many test images, one below the other.
 
     Returns:
         ``(H, W, 3)`` uint8 BGR, with a label above each crop.
@@ -235,24 +235,24 @@ def picture_rows(
     first, *others = rows
     rows = [[*first, 'ground truth'], *others]
     width = max(map(len, rows))
-    lines: list[list[np.ndarray]] = [[] for _ in rows]
-    white = np.full((crop_px, crop_px, 3), 255, np.uint8)
     found = list(results.values())
     if dataset is None:
         (dataset,) = common_test_sets(found)
-    for name in list(found[0].sets[dataset]['files'])[:photographs]:
+    crops = []
+    for name in found[0].sets[dataset]['files']:
         versions = read_versions(found, dataset, name)
-        labels = dict(enumerate([*results, 'ground truth']))
-        named = {label: versions[i] for i, label in labels.items() if i in versions}
-        (place,) = detailed_places([*named.values()][-1], crop_px, 1)
-        crops = {label: cut_square(image, place, crop_px) for label, image in named.items()}
-        for line, labels in zip(lines, rows, strict=True):
-            line += [crops.get(label, white) for label in labels]
-            line += [white] * (width - len(labels))
-    headed = [[*labels, *[''] * (width - len(labels))] for labels in rows]
-    return np.vstack(
-        [
-            crop_grid([line], labels * (len(line) // width), crop_px, zoom)
-            for line, labels in zip(lines, headed, strict=True)
-        ]
-    )
+        reference = versions.get(len(found), versions[0])
+        (place,) = detailed_places(reference, crop_px, 1)
+        labels = [*results, 'ground truth']
+        cut = {
+            labels[i]: cut_square(versions[i], place, crop_px) for i in versions if i < len(labels)
+        }
+        crops.append((detail_of(cut_square(reference, place, crop_px)), cut))
+    crops.sort(key=lambda crop: crop[0], reverse=True)
+    white = np.full((crop_px, crop_px, 3), 255, np.uint8)
+    grids = []
+    for _, cut in crops[:photographs]:
+        for labels in rows:
+            labels = [*labels, *[''] * (width - len(labels))]
+            grids.append(crop_grid([[cut.get(x, white) for x in labels]], labels, crop_px, zoom))
+    return np.vstack(grids)

@@ -142,8 +142,7 @@ class VariantStudy(StudyRuns):
         first = {label: next(iter(runs.values())) for label, runs in found.items()}
         begun = [name for name in self.plan.variants if self.plan.origin(name) is None]
         rows = [[BICUBIC, START], begun, [n for n in self.plan.variants if n not in begun]]
-        dataset, test = next(iter(self.plan.tests.items()))
-        picture = picture_rows(rows, first, dataset=dataset, crop_px=test.crop_px, photographs=3)
+        picture = picture_rows(rows, first, dataset=next(iter(self.plan.tests)))
         write_image(self.root / f'{backbone}.png', picture)
         yield f'![pictures]({backbone}.png)'
         base, *others = [name for name in self.plan.curve if name in found] or ['']

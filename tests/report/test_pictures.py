@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from iqasr.data.files.photographs import detailed_places
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.report import PictureSize, picture_grid
 from iqasr.report.pictures import (
@@ -13,6 +14,7 @@ from iqasr.report.pictures import (
     picture_rows,
     read_versions,
 )
+from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
 
 
@@ -92,3 +94,18 @@ def test_rows_without_ground_truth_show_the_networks(two_runs):
     rows = picture_rows([['base'], ['other']], results, crop_px=48, zoom=1, photographs=1)
     assert rows.shape == (2 * (22 + 48), 2 * 48, 3)
     assert (rows[22:70, 48:] == 255).all()
+
+
+def test_rows_show_the_most_detailed_photographs_first(two_runs):
+    results = {r.name: r for r in read_result_folders(two_runs)}
+    base, crops, detail = results['base'], {}, {}
+    for name in base.sets['pieces']['files']:
+        truth = cv2.imread(str(base.find_file('pieces', name, 'gt')))
+        crops[name] = cut_square(truth, *detailed_places(truth, 48, 1), 48)
+        grey = cv2.cvtColor(crops[name], cv2.COLOR_BGR2GRAY)
+        detail[name] = cv2.Laplacian(grey, cv2.CV_64F).var()
+    best = sorted(crops, key=detail.__getitem__)[:-3:-1]
+    rows = picture_rows([['base']], results, crop_px=48, zoom=1, photographs=2)
+    assert len({*detail.values()}) > 2
+    assert (rows[22:70, 48:] == crops[best[0]]).all()
+    assert (rows[92:140, 48:] == crops[best[1]]).all()

@@ -49,8 +49,8 @@ def detailed_places(image: np.ndarray, size: int, count: int) -> list[tuple[int,
     Detail is the variance of the Laplacian of the grey levels, as in the patch selection of HGGT.
     An image smaller than `size` has one, at (0, 0).
     """
-    laplacian = cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)
-    height, width = laplacian.shape
+    height, width = image.shape[:2]
+    laplacian = laplacian_of(image)
     places = [
         (y, x)
         for y in range(0, max(height - size, 0) + 1, size)
@@ -58,3 +58,13 @@ def detailed_places(image: np.ndarray, size: int, count: int) -> list[tuple[int,
     ]
     detail = {(y, x): laplacian[y : y + size, x : x + size].var() for y, x in places}
     return sorted(places, key=detail.__getitem__, reverse=True)[:count]
+
+
+def detail_of(image: np.ndarray) -> float:
+    """Measure the detail of an image, ``(H, W, 3)`` uint8, as `detailed_places` does."""
+    return float(laplacian_of(image).var())
+
+
+def laplacian_of(image: np.ndarray) -> np.ndarray:
+    """Laplacian of the grey levels, ``(H, W)`` float64."""
+    return cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)
