@@ -146,7 +146,7 @@ class TrainingStep:
             real = sharpened if 'gan' in self.preparation.sharpen else pairs.gt
             last = number == len(batches) - 1
             with synchronise(self.train_g, last=last), synchronise(self.train_d, last=last):
-                with torch.set_grad_enabled(update), self.autocast():
+                with self.naming_network(), torch.set_grad_enabled(update), self.autocast():
                     output = self.train_g(pairs.lq).float()
                 if iteration == 1 and number == 0:
                     self.objective.check_start(output, pairs.gt)
@@ -162,6 +162,17 @@ class TrainingStep:
                 self.back_propagate_discriminator(images, log)
             self.step_optimizer('d', log)
         return log
+
+    @contextmanager
+    def naming_network(self) -> Iterator[None]:
+        """Begin what the network refuses with its section; BatchNorm refuses a single crop."""
+        try:
+            yield
+        except ValueError as error:
+            raise OptionError(
+                f'network_g: {error}. It may need more crops, datasets.train.batch_size_per_gpu, '
+                'or larger ones, gt_size.'
+            ) from error
 
     def complete(
         self, pairs: Pairs, output: Tensor, sharpened: Tensor | None, iteration: int, place: int

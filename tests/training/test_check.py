@@ -6,6 +6,7 @@ import cv2
 import pytest
 import torch
 from basicsr.losses.basic_loss import L1Loss
+from basicsr.utils.registry import ARCH_REGISTRY
 
 from iqasr.checking.check import load_options
 from iqasr.options.optimizers import step_through
@@ -114,6 +115,29 @@ def test_failing_term_is_named_in_the_first_step(paired_options, train, capsys, 
     assert train(paired_options, '--check') == 2
     message = 'train.fourth_opt: fails in the first step (IndexError: '
     assert message in capsys.readouterr().err
+
+
+class PooledNormNetwork(torch.nn.Module):
+    """A network that normalises one number of each crop over the batch, as DAT does."""
+
+    def __init__(self, upscale: int) -> None:
+        super().__init__()
+        self.upscale, self.norm = upscale, torch.nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return x.repeat_interleave(self.upscale, 2).repeat_interleave(self.upscale, 3) * self.norm(
+            x.mean((2, 3), keepdim=True)
+        )
+
+
+def test_network_that_needs_several_crops(paired_options, refused, monkeypatch):
+    monkeypatch.setitem(ARCH_REGISTRY._obj_map, 'PooledNormNetwork', PooledNormNetwork)
+    paired_options['network_g'] = {'type': 'PooledNormNetwork', 'upscale': 4}
+    paired_options['datasets']['train']['batch_size_per_gpu'] = 1
+    paired_options['path'].pop('pretrain_network_g', None)
+    said = refused(paired_options)
+    assert 'network_g: Expected more than 1 value per channel' in said
+    assert 'datasets.train.batch_size_per_gpu' in said
 
 
 class NoNumberScorer(QualityScorer):
