@@ -32,10 +32,11 @@ BETTER = dict.fromkeys(('psnr', 'nima-mobilenet'), 'higher') | dict.fromkeys(
 
 
 @pytest.fixture
-def small(tmp_path):
-    """A small network that spandrel recognises."""
+def small(request, tmp_path):
+    """A small network that spandrel recognises, of scale 4 unless a test says otherwise."""
     torch.manual_seed(0)
-    network = SRVGGNetCompact(num_feat=8, num_conv=2, upscale=4, act_type='prelu')
+    scale = getattr(request, 'param', 4)
+    network = SRVGGNetCompact(num_feat=8, num_conv=2, upscale=scale, act_type='prelu')
     torch.save({'params_ema': network.state_dict()}, tmp_path / 'small.pth')
     return tmp_path / 'small.pth'
 
@@ -101,6 +102,21 @@ def write_results(folder, options):
 def improve(small, source, root):
     choices = {'minutes': 0.001, 'reduce': 1, 'enhancers': ['UnsharpMask']}
     return Improvement(str(small), str(source), root, **choices).run()
+
+
+@pytest.mark.parametrize('small', [1, 2, 3], indirect=True)
+def test_other_scales(small, source, tmp_path, commands, request):
+    scale = request.node.callspec.params['small']
+    root = tmp_path / 'out'
+    improve(small, source, root)
+    options = read_yaml(str(root / 'options/amo.yml'))
+    assert options['scale'] == scale
+    (test, *_) = read_yaml(str(root / 'options/start.yml'))['datasets'].values()
+    gt, lq = (
+        cv2.imread(str(next(Path(test[f'dataroot_{kind}']).glob('*.png')))) for kind in ('gt', 'lq')
+    )
+    assert len(commands) == 4
+    assert gt.shape[0] == scale * lq.shape[0] > 200
 
 
 def test_all_steps_lead_to_a_network_and_a_verdict(small, source, tmp_path, commands, caplog):
