@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -87,7 +89,14 @@ def run_here(command: str, words: Sequence[str], log: Path) -> None:
     with log.open('w', encoding='utf-8') as file:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(file.fileno(), stream.fileno())
+    threading.Thread(target=stop_with_caller, daemon=True).start()
     torch.set_num_threads(1)
     # Else its own processes, such as the workers of data loaders, would come from a server, too.
     multiprocessing.set_start_method(None, force=True)
     sys.exit(COMMANDS[command](words))
+
+
+def stop_with_caller() -> None:
+    """Ask this process to save and stop once the one that started it is gone, if it was killed."""
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
