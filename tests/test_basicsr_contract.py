@@ -280,7 +280,7 @@ METRICS = {
     'QualityMetric': SCORER,
     'WorstTile': SCORER | {'tile_px': 64},
     'calculate_high_frequency': {},
-    'calculate_lattice': {'period': 4},
+    'calculate_checkerboard': {'period': 4},
 }
 
 

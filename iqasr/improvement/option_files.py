@@ -15,7 +15,7 @@ OPTIMISED = ('ranker', 'lpips')
 HELD_OUT = ('stlpips', 'dists', 'nima-mobilenet')
 """Scorers that no term of the training contains, which decide."""
 
-LATTICE, VISIBLE_LATTICE = 'lattice', 0.25
+CHECKERBOARD, VISIBLE_CHECKERBOARD = 'checkerboard', 0.25
 """A metric that has a veto, as judges overlook what it sees, and its mean from which on it does."""
 
 SHOWN = ('niqe', 'piqe')
@@ -88,7 +88,7 @@ class Setting:
             'num_gpu': 'auto',
             'manual_seed': 0,
             'datasets': {TRAIN: self.training_set()},
-            # The last layer, too: alone it can undo the lattice that the others bring in.
+            # The last layer, too: alone it can undo the pattern of dots that the others bring in.
             'lora': {'rank': 8, 'alpha': 8, 'target': ['*']},
             'path': {'root': str(self.root)} | self.start_of(stage),
             'train': self.terms(stage)
@@ -156,6 +156,12 @@ class Setting:
                 'views': views,
             },
         }
+        if self.scale > 1:
+            terms['checkerboard_opt'] = {
+                'type': 'CheckerboardLoss',
+                'period': self.scale,
+                'loss_weight': 0.05,
+            }
         if self.is_faithful:
             terms['lr_opt'] = {'type': 'LRConsistencyLoss', 'loss_weight': 1.0}
         else:
@@ -188,7 +194,11 @@ class Setting:
             'psnr': {'type': 'calculate_psnr', 'crop_border': BORDER_PX},
             'lr_psnr': {'type': 'calculate_lr_psnr', 'crop_border': 1},
             'worst_tile': {'type': 'calculate_worst_tile', **worst},
-            LATTICE: {'type': 'calculate_lattice', 'period': self.scale, 'crop_border': BORDER_PX},
+            CHECKERBOARD: {
+                'type': 'calculate_checkerboard',
+                'period': self.scale,
+                'crop_border': BORDER_PX,
+            },
         }
         return {
             'name': name,

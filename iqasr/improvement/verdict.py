@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from iqasr.improvement.option_files import HELD_OUT, LATTICE, VISIBLE_LATTICE
+from iqasr.improvement.option_files import CHECKERBOARD, HELD_OUT, VISIBLE_CHECKERBOARD
 from iqasr.report.comparison import RunComparison
 
 
@@ -10,7 +10,7 @@ def verdict_of(comparisons: Sequence[RunComparison]) -> str:
     """Say whether the second run is better than the first, by scorers that were not optimised.
 
     It is, if at least half of them find it better on every test set, by paired 95 % intervals over
-    photographs, and none finds it worse on any, and there is no new lattice that one sees.
+    photographs, and none finds it worse on any, and there is no new, visible checkerboard pattern.
     """
     lines, verdicts = [], []
     for comparison in comparisons:
@@ -18,9 +18,13 @@ def verdict_of(comparisons: Sequence[RunComparison]) -> str:
         held_out = {name: cells[name] for name in HELD_OUT if name in cells}
         better = [name for name, cell in held_out.items() if cell.verdict == 'better']
         worse = [name for name, cell in held_out.items() if cell.verdict == 'worse']
-        if LATTICE in cells and cells[LATTICE].verdict == 'worse':
-            visible = cells[LATTICE].mean >= VISIBLE_LATTICE
-            worse += [f'a visible lattice ({cells[LATTICE].mean:.2f})'] if visible else []
+        if CHECKERBOARD in cells and cells[CHECKERBOARD].verdict == 'worse':
+            visible = cells[CHECKERBOARD].mean >= VISIBLE_CHECKERBOARD
+            worse += (
+                [f'a visible checkerboard pattern ({cells[CHECKERBOARD].mean:.2f})']
+                if visible
+                else []
+            )
         open_ = [name for name in held_out if name not in better + worse]
         verdicts.append((2 * len(better) >= max(len(held_out), 1), bool(worse), bool(better)))
         lines.append(

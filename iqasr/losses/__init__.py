@@ -2,6 +2,7 @@
 
 from iqasr.losses.adversary import Adversary, Judgement, KnownGradient, RelativisticGANLoss
 from iqasr.losses.anchors import BaseDistanceLoss, LRConsistencyLoss
+from iqasr.losses.checkerboard_loss import CheckerboardLoss
 from iqasr.losses.fft_loss import FFTLoss
 from iqasr.losses.ldl_loss import LDLLoss
 from iqasr.losses.negative_loss import NegativeLoss, negative_map, negative_of

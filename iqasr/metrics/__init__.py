@@ -1,9 +1,9 @@
 """Stage 8: metrics for validation and test."""
 
 from iqasr.metrics.base_distance import calculate_base_distance
+from iqasr.metrics.checkerboard import calculate_checkerboard
 from iqasr.metrics.fidelity import calculate_niqe, calculate_psnr, calculate_ssim
 from iqasr.metrics.high_frequency import calculate_high_frequency
-from iqasr.metrics.lattice import calculate_lattice
 from iqasr.metrics.lr_psnr import calculate_lr_psnr
 from iqasr.metrics.metric import (
     IMAGES,

@@ -38,10 +38,12 @@ class Backbone(Section):
 
     Attributes:
         start: Its weights, a name or a file.
+        variants: Those that it takes part in; default all.
         options: What its option files have beside those of the plan.
     """
 
     start: str
+    variants: list[str] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -90,6 +92,11 @@ class VariantPlan(Section):
     variants: dict[Name, Variant] = Field(min_length=1)
     comparisons: list[tuple[str, str]] = Field(default_factory=list)
     curve: list[str] = Field(default_factory=list)
+
+    def variants_of(self, backbone: str) -> list[str]:
+        """List the variants that a backbone takes part in."""
+        named = self.backbones[backbone].variants
+        return [name for name in self.variants if named is None or name in named]
 
     def origin(self, name: str) -> str | None:
         """Name the variant from which another starts."""
@@ -207,6 +214,11 @@ def problems_of(plan: VariantPlan) -> list[str]:
             if other is not None and other not in earlier:
                 problems.append(f'variants.{name}.{word}: {other} does not stand before it.')
         earlier.append(name)
+    for name, backbone in plan.backbones.items():
+        there, path = set(backbone.variants or plan.variants), f'backbones.{name}.variants'
+        problems += [f'{path}: {x} is no variant.' for x in sorted(there - {*plan.variants})]
+        origins = {plan.origin(x) for x in there & {*plan.variants}} - {None}
+        problems += [f'{path}: lacks {x}, from which others start.' for x in origins - there]
     known = {*plan.variants, START, BICUBIC}
     named = [*plan.curve, *(name for pair in plan.comparisons for name in pair)]
     unknown = dict.fromkeys(name for name in named if name not in known)

@@ -80,7 +80,7 @@ class VariantStudy(StudyRuns):
                 start, lambda name=start, weights=weights: self.test_network(name, weights)
             )
             for seed in self.plan.seeds:
-                for variant in self.plan.variants:
+                for variant in self.plan.variants_of(backbone):
                     begin, run = time.monotonic(), VariantRun(backbone, variant, seed)
                     self.attempt(run.name, lambda run=run: self.train_and_test(run))
                     state = 'failed' if run.name in self.failures else 'done'
@@ -105,7 +105,7 @@ class VariantStudy(StudyRuns):
     def found(self, backbone: str) -> dict[str, dict[int, ResultFolder]]:
         """Read what results there are, by label and seed."""
         table: dict[str, dict[int, ResultFolder]] = {}
-        for label in (BICUBIC, START, *self.plan.variants):
+        for label in (BICUBIC, START, *self.plan.variants_of(backbone)):
             for seed in self.plan.seeds:
                 results = self.results(self.result_name(backbone, label, seed), label)
                 if results is not None:
@@ -140,8 +140,9 @@ class VariantStudy(StudyRuns):
     ) -> Iterator[str]:
         """Write the pictures and the trade-off curve; yields the Markdown that shows them."""
         first = {label: next(iter(runs.values())) for label, runs in found.items()}
-        begun = [name for name in self.plan.variants if self.plan.origin(name) is None]
-        rows = [[BICUBIC, START], begun, [n for n in self.plan.variants if n not in begun]]
+        names = self.plan.variants_of(backbone)
+        begun = [name for name in names if self.plan.origin(name) is None]
+        rows = [[BICUBIC, START], begun, [name for name in names if name not in begun]]
         picture = picture_rows(rows, first, dataset=next(iter(self.plan.tests)))
         write_image(self.root / f'{backbone}.png', picture)
         yield f'![pictures]({backbone}.png)'

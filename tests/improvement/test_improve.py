@@ -207,12 +207,15 @@ def test_verdict_needs_half_of_the_judges_and_none_against(gains, said):
     assert 'as far as' in verdict_of([compared(1, 1, 1), compared(0, 0, 0)])
 
 
-def test_visible_lattice_has_a_veto():
+def test_visible_checkerboard_has_a_veto():
     found = compared(1, 1, 1)
-    for after, said in ((0.3, 'a visible lattice (0.30)'), (0.06, 'is better than it was')):
-        lattice = np.array([np.full((1, 12), 0.05), np.full((1, 12), after)])
-        values = np.concatenate([found.values, lattice], axis=1)
-        better = found.better | {'lattice': 'lower'}
+    for after, said in (
+        (0.3, 'a visible checkerboard pattern (0.30)'),
+        (0.06, 'is better than it was'),
+    ):
+        checkerboard = np.array([np.full((1, 12), 0.05), np.full((1, 12), after)])
+        values = np.concatenate([found.values, checkerboard], axis=1)
+        better = found.better | {'checkerboard': 'lower'}
         assert said in verdict_of([replace(found, better=better, values=values)])
 
 

@@ -129,18 +129,18 @@ def test_worst_tile_below_the_scorer_s_size_is_refused():
         darkness(np.zeros((8, 8, 3), np.uint8), tile_px=3)
 
 
-def test_lattice_shows_dots_of_its_period(photographs):
+def test_checkerboard_shows_dots_of_its_period(photographs):
     photograph = np.hstack([image[..., ::-1] for image in photographs[:5]]) // 2
     dotted = photograph.copy()
     dotted[2::4, 1::4] += 3
-    found = [value('calculate_lattice', {'img': x}, period=4) for x in (photograph, dotted)]
+    found = [value('calculate_checkerboard', {'img': x}, period=4) for x in (photograph, dotted)]
     assert found[0] < 0.25
     # A dot of 3 levels in one of 16 places, of 219 levels of luma for 255.
     assert found[1] - found[0] == pytest.approx(3 * 219 / 255 * 15**0.5 / 16, abs=0.25)
     grey = np.full((64, 64, 3), 100, np.uint8)
     grey[2::4, 1::4] += 3
-    assert value('calculate_lattice', {'img': grey}, period=4) == pytest.approx(0.62, abs=0.03)
-    assert value('calculate_lattice', {'img': grey}, period=3) < 0.03
-    assert value('calculate_lattice', {'img': grey}, period=1) == 0
+    assert value('calculate_checkerboard', {'img': grey}, period=4) == pytest.approx(0.62, abs=0.03)
+    assert value('calculate_checkerboard', {'img': grey}, period=3) < 0.03
+    assert value('calculate_checkerboard', {'img': grey}, period=1) == 0
     with pytest.raises(ValueError, match='period is 0'):
-        value('calculate_lattice', {'img': grey}, period=0)
+        value('calculate_checkerboard', {'img': grey}, period=0)

@@ -11,7 +11,7 @@ LARGEST_DETAIL = 4.0
 
 
 @register_metric(lower_better=True)
-def calculate_lattice(img: np.ndarray, period: int, crop_border: int = 0) -> float:
+def calculate_checkerboard(img: np.ndarray, period: int, crop_border: int = 0) -> float:
     """How strong a lattice is: the same dots or steps at every so many pixels.
 
     The standard deviation, in grey levels, of the mean fine detail of the luma over the places
