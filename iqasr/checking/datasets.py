@@ -106,7 +106,9 @@ def check_samples(
     quality = section.get('quality')
     if sampler is not None and sampler.needs_quality != (quality is not None):
         reason = 'is required by' if sampler.needs_quality else 'is not used by'
-        problems.add(f'{path}.quality', f'{reason} {section["sampling"]["type"]}.')
+        # A map also says where crops lie: other policies can be compared at the same places.
+        if sampler.needs_quality or not (isinstance(quality, Mapping) and 'map' in quality):
+            problems.add(f'{path}.quality', f'{reason} {section["sampling"]["type"]}.')
     if isinstance(quality, Mapping):
         section['quality'] = check_quality(problems, f'{path}.quality', quality)
     if section.get('degradation') is None:

@@ -73,7 +73,8 @@ class MultiGTDataset(Dataset):
             which it may choose none are left out.
         quality: Where the quality of the candidates comes from: a section (`QualityOptions`), a
             table, or a map, from whose lattice crops are then drawn. A section with neither table
-            nor map makes the choice online. None for policies that need no quality.
+            nor map makes the choice online. Policies that need no quality take only a map, for its
+            places, or None.
         negatives: Also return a candidate that people judged worse, and one they judged better.
         degradation: Section of the degradation that makes the low-quality input. The model applies
             it, on the device; it is only kept here.

@@ -12,7 +12,7 @@ LARGEST_DETAIL = 4.0
 
 @register_metric(lower_better=True)
 def calculate_checkerboard(img: np.ndarray, period: int, crop_border: int = 0) -> float:
-    """How strong a lattice is: the same dots or steps at every so many pixels.
+    """How strong a checkerboard pattern is: the same dots or steps at every so many pixels.
 
     The standard deviation, in grey levels, of the mean fine detail of the luma over the places
     within a period. Photographs have about 0.04; 0.3 shows on flat areas, 1 everywhere.

@@ -324,6 +324,8 @@ def test_quality_that_nobody_uses_is_refused(candidate_options, write_options):
     candidate_options['datasets']['train']['quality'] = {'scorer': {'type': 'NIQEScorer'}}
     text = problems_of(candidate_options, write_options)
     assert 'quality: is not used by UniformSampler.' in text
+    candidate_options['datasets']['train']['quality'] = {'map': 'a.safetensors'}  # of places
+    load_options(write_options(candidate_options))
 
 
 def test_merge_keys_of_yaml_work(tmp_path):
