@@ -1,6 +1,7 @@
 """The plan of a study of variants, and the option files that follow from it."""
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,16 +104,15 @@ class VariantPlan(Section):
         variant = self.variants[name]
         return variant.after or (self.origin(variant.like) if variant.like else None)
 
-    def own_options(self, name: str) -> dict[str, Any]:
-        """Merge the options of a variant with those it takes over."""
+    def changes_of(self, name: str) -> list[dict[str, Any]]:
+        """List the options of a variant, after those that it takes over."""
         variant = self.variants[name]
-        before = self.own_options(variant.like) if variant.like else {}
-        return merged(before, variant.options)
+        return [*(self.changes_of(variant.like) if variant.like else []), variant.options]
 
     def content_of(self, run: 'VariantRun') -> dict[str, Any]:
         """Merge what the plan, the backbone and the variant say of a training."""
-        shared = merged(self.options, self.backbones[run.backbone].options)
-        return merged(shared, self.own_options(run.variant))
+        changes = [self.backbones[run.backbone].options, *self.changes_of(run.variant)]
+        return functools.reduce(merged, changes, self.options)
 
     def train_options(
         self, run: 'VariantRun', root: Path, quality: Callable[[str], dict[str, Any]]

@@ -3,10 +3,12 @@
 import itertools
 import re
 import shutil
+import threading
 
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from torch.utils.data import default_collate
 
 from iqasr.checking.check import load_options
@@ -165,7 +167,21 @@ def test_killed_run_continues_with_another_number_of_processes(candidates, tmp_p
     make(candidates, path, scorer)
     assert sum(scorer.calls) == (10 - 3 - 1) * 48
     assert path.read_bytes() == made.read_bytes()
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(tmp_path.glob('[!.]*')) == [path]
+
+
+def test_second_command_waits_for_the_first(candidates, tmp_path, made, caplog):
+    caplog.set_level('INFO')
+    path = tmp_path / 'm.safetensors'
+    second = threading.Thread(target=make, args=(candidates, path))
+    with FileLock(tmp_path / '.m.safetensors.lock'):
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not part_of(path, 0).exists()
+    second.join()
+    assert path.read_bytes() == made.read_bytes()
+    assert 'm.safetensors: waiting for another command that makes it.' in caplog.text
 
 
 def test_stale_part_of_another_number_of_processes_does_not_count(candidates, tmp_path, made):

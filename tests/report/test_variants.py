@@ -18,6 +18,8 @@ from iqasr.runtime.paths import project_root
 SHIPPED = project_root() / 'options/studies/paper.yml'
 QUALITY = {'map': {'map': 'm.safetensors'}, 'table': {'table': 't.csv', 'norm': 'range01'}}
 
+VARIANTS = ('amo', 'control', 'ft', 'sma', 'ft_full', 'control_gan', 'ft_gan')
+
 
 @pytest.fixture
 def plan(tmp_path):
@@ -34,7 +36,7 @@ def plan(tmp_path):
             'spread': {'images': str(folder), 'most': 2, 'crop_px': 80, 'reduce': 2},
         },
         'seeds': [0, 7],
-        'variants': {n: content['variants'][n] for n in ('amo', 'control', 'ft', 'sma', 'ft_full')},
+        'variants': {n: content['variants'][n] for n in VARIANTS},
         'comparisons': [['control', 'amo'], ['ft', 'control'], ['ft', 'start']],
         'curve': ['control', 'ft'],
         'backbones': {'small': {'start': 'small.pth'}},
@@ -124,14 +126,39 @@ def test_finetuning_starts_from_the_network_of_its_seed(plan, tmp_path):
         return plan.train_options(VariantRun('small', variant, 7), tmp_path, QUALITY.__getitem__)
 
     models = tmp_path / 'experiments/small-amo-seed7/models'
-    path = options('ft')['path']
+    path = options('ft_gan')['path']
     assert path['pretrain_network_g'] == str(models / 'net_g_latest.pth')
     assert path['param_key_g'] == 'params_ema'
     assert path['pretrain_network_d'] == str(models / 'net_d_latest.pth')
+    assert 'pretrain_network_d' not in options('ft')['path'] | options('amo')['path']
     assert options('amo')['path']['pretrain_network_g'] == 'small.pth'
     assert options('amo')['datasets']['train']['quality'] == QUALITY['map']
     assert options('sma')['datasets']['train']['quality'] == QUALITY['table']
     assert options('ft')['manual_seed'] == 7
+
+
+def test_what_a_variant_takes_away_another_may_give_back(plan, tmp_path):
+    plan = VariantPlan(**plan)
+    control, with_gan, full = (
+        plan.train_options(VariantRun('small', v, 0), tmp_path, QUALITY.__getitem__)
+        for v in ('control', 'control_gan', 'ft_full')
+    )
+    assert 'network_d' in plan.options
+    assert 'network_d' not in control | full
+    assert {'gan_opt', 'optim_d'} & {*control['train'], *full['train']} == set()
+    assert with_gan['train']['gan_opt'] == plan.options['train']['gan_opt']
+    assert with_gan['network_d'] == plan.options['network_d']
+
+
+def test_backbone_may_take_part_in_some_variants(plan, tmp_path):
+    plan['backbones']['small']['variants'] = ['amo', 'control']
+    assert VariantPlan(**plan).variants_of('small') == ['amo', 'control']
+    plan['backbones']['small']['variants'] = ['ft', 'none']
+    (tmp_path / 'plan.yml').write_text(yaml.safe_dump(plan))
+    with pytest.raises(OptionError) as caught:
+        read_variant_plan(tmp_path / 'plan.yml')
+    assert 'backbones.small.variants: none is no variant.' in str(caught.value)
+    assert 'backbones.small.variants: lacks amo, from which others start.' in str(caught.value)
 
 
 def test_control_differs_by_the_quality_term_alone(plan, tmp_path):

@@ -1,11 +1,14 @@
 """Scoring a data set by several processes, each of which keeps its part in a file of its own."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from iqasr.data.candidates.candidate_set import CandidateSet, open_candidates
@@ -14,6 +17,8 @@ from iqasr.data.files.journal import open_journal, part_of, parts_of
 from iqasr.data.files.readers import Reader
 from iqasr.quality import QualityScorer
 from iqasr.runtime.distributed import Process
+
+logger = logging.getLogger('iqasr')
 
 Scored = TypeVar('Scored')
 """What is known of one group."""
@@ -51,7 +56,6 @@ class Scoring(ABC, Generic[Scored]):
             )
         if self.batch < 1:
             raise ValueError(f'batch is {self.batch}; use 1 or more images per call.')
-        self.earlier = self.read_earlier()
 
     def read_earlier(self) -> dict[str, Scored]:
         """Read what `path` holds of this scorer, by key of the group."""
@@ -80,20 +84,37 @@ class Scoring(ABC, Generic[Scored]):
             `path`, complete in every process.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        candidates = open_candidates(source, allow_missing=True)
-        self.score_share(candidates)
-        self.process.barrier()
-        if self.process.is_main:
-            self.merge(candidates.groups)
-        self.process.barrier()
+        with self.locked():
+            candidates = open_candidates(source, allow_missing=True)
+            self.score_share(candidates)
+            self.process.barrier()
+            if self.process.is_main:
+                self.merge(candidates.groups)
+            self.process.barrier()
         return self.path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait while another command makes the same file; a killed one frees the lock."""
+        lock = FileLock(self.path.with_name(f'.{self.path.name}.lock'))
+        if self.process.is_main:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                logger.info('%s: waiting for another command that makes it.', self.path)
+                lock.acquire()
+        self.process.barrier()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def score_share(self, candidates: CandidateSet) -> None:
         """Write the part of this process: every world_size-th group."""
         self.scorer.to(self.process.device)
         part = part_of(self.path, self.process.rank)
         own = self.read_part(part)
-        known = self.earlier.copy()
+        known = self.read_earlier()
         for other in parts_of(self.path):
             known |= self.read_part(other)
         known |= own
