@@ -86,9 +86,10 @@ def write_differences(
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * rows), layout='constrained')
-    for axes, (measure, estimates) in zip(
-        figure.subplots(rows, columns, squeeze=False).flat, curves.items(), strict=False
-    ):
+    places = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in places[len(curves) :]:
+        axes.remove()
+    for axes, (measure, estimates) in zip(places[: len(curves)], curves.items(), strict=True):
         value, low, high = np.array(estimates).T
         bars = np.maximum([value - low, high - value], 0)
         axes.errorbar(range(len(labels)), value, bars, marker='o', markersize=4, capsize=2)

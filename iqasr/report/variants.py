@@ -30,6 +30,8 @@ from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
 
+PICTURES_A_ROW = 6
+
 Values = Mapping[str, Mapping[int, Mapping[str, np.ndarray]]]
 """Values of the images, by variant, seed and metric."""
 
@@ -140,9 +142,9 @@ class VariantStudy(StudyRuns):
     ) -> Iterator[str]:
         """Write the pictures and the trade-off curve; yields the Markdown that shows them."""
         first = {label: next(iter(runs.values())) for label, runs in found.items()}
-        names = self.plan.variants_of(backbone)
-        begun = [name for name in names if self.plan.origin(name) is None]
-        rows = [[BICUBIC, START], begun, [name for name in names if name not in begun]]
+        names = [name for name in self.plan.variants_of(backbone) if name in found]
+        labels = [BICUBIC, START, *names]
+        rows = [labels[i : i + PICTURES_A_ROW] for i in range(0, len(labels), PICTURES_A_ROW)]
         picture = picture_rows(rows, first, dataset=next(iter(self.plan.tests)))
         write_image(self.root / f'{backbone}.png', picture)
         yield f'![pictures]({backbone}.png)'

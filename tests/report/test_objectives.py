@@ -98,8 +98,8 @@ def test_all_runs_are_done_and_compared_with_the_control(carry_out, commands, tm
     assert content['runs']['none'] == {'means': {'psnr': 5.0}, 'differences': {}}
     assert content['warnings']['best 2'] == ['q_quality has fallen']
     height, width, _ = cv2.imread(str(tmp_path / 'study/small.png')).shape
-    # Rows: to compare with, ranker, best. Columns: bicubic, start, none, ground truth, twice.
-    assert (height, width) == (3 * (320 + 22), 8 * 320)
+    # Rows: to compare with, ranker, best, of each photograph. Columns: bicubic, start, none, truth.
+    assert (height, width) == (3 * 3 * (312 + 22), 4 * 312)
 
 
 def test_what_is_done_is_not_done_again_unless_its_options_change(carry_out, commands, plan):
