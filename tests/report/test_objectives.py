@@ -99,7 +99,7 @@ def test_all_runs_are_done_and_compared_with_the_control(carry_out, commands, tm
     assert content['warnings']['best 2'] == ['q_quality has fallen']
     height, width, _ = cv2.imread(str(tmp_path / 'study/small.png')).shape
     # Rows: to compare with, ranker, best, of each photograph. Columns: bicubic, start, none, truth.
-    assert (height, width) == (3 * 3 * (312 + 22), 4 * 312)
+    assert (height, width) == (2 * 3 * (312 + 22), 4 * 312)
 
 
 def test_what_is_done_is_not_done_again_unless_its_options_change(carry_out, commands, plan):
