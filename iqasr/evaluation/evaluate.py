@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from iqasr.evaluation.measured_images import MeasuredImages
 from iqasr.metrics import Metric
 from iqasr.runtime.atomic_files import write_csv
 from iqasr.runtime.distributed import Process
@@ -82,6 +82,7 @@ def evaluate(
     save_to: Callable[[str], Path] | None = None,
     show: Callable[[str, np.ndarray, np.ndarray, np.ndarray | None], None] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    measured: MeasuredImages = MeasuredImages(None),  # noqa: B008 - has no state
 ) -> Result | None:
     """Restore every image of a test set and measure it.
 
@@ -99,11 +100,14 @@ def evaluate(
         save_to: Path of the restored image, given its name; None saves none.
         show: Called with name, input, output and ground truth (uint8 BGR) of each image.
         interrupted: Asked between images whether to give up.
+        measured: Images that need no more work; receives the others as they are done.
 
     Returns:
         The rows of all images, on every process, in the order of the set; None if given up.
     """
-    mine = list(range(process.rank, len(dataset), process.world_size))
+    done = measured.read()
+    mine = [i for i in range(process.rank, len(dataset), process.world_size) if i not in done]
+    own: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
     base = base if any('base' in metric.needs for metric in metrics) else None
 
     def outputs(items: Iterable[dict[str, Any]]) -> Iterator[Sample]:
@@ -130,14 +134,17 @@ def evaluate(
         finished = ahead(pool, finish, samples, threads + 1)
         hidden = None if process.is_main else True  # None: shown on a terminal only
         bar = {'desc': name, 'unit': 'image', 'leave': False, 'disable': hidden}
-        found = list(tqdm(finished, total=len(mine), **bar))
-    # Strictly as many as asked for, unless given up: then the last are missing.
-    parts = process.gather(list(zip(mine, found, strict=False)))
-    everyone = sorted((pair for part in parts for pair in part), key=itemgetter(0))
-    if len(everyone) < len(dataset):
+        shown = tqdm(finished, total=len(mine), **bar)
+        for outcome, index in zip(shown, mine, strict=False):  # fewer, if given up
+            own[index] = outcome
+            measured.add(index, *outcome)
+    for part in process.gather(own):
+        done |= part
+    if len(done) < len(dataset):
         return None
-    rows = [row for _, (row, _) in everyone]
-    return Result(name, rows, {row['name']: files for _, (row, files) in everyone})
+    everyone = [done[index] for index in sorted(done)]
+    rows = [row for row, _ in everyone]
+    return Result(name, rows, {row['name']: files for row, files in everyone})
 
 
 @dataclass

@@ -49,8 +49,7 @@ from iqasr.report.report import write_report
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.distributed import this_process
 from iqasr.runtime.errors import DataError, InputError
-from iqasr.runtime.paths import resolve
-from iqasr.training.commands import set_aside
+from iqasr.runtime.paths import resolve, set_aside
 
 logger = logging.getLogger('iqasr')
 

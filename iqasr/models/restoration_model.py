@@ -16,6 +16,7 @@ from iqasr.archs.lora_files import save_lora
 from iqasr.checking.check import options_from
 from iqasr.evaluation.evaluate import Result, dataset_name, evaluate, side_by_side
 from iqasr.evaluation.history import ValidationHistory
+from iqasr.evaluation.measured_images import MeasuredImages
 from iqasr.losses import term_inputs
 from iqasr.metrics import build_metrics, needs_base
 from iqasr.models.base_network import BaseNetwork
@@ -79,6 +80,8 @@ class RestorationModel(BaseModel):
         """Samples of the training stream that have been used, over all processes."""
         self.interrupted: Callable[[], bool] = lambda: False
         """Asked between validation images whether to give up."""
+        self.unfinished: Path | None = None
+        """Folder in which a test keeps what it has measured, to go on with it."""
         self.waiting: list[PreparedBatch] = []
         self.lq: Tensor | None = None
         self.gt: Tensor | list[Tensor] | None = None
@@ -282,6 +285,7 @@ class RestorationModel(BaseModel):
             save_to=self.image_path(name, current_iter) if save_img else None,
             show=show,
             interrupted=self.interrupted,
+            measured=MeasuredImages(self.unfinished and self.unfinished / name),
         )
         if result is not None and self.history is not None:
             self.history.add(result, current_iter, tb_logger)

@@ -51,7 +51,7 @@ def run_command(
 
 
 def run_unless_done(command: Literal['train', 'test'], option_file: Path, product: Path) -> None:
-    """Train, continuing what was begun, or test, unless the file that it makes is there.
+    """Train or test, continuing what was begun, unless the file that it makes is there.
 
     Raises:
         RuntimeError: As `run_command`, if the file is not there afterwards.
@@ -59,7 +59,7 @@ def run_unless_done(command: Literal['train', 'test'], option_file: Path, produc
     if product.is_file():
         return
     try:
-        run_command(command, option_file, (), *(['--auto_resume'] if command == 'train' else []))
+        run_command(command, option_file, (), '--auto_resume')
     except RuntimeError:
         if not product.is_file():  # a test without some judge of the panel makes it, too
             raise

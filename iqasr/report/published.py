@@ -124,7 +124,7 @@ def measure_published(row: PublishedRow, source: Path, root: Path) -> None:
     logger.info('%s: tested now.', row.name)
     section = json.dumps({'test': sections[0]})
     overrides = [f'name={row.name}', f'path:root={root.resolve()}', f'datasets={section}']
-    run_command('test', row.option_file, overrides)
+    run_command('test', row.option_file, overrides, '--auto_resume')
 
 
 def make_pairs(images: Path, target: Path, scale: int) -> None:

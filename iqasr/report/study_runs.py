@@ -18,7 +18,7 @@ from iqasr.report.commands import run_unless_done
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
-from iqasr.training.commands import set_aside
+from iqasr.runtime.paths import set_aside
 
 logger = logging.getLogger('iqasr')
 

@@ -1,7 +1,10 @@
 """Where things are: option files may be run from any working directory."""
 
 import datetime
+import logging
 from pathlib import Path
+
+logger = logging.getLogger('iqasr')
 
 
 def project_root() -> Path:
@@ -52,3 +55,11 @@ def natural_order(path: Path) -> tuple[int, str]:
 def time_stamp() -> str:
     """The current time to the millisecond, fit for file names."""
     return datetime.datetime.now().strftime('%Y%m%d_%H%M%S_%f')[:-3]
+
+
+def set_aside(folder: Path | None) -> None:
+    """Rename the folder of an earlier run of the same name."""
+    if folder is not None and folder.exists():
+        archive = folder.with_name(f'{folder.name}_archived_{time_stamp()}')
+        logger.info('%s exists; it is kept as %s.', folder, archive.name)
+        folder.rename(archive)

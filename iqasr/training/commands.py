@@ -24,12 +24,21 @@ from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
 from iqasr.runtime.errors import InputError, OptionError, StorageError
-from iqasr.runtime.paths import project_root, resolve, time_stamp
+from iqasr.runtime.paths import project_root, resolve, set_aside, time_stamp
 from iqasr.training.dry_run import check
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
 from iqasr.training.run_log import describe_environment, log_to_file, set_up_logging
-from iqasr.training.test_sets import find_checkpoints, folder_names, write_results
+from iqasr.training.test_sets import (
+    UNFINISHED,
+    begin_test,
+    describe_test,
+    end_test,
+    find_checkpoints,
+    folder_names,
+    is_begun,
+    write_results,
+)
 
 logger = logging.getLogger('iqasr')
 
@@ -64,6 +73,9 @@ def test_command(arguments: Sequence[str] | None = None) -> int:  # noqa: PT028
         default=[],
         metavar='FILE',
         help='weights to test instead of path.pretrain_network_g; several have a folder each',
+    )
+    parser.add_argument(
+        '--auto_resume', action='store_true', help='keep what an unfinished test has measured'
     )
     parsed = parser.parse_args(arguments)
     if parsed.checkpoints:  # Weights that tell the network, if the option file does not.
@@ -233,14 +245,6 @@ def find_state(named: str | None) -> Path | None:
     return path
 
 
-def set_aside(folder: Path | None) -> None:
-    """Rename the folder of an earlier run of the same name."""
-    if folder is not None and folder.exists():
-        archive = folder.with_name(f'{folder.name}_archived_{time_stamp()}')
-        logger.info('%s exists; it is kept as %s.', folder, archive.name)
-        folder.rename(archive)
-
-
 def test(options: Options, process: Process, arguments: argparse.Namespace) -> int:
     """Restore and measure every test set with every checkpoint."""
     root = base_folder(options) / 'results' / options.name
@@ -248,28 +252,32 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
     paths = find_checkpoints(arguments.checkpoints)
     if paths and options.is_restored:
         raise OptionError('--checkpoints: no network runs, as all images are restored already.')
-    names = folder_names(paths) if len(paths) > 1 else [None]
+    folders = [root / name for name in folder_names(paths)] if len(paths) > 1 else [root]
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
     logger.info('%s', describe_environment())
     logger.debug('The options:\n%s', options.as_yaml())
     model: Any = None
-    for path, name in zip(paths or [None], names, strict=True):
+    for path, folder in zip(paths or [None], folders, strict=True):
         own = options.model_copy(deep=True)
         if path is not None:
             own.path.pretrain_network_g = str(path)
-        folder = root / name if name else root
         with as_option_errors():
             opt = opt_of(own, process, folder, seed=own.manual_seed or 0, is_train=False)
             loaders = build_loaders(opt, own.scale, 'test')
             model = build_tested(own, opt)
-        if process.is_main and not own.is_restored:
-            set_aside(folder / 'visualization')  # pictures of an earlier test under this name
+        model.unfinished = folder / UNFINISHED
+        record = describe_test(own, opt, model, loaders)
+        if process.is_main and not (arguments.auto_resume and is_begun(folder, record)):
+            begin_test(folder, record, pictures_are_inputs=own.is_restored)
         process.barrier()
         results = [model.validation(loader, own.name, None, own.val.save_img) for loader in loaders]
         if process.is_main and None not in results:
-            label = f'{own.name}/{name}' if name else own.name
-            write_results(results, model.metrics, own, name=label, root=folder)
+            name = own.name if folder == root else f'{own.name}/{folder.name}'
+            write_results(results, model.metrics, own, name=name, root=folder)
+    process.barrier()
+    if process.is_main:
+        end_test(folders)
     if missing := getattr(model, 'missing_metrics', []):
         logger.error('val.panel: not measured: %s; see above.', ', '.join(missing))
     return INCOMPLETE if missing else 0

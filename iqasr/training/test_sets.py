@@ -1,18 +1,29 @@
-"""The checkpoints of a test, and the files of its results."""
+"""The checkpoints of a test, what it keeps while it runs, and the files of its results."""
 
 import glob
+import logging
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from iqasr.evaluation.evaluate import Result
 from iqasr.metrics import Metric
 from iqasr.options.sections import Options
 from iqasr.pretrained import CATALOGUE, find_weights, is_known
+from iqasr.pretrained.sources import sha256_of
 from iqasr.registry import nearest
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.runtime.errors import OptionError
-from iqasr.runtime.paths import natural_order, resolve
+from iqasr.runtime.paths import natural_order, resolve, set_aside
+
+logger = logging.getLogger('iqasr')
+
+UNFINISHED = '.unfinished'
+"""Folder beside the results of a test that holds what is measured so far."""
+
+RECORD = 'record.yml'
 
 
 def find_checkpoints(patterns: Sequence[str]) -> list[Path]:
@@ -65,6 +76,42 @@ def folder_names(checkpoints: Sequence[Path]) -> list[str]:
     if twice:
         raise OptionError(f'--checkpoints: several would write to {twice[0]}; test them apart.')
     return names
+
+
+def describe_test(
+    options: Options, opt: Mapping[str, Any], model: Any, loaders: Sequence[Any]
+) -> str:
+    """Describe all that the results of a test follow from, but for the content of its images."""
+    path = opt['path'].get('pretrain_network_g')
+    weights = sha256_of(Path(path)) if path else None
+    metrics = [metric.name for metric in getattr(model, 'metrics', [])]
+    sizes = [len(loader.dataset) for loader in loaders]
+    return f'{options.as_yaml()}# {weights} {metrics} {sizes}\n'
+
+
+def is_begun(folder: Path, record: str) -> bool:
+    """Tell whether a test was begun, but not finished, with the same options, weights and data."""
+    path = folder / UNFINISHED / RECORD
+    if not path.is_file():
+        return False
+    if path.read_text(encoding='utf-8') != record:
+        logger.warning('%s: other options, weights or data; all is measured anew.', path.parent)
+        return False
+    return True
+
+
+def begin_test(folder: Path, record: str, *, pictures_are_inputs: bool) -> None:
+    """Clear a result folder of what an earlier test left, but for its results."""
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    if not pictures_are_inputs:
+        set_aside(folder / 'visualization')
+    write_text_atomically(record, folder / UNFINISHED / RECORD)
+
+
+def end_test(folders: Iterable[Path]) -> None:
+    """Remove what only an unfinished test needs."""
+    for folder in folders:
+        shutil.rmtree(folder / UNFINISHED)
 
 
 def write_results(

@@ -79,9 +79,10 @@ def test_what_is_tested_is_not_tested_again_and_stands_beside_the_figures(
 ):
     asked = []
 
-    def act(command, option_file, overrides):
+    def act(command, option_file, overrides, flag):
         name, root, datasets = (words.partition('=')[2] for words in overrides)
         (section,) = json.loads(datasets).values()
+        assert flag == '--auto_resume'
         asked.append((command, name, section['name']))
         assert len(list(Path(section['dataroot_gt']).glob('*.png'))) == 2
         content = {'means': {'psnr': 30.0, 'ssim': 0.9001}, 'files': {'a': {}, 'b': {}}}

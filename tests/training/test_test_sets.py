@@ -12,6 +12,8 @@ import torch
 import yaml
 
 from iqasr.checking.check import load_options
+from iqasr.evaluation import evaluate as evaluation
+from iqasr.evaluation.measured_images import MeasuredImages
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.report import write_report
@@ -264,3 +266,67 @@ def test_folder_without_ground_truth_has_no_reference_values_only(
     row = rows_of(tmp_path / 'results/tiny')['00_a-0_01']
     assert np.isnan(row['psnr'])
     assert 0 < row['detail'] < 1
+
+
+@pytest.fixture
+def stopped_test(options, run, tmp_path, monkeypatch):
+    """Results of a whole test, and a test of that name that was stopped after its first image."""
+    assert run(options) == 0
+    folder = tmp_path / 'results/tiny'
+    whole = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    keep, count = MeasuredImages.add, iter(range(100))
+
+    def stop_after_one(self, *arguments):
+        if next(count) == 1:
+            raise KeyboardInterrupt
+        keep(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MeasuredImages, 'add', stop_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            run(options)
+    assert len(list((folder / '.unfinished/Test-100').iterdir())) == 1
+    return folder, whole
+
+
+def measured_anew(monkeypatch):
+    """Names of the images that are measured from now on, in a list that grows."""
+    names, measure = [], evaluation.measure
+
+    def note(metric, name, images):
+        names.append(name)
+        return measure(metric, name, images)
+
+    monkeypatch.setattr(evaluation, 'measure', note)
+    return names
+
+
+def test_stopped_test_goes_on_with_the_images_that_are_left(
+    options, run, stopped_test, monkeypatch
+):
+    folder, whole = stopped_test
+    measured = measured_anew(monkeypatch)
+    assert run(options, '--auto_resume') == 0
+    assert set(measured) == {list(rows_of(folder))[1]}
+    for name in ('Test-100.csv', 'summary.json', 'options.yml'):
+        assert (folder / name).read_bytes() == whole[name]
+    assert not (folder / '.unfinished').exists()
+
+
+@pytest.mark.parametrize('change', ['options', 'weights', 'images', 'no flag'])
+def test_stopped_test_of_something_else_begins_anew(
+    options, run, stopped_test, labelled_set, tmp_path, monkeypatch, change
+):
+    folder, _ = stopped_test
+    if change == 'options':
+        options['val']['metrics']['ssim']['crop_border'] = 2
+    elif change == 'weights':
+        network = build(ARCH_REGISTRY, options['network_g'])
+        torch.save({'params': network.state_dict()}, tmp_path / 'other.pth')
+        options['path'] |= {'pretrain_network_g': str(tmp_path / 'other.pth')}
+    elif change == 'images':
+        for path in labelled_set.rglob('01_a-1*'):
+            path.unlink()
+    measured = measured_anew(monkeypatch)
+    run(options, *([] if change == 'no flag' else ['--auto_resume']))
+    assert set(measured) == rows_of(folder).keys()
