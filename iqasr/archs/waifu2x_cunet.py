@@ -114,6 +114,10 @@ class CUNet(nn.Module):
         super().__init__()
         self.unet1 = ShallowUNet()
         self.unet2 = DeepUNet()
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(layer.weight, mode='fan_out', nonlinearity='relu')
+                nn.init.zeros_(layer.bias)
 
     def forward(self, lq: Tensor) -> Tensor:
         """Restore.
