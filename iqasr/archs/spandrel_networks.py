@@ -161,6 +161,9 @@ def summary(weights: Mapping[str, Tensor]) -> str:
 def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dict[str, Any]]:
     """Make the network that weights are of.
 
+    Networks of the registry that know their weights, by a class method ``options_of``, come before
+    those of spandrel.
+
     Args:
         weights: State dict, as of `iqasr.runtime.weights.parameters_in`.
         path: For messages.
@@ -170,11 +173,13 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
         builds it.
 
     Raises:
-        ValueError: If spandrel does not recognise the weights, or their network needs more
-            than an image.
+        ValueError: If the weights are not recognised, or their network needs more than an image.
     """
     import spandrel as library
 
+    section = registered_section(weights)
+    if section is not None:
+        return build_with(weights, section), section
     found = recognise(weights, path)
     arch = found.architecture.id
     if isinstance(found, library.MaskedImageModelDescriptor) or found.purpose == 'FaceSR':
@@ -182,14 +187,28 @@ def network_of(weights: Mapping[str, Tensor], path: Any) -> tuple[nn.Module, dic
     if arch == 'ESRGAN' and 'conv_first.weight' in weights:
         # spandrel renames these weights, after which stock BasicSR would not know them.
         section = basicsr_section(found)
-        network = build(ARCH_REGISTRY, section)
-        network.load_state_dict(weights)
-        require_sizes(network, section)
-        return network, section
+        return build_with(weights, section), section
     options = {k: v for k, v in found.model.hyperparameters.items() if not callable(v)}
     cls = type(found.model)
     name = arch if network_classes().get(arch) is cls else cls.__name__
     return prepare_network(found.model, found), {'type': 'spandrel', 'arch': name, **options}
+
+
+def registered_section(weights: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """Write the section of the network that knows weights for its own; None if none does."""
+    for name, cls in ARCH_REGISTRY:
+        options = cls.options_of(weights) if hasattr(cls, 'options_of') else None
+        if options is not None:
+            return {'type': name, **options}
+    return None
+
+
+def build_with(weights: Mapping[str, Tensor], section: Mapping[str, Any]) -> nn.Module:
+    """Build a network of the registry with its weights."""
+    network = build(ARCH_REGISTRY, section)
+    network.load_state_dict(weights)
+    require_sizes(network, section)
+    return network
 
 
 def basicsr_section(found: 'ModelDescriptor') -> dict[str, Any]:

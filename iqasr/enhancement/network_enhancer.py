@@ -25,7 +25,7 @@ class NetworkEnhancer(Enhancer):
 
     Args:
         weights: A test option file of a trained network, or weights (``.pth``, ``.safetensors``)
-            whose architecture spandrel recognises, or their name (``iqasr-weights list``).
+            whose architecture is recognised, or their name (``iqasr-weights list``).
         reduce: Factor by which the photograph is reduced before, a divisor of the network's scale;
             default the scale. A smaller one keeps more of the photograph, and costs more time.
         tile_px: Side of the tiles in which a photograph is restored, in pixels of the input, >= 1;

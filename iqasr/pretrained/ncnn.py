@@ -22,8 +22,12 @@ FLOAT16, FLOAT32 = 0x01306B47, 0
 
 WITHOUT_WEIGHTS = {
     *('Input', 'Split', 'Concat', 'Eltwise', 'BinaryOp', 'Interp', 'PixelShuffle'),
-    *('Swish', 'Sigmoid', 'ReLU'),
+    *('Swish', 'Sigmoid', 'ReLU', 'Crop', 'Pooling'),
 }
+
+CONVOLUTIONS = {'Convolution', 'Deconvolution'}
+SCALE_BY_INPUT = '-233'
+"""Size of a ``Scale`` that multiplies by another layer's output, and has no weights."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,13 @@ class Layer:
     """A layer that holds numbers."""
 
     kind: str
-    """``Convolution``, ``PReLU`` or ``MemoryData``."""
+    """``Convolution``, ``Deconvolution``, ``InnerProduct``, ``PReLU`` or ``MemoryData``."""
     weight: Tensor
-    """:math:`(C_{out}, C_{in}, k, k)` of a convolution, (C,) of the others; float32."""
+    """float32, as torch has it: :math:`(C_{out}, C_{in}, k, k)` of a convolution,
+    :math:`(C_{in}, C_{out}, k, k)` of a transposed one, :math:`(C_{out}, C_{in})` of an inner
+    product, (C,) of the others."""
     bias: Tensor | None = None
-    """(C,), of a convolution."""
+    """(C,), of the first three."""
 
 
 class Numbers:
@@ -98,15 +104,23 @@ def layers_of(lines: list[str], reader: Numbers, param: Path) -> Iterator[Layer]
         kind, _, inputs, outputs, *rest = line.split()
         words = rest[int(inputs) + int(outputs) :]
         options = dict(word.split('=', 1) for word in words)
-        if kind == 'Convolution':
+        if kind in CONVOLUTIONS:
             channels, side, size = (int(options[key]) for key in ('0', '1', '6'))
             weight = reader.take_tagged(size).reshape(channels, -1, side, side)
+            if kind == 'Deconvolution':
+                weight = weight.transpose(0, 1).contiguous()
             yield Layer(kind, weight, reader.take(channels) if options.get('5') == '1' else None)
+        elif kind == 'InnerProduct':
+            channels, size = int(options['0']), int(options['2'])
+            weight = reader.take_tagged(size).reshape(channels, -1)
+            yield Layer(kind, weight, reader.take(channels) if options.get('1') == '1' else None)
         elif kind == 'PReLU':
             yield Layer(kind, reader.take(int(options['0'])))
         elif kind == 'MemoryData':
             sides = [int(options.get(key, 0)) or 1 for key in ('0', '1', '2')]
             yield Layer(kind, reader.take(int(np.prod(sides))))
+        elif kind == 'Scale' and options.get('0') == SCALE_BY_INPUT:
+            continue
         elif kind not in WITHOUT_WEIGHTS:
             raise CheckpointError(f'{param}: holds a layer of the unknown kind {kind}.')
 
@@ -163,6 +177,28 @@ def span_of_ncnn(param: Path, numbers: Path) -> dict[str, Tensor]:
     for name in chains:
         weights |= chain_of(name, merged.pop(f'{name}.weight'), merged.pop(f'{name}.bias'))
     return weights | merged
+
+
+def cunet_of_ncnn(param: Path, numbers: Path) -> dict[str, Tensor]:
+    """Name a CUNet of waifu2x as nunif does, its inner products as convolutions of a pixel."""
+    plain = ('conv.0', 'conv.2')
+    gated = (*plain, 'seblock.conv1', 'seblock.conv2')
+    names = [
+        *(f'unet1.conv1.{layer}' for layer in plain),
+        'unet1.conv1_down',
+        *(f'unet1.conv2.{layer}' for layer in gated),
+        *('unet1.conv2_up', 'unet1.conv3', 'unet1.conv_bottom'),
+        *(f'unet2.conv1.{layer}' for layer in plain),
+        'unet2.conv1_down',
+        *(f'unet2.conv2.{layer}' for layer in gated),
+        'unet2.conv2_down',
+        *(f'unet2.conv3.{layer}' for layer in gated),
+        'unet2.conv3_up',
+        *(f'unet2.conv4.{layer}' for layer in gated),
+        *('unet2.conv4_up', 'unet2.conv5', 'unet2.conv_bottom'),
+    ]
+    weights = named(read_ncnn(param, numbers), names, param)
+    return {k: v[..., None, None] if v.dim() == 2 else v for k, v in weights.items()}
 
 
 def chain_of(name: str, weight: Tensor, bias: Tensor) -> dict[str, Tensor]:

