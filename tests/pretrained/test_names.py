@@ -39,7 +39,8 @@ def test_every_entry_is_named_once_and_its_files_apart():
     by_name = [name for name, _ in files]
     assert len(by_name) == len(set(by_name)), 'imported files are told apart by their names'
     assert {len(sha256) for _, sha256 in files} <= {0, 8, 64}
-    assert {e.kind for e in entries} == {'network', 'discriminator', 'features', 'metric'}
+    kinds = {'network', 'graph', 'discriminator', 'features', 'metric'}
+    assert {e.kind for e in entries} == kinds
 
 
 def test_an_unknown_name_gets_the_nearest():
