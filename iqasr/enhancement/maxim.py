@@ -59,7 +59,7 @@ class MaximEnhancer(Enhancer):
         self,
         *,
         task: Literal['retouching', 'denoising', 'deblurring', 'enhancement'] = 'retouching',
-        tile_px: int = 448,
+        tile_px: int = 512,
         overlap_px: int = 32,
     ) -> None:
         if tile_px < 1 or overlap_px < 0:

@@ -36,7 +36,7 @@ def stand_in(monkeypatch):
 
 
 @pytest.mark.parametrize('shape', [(177, 103), (64, 128), (1, 1), (3, 200), (63, 65)])
-@pytest.mark.parametrize(('tile', 'overlap'), [(448, 32), (50, 7), (64, 0)])
+@pytest.mark.parametrize(('tile', 'overlap'), [(512, 32), (50, 7), (64, 0)])
 def test_the_identity_returns_the_photograph(stand_in, shape, tile, overlap):
     seen = stand_in(lambda image: image)
     photograph = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
@@ -84,8 +84,9 @@ def test_a_task_may_be_named_and_is_checked(stand_in, monkeypatch):
     stand_in(lambda image: image)
     asked = []
     monkeypatch.setattr(maxim, 'load_weights', lambda name: asked.append(name) or {})
-    plain, named = build_recipes(['MaximEnhancer', '{type: MaximEnhancer, task: deblurring}'])
-    assert [plain.name, named.name] == asked == ['maxim-retouching', 'maxim-deblurring']
+    words = ['MaximEnhancer', '{type: MaximEnhancer, task: deblurring}', 'maxim-denoising']
+    names = [recipe.name for recipe in build_recipes(words)]
+    assert names == asked == ['maxim-retouching', 'maxim-deblurring', 'maxim-denoising']
     with pytest.raises(OptionError, match='task'):
         build_recipes(['{type: MaximEnhancer, task: denoise}'])
     for options in ({'tile_px': 0}, {'overlap_px': -1}):

@@ -75,6 +75,8 @@ def test_a_network_is_opened_by_its_name(compact):
     network, scale = open_network('compact')
     assert (type(network).__name__, scale) == ('SRVGGNetCompact', 4)
     assert notice_of_fetch('compact') == ''
+    with pytest.raises(ValueError, match=r'maxim-denoising is no network, but MAXIM.*\(graph\)'):
+        open_network('maxim-denoising')
 
 
 def test_an_enhancer_may_be_a_name(compact):
