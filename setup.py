@@ -44,6 +44,10 @@ setup(
     extras_require={
         'dev': ['pytest', 'pytest-xdist', 'playwright', 'ruff', 'peft', 'onnx', 'onnxruntime'],
         'export': ['onnx', 'onnxruntime'],
+        'maxim': [  # from 2.20 on with NumPy 2.2 and later
+            'tensorflow-cpu>=2.20; sys_platform != "darwin"',
+            'tensorflow>=2.20; sys_platform == "darwin"',
+        ],
     },
     entry_points={
         'console_scripts': [

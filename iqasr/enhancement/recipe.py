@@ -12,7 +12,7 @@ import yaml
 from iqasr.checking.components import sections_of_words
 from iqasr.enhancement.base import Enhancer
 from iqasr.models.networks import OPTION_FILES
-from iqasr.pretrained import is_known
+from iqasr.pretrained import CATALOGUE, is_known
 from iqasr.registry import ENHANCER_REGISTRY, build
 
 NETWORK_FILES = (*OPTION_FILES, '.pth', '.safetensors')
@@ -89,6 +89,9 @@ def section_of(step: Any) -> dict[str, Any]:
     """Turn a name, a file or a mapping into the section of an enhancer."""
     if isinstance(step, dict):
         return step
-    if str(step).endswith(NETWORK_FILES) or is_known(str(step)):
-        return {'type': 'NetworkEnhancer', 'weights': str(step)}
-    return {'type': str(step)}
+    word = str(step)
+    if is_known(word) and CATALOGUE[word].kind == 'graph':
+        return {'type': 'MaximEnhancer', 'task': word.removeprefix('maxim-')}
+    if word.endswith(NETWORK_FILES) or is_known(word):
+        return {'type': 'NetworkEnhancer', 'weights': word}
+    return {'type': word}

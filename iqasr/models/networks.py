@@ -14,7 +14,7 @@ from iqasr.archs.spandrel_networks import network_of
 from iqasr.checking.check import load_options
 from iqasr.models.tiling import restore_tiled
 from iqasr.options.sections import RECOGNISED, Options
-from iqasr.pretrained import locate_weights
+from iqasr.pretrained import locate_weights, named_entry
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.errors import CheckpointError, MissingWeightsError
 from iqasr.runtime.weights import load_file, load_network, parameters_in
@@ -37,9 +37,12 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
     Raises:
         OptionError: If the option file is wrong.
         CheckpointError: If the weights are missing or damaged.
-        ValueError: If the weights are not recognised, or the network does not enlarge RGB images
-            by a whole number.
+        ValueError: If the name is not one of a network, the weights are not recognised, or the
+            network does not enlarge RGB images by a whole number.
     """
+    entry = named_entry(path)
+    if entry is not None and entry.kind != 'network':
+        raise ValueError(f'{entry.name} is no network, but {entry.about} ({entry.kind}).')
     path = locate_weights(path)
     if path.suffix in OPTION_FILES:
         options = load_options(path, phase='test')

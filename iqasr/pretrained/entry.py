@@ -17,7 +17,8 @@ class Entry:
     name: str
     about: str
     kind: str
-    """``network`` (restores images), ``discriminator``, ``features`` or ``metric``."""
+    """``network`` (restores images), ``graph`` (of TensorFlow, does so), ``discriminator``,
+    ``features`` or ``metric``."""
     license: str
     sources: tuple[Source, ...]
     """In the order in which they are tried."""

