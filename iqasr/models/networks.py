@@ -24,6 +24,19 @@ logger = logging.getLogger('iqasr')
 OPTION_FILES = ('.yml', '.yaml')
 
 
+def locate_network(weights: str | Path) -> Path:
+    """Find the file of a network that is given by path or by name, and fetch what has a name.
+
+    Raises:
+        MissingWeightsError: As `locate_weights`.
+        ValueError: If the name is one of something else.
+    """
+    entry = named_entry(weights)
+    if entry is not None and entry.kind != 'network':
+        raise ValueError(f'{entry.name} is no network, but {entry.about} ({entry.kind}).')
+    return locate_weights(weights)
+
+
 def open_network(path: str | Path) -> tuple[nn.Module, int]:
     """Make the network of a file, to restore with.
 
@@ -40,10 +53,7 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
         ValueError: If the name is not one of a network, the weights are not recognised, or the
             network does not enlarge RGB images by a whole number.
     """
-    entry = named_entry(path)
-    if entry is not None and entry.kind != 'network':
-        raise ValueError(f'{entry.name} is no network, but {entry.about} ({entry.kind}).')
-    path = locate_weights(path)
+    path = locate_network(path)
     if path.suffix in OPTION_FILES:
         options = load_options(path, phase='test')
         network, scale = build_generator(options), options.scale

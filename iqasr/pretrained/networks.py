@@ -3,7 +3,6 @@
 from iqasr.pretrained.converters import state_dict_of
 from iqasr.pretrained.entry import Entry, Package, url_source
 from iqasr.pretrained.ncnn import cunet_of_ncnn, rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
-from iqasr.pretrained.ncnn import rrdbnet_of_ncnn, span_of_ncnn, srvgg_of_ncnn
 from iqasr.pretrained.tfjs import graph_of_npm
 
 REAL_ESRGAN = 'https://github.com/xinntao/Real-ESRGAN/releases/download'
@@ -52,6 +51,8 @@ def waifu2x_noise(level: int, bin_sha256: str) -> Entry:
     about = f'waifu2x for drawings, CUNet, removes JPEG noise of level {level}, x1'
     source = WAIFU2X_NCNN.source(cunet_of_ncnn, files)
     return Entry(f'waifu2x-noise{level}', about, 'network', 'MIT', (source,))
+
+
 def maxim(task: str, trained_on: str, size: int, sha256: str) -> Entry:
     """Describe one of the graphs of MAXIM that UpscalerJS publishes; the archive is the file.
 

@@ -16,8 +16,7 @@ from iqasr.archs.lora import base_state
 from iqasr.archs.lora_files import merge_profiles, read_lora
 from iqasr.data.files.picture_writers import WRITERS
 from iqasr.enhancement.network_enhancer import hash_weights
-from iqasr.models.networks import open_network
-from iqasr.pretrained import locate_weights
+from iqasr.models.networks import locate_network, open_network
 from iqasr.restoration.comparison import write_comparison
 from iqasr.restoration.jobs import find_jobs
 from iqasr.restoration.picture_restorer import PictureRestorer
@@ -84,7 +83,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     """Restore all pictures with the network of each file of weights."""
     check_numbers(arguments)
     output = Path(arguments.output).expanduser()
-    paths = [locate_weights(weights) for weights in arguments.weights]
+    paths = [locate_network(weights) for weights in arguments.weights]
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
         raise InputError(f'-w: {", ".join(names)}: give each file of weights another name.')
