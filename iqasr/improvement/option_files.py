@@ -160,7 +160,7 @@ class Setting:
             terms['checkerboard_opt'] = {
                 'type': 'CheckerboardLoss',
                 'period': self.scale,
-                'loss_weight': 0.05,
+                'loss_weight': 0.2,
             }
         if self.is_faithful:
             terms['lr_opt'] = {'type': 'LRConsistencyLoss', 'loss_weight': 1.0}
