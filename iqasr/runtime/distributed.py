@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from iqasr.runtime.allocator import keep_freed_memory
 from iqasr.runtime.errors import InputError
 
 logger = logging.getLogger('iqasr')
@@ -77,6 +78,8 @@ class Process:
 def join_processes(launcher: str, num_gpu: int | str) -> Process:
     """Find this process's place, and join the others when started by ``torchrun``.
 
+    A process that computes on the CPU keeps freed memory (`keep_freed_memory`).
+
     Args:
         launcher: ``none`` or ``pytorch``; where ``torchrun`` started this process, that counts.
         num_gpu: As in the option file; 0 keeps to the CPU.
@@ -85,6 +88,8 @@ def join_processes(launcher: str, num_gpu: int | str) -> Process:
         InputError: If ``--launcher pytorch`` is given without ``torchrun``.
     """
     use_gpu = num_gpu != 0 and torch.cuda.is_available()
+    if not use_gpu:
+        keep_freed_memory()
     if launcher == 'none' and not dist.is_torchelastic_launched():
         if num_gpu not in ('auto', 0) and not use_gpu:
             logger.warning('num_gpu is %s, but there is no GPU here: running on the CPU.', num_gpu)
