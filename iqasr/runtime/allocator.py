@@ -6,6 +6,7 @@ import platform
 
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
+M_ARENA_MAX = -8
 """Parameters of glibc's `mallopt` (malloc.h)."""
 
 TRIM_BYTES = 2**31 - 1
@@ -29,4 +30,5 @@ def keep_freed_memory() -> bool:
     if set_by_user or platform.libc_ver()[0] != 'glibc':
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(M_MMAP_THRESHOLD, MMAP_BYTES) and mallopt(M_TRIM_THRESHOLD, TRIM_BYTES))
+    settings = ((M_MMAP_THRESHOLD, MMAP_BYTES), (M_TRIM_THRESHOLD, TRIM_BYTES), (M_ARENA_MAX, 1))
+    return all(mallopt(*setting) for setting in settings)
