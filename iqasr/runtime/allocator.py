@@ -16,9 +16,10 @@ MMAP_BYTES = 2**30
 def keep_freed_memory() -> bool:
     """Let glibc reuse the memory of freed tensors instead of giving it back at once.
 
-    By default it returns every block of more than 32 MB to the system, and the next of that size
-    comes anew, page by page and zeroed: half the time of a window-attention network on the CPU.
-    Blocks of 1 GiB and more still go back, and so does what exceeds 2 GiB at the heap's end.
+    By default it returns large blocks to the system, and the next one comes anew, page by page and
+    zeroed: up to half the time of a network on the CPU. Blocks of 1 GiB and more still go back, and
+    so does what exceeds 2 GiB at the heap's end. All threads share one heap, as others are too small
+    for large blocks.
 
     Returns:
         Whether it does; not with another C library, or where the environment sets glibc's own
