@@ -18,8 +18,8 @@ def keep_freed_memory() -> bool:
 
     By default it returns large blocks to the system, and the next one comes anew, page by page and
     zeroed: up to half the time of a network on the CPU. Blocks of 1 GiB and more still go back, and
-    so does what exceeds 2 GiB at the heap's end. All threads share one heap, as others are too small
-    for large blocks.
+    so does what exceeds 2 GiB at the heap's end. All threads share one heap, as the others are too
+    small for large blocks.
 
     Returns:
         Whether it does; not with another C library, or where the environment sets glibc's own
