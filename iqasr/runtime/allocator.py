@@ -23,10 +23,10 @@ def keep_freed_memory() -> bool:
 
     Returns:
         Whether it does; not with another C library, or where the environment sets glibc's own
-        variables (``GLIBC_TUNABLES``, ``MALLOC_*_``), which are left as they are.
+        variables (``GLIBC_TUNABLES``, ``MALLOC_*``), which are left as they are.
     """
     set_by_user = 'glibc.malloc' in os.environ.get('GLIBC_TUNABLES', '') or any(
-        name in os.environ for name in ('MALLOC_TRIM_THRESHOLD_', 'MALLOC_MMAP_THRESHOLD_')
+        name.startswith('MALLOC_') for name in os.environ
     )
     if set_by_user or platform.libc_ver()[0] != 'glibc':
         return False
