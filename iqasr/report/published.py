@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from iqasr.data.files.image_files import decode_rgb
 from iqasr.enhancement.sample_dataset import write_pair
 from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
@@ -131,8 +133,9 @@ def make_pairs(images: Path, target: Path, scale: int) -> None:
     """Cut the ground truths of a benchmark to a multiple of the scale, and reduce them.
 
     The reduction is BasicSR's ``imresize``, which is MATLAB's; the inputs in SelfExSR differ from
-    it along the border. Where it has no ground truths for a scale (Urban100, x3), those for the
-    smallest one are taken, of which least is cut off.
+    it along the border. Of each image, the ground truth of the scale is taken that shows most of
+    it after the cut: those of Urban100 for x2 are half as large as what is published is of, and
+    there are none for x3.
 
     Args:
         images: Folder of the benchmark, with ``image_SRF_<scale>/<name>_SRF_<scale>_HR.png``.
@@ -142,19 +145,25 @@ def make_pairs(images: Path, target: Path, scale: int) -> None:
     Raises:
         DataError: If there are no images, or one cannot be decoded.
     """
-    folders = sorted(images.glob('image_SRF_*'))
-    own = images / f'image_SRF_{scale}'
-    files = sorted((own if own in folders else folders[0]).glob('*_HR.png')) if folders else []
+    files = sorted(images.glob('image_SRF_*/*_HR.png'))
     if not files:
         raise DataError(
             f'{images}: holds no image_SRF_{scale}/*_HR.png. Name a clone of '
             'https://github.com/jbhuang0604/SelfExSR.'
         )
-    partial = target.with_name(f'{target.name}.partial')
-    shutil.rmtree(partial, ignore_errors=True)
+    files.sort(key=lambda file: file.parent.name != f'image_SRF_{scale}')  # its own win a tie
+    largest: dict[str, np.ndarray] = {}
+    areas: dict[str, int] = {}
     for file in files:
         name = file.stem.partition('_SRF_')[0]
-        write_pair(partial, name, decode_rgb(file.read_bytes(), str(file)), scale)
+        image = decode_rgb(file.read_bytes(), str(file))
+        area = (image.shape[0] // scale) * (image.shape[1] // scale)
+        if area > areas.get(name, 0):
+            largest[name], areas[name] = image, area
+    partial = target.with_name(f'{target.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    for name, image in largest.items():
+        write_pair(partial, name, image, scale)
     os.replace(partial, target)
 
 

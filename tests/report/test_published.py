@@ -53,12 +53,19 @@ def test_pairs_are_cut_to_the_scale_and_reduced_like_matlab(source, photographs,
     assert np.array_equal(lq, expected.round())
 
 
-def test_a_scale_without_ground_truths_takes_those_of_which_least_is_cut(source, tmp_path):
-    make_pairs(source / 'data/Odd', tmp_path / 'pairs', 3)
-    assert cv2.imread(str(tmp_path / 'pairs/gt/img_000.png')).shape == (48, 36, 3)
+def test_of_each_image_the_largest_ground_truth_is_taken_its_own_if_equal(source, tmp_path):
+    images = source / 'data/Odd'
+    larger = np.random.default_rng(0).integers(0, 256, (101, 75, 3), dtype=np.uint8)
+    cv2.imwrite(str(images / 'image_SRF_4/img_000_SRF_4_HR.png'), larger)  # as in Urban100
+    cv2.imwrite(str(images / 'image_SRF_4/img_001_SRF_4_HR.png'), larger[:51, :39])
+    own = cv2.imread(str(images / 'image_SRF_2/img_001_SRF_2_HR.png'))
+    make_pairs(images, tmp_path / 'x2', 2)
+    assert np.array_equal(cv2.imread(str(tmp_path / 'x2/gt/img_000.png')), larger[:100, :74])
+    assert np.array_equal(cv2.imread(str(tmp_path / 'x2/gt/img_001.png')), own)
+    make_pairs(images, tmp_path / 'x3', 3)  # which has no folder
+    assert np.array_equal(cv2.imread(str(tmp_path / 'x3/gt/img_000.png')), larger[:99, :75])
     with pytest.raises(DataError, match=r'image_SRF_3.*clone'):
         make_pairs(source / 'data/None', tmp_path / 'none', 3)
-    assert not (tmp_path / 'none').exists()
 
 
 @pytest.fixture
