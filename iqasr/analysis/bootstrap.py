@@ -7,7 +7,6 @@ Source:
     too narrow; quantiles further out make up for it. Written here.
 """
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -36,7 +35,8 @@ class Estimate(NamedTuple):
     def as_difference(self) -> str:
         """Format with signs, in Markdown; bold where the interval excludes 0."""
         mark = '**' if self.excludes_zero else ''
-        return f'{mark}{self.value:+.3f}{mark} [{self.low:+.3f}, {self.high:+.3f}]'
+        interval = '' if np.isnan(self.low) else f' [{self.low:+.3f}, {self.high:+.3f}]'
+        return f'{mark}{self.value:+.3f}{mark}{interval}'
 
     def __str__(self) -> str:
         if np.isnan(self.value):
@@ -122,32 +122,6 @@ class SourceBootstrap:
         """Split the rows of `counts` so that results of `width` numbers each fit into memory."""
         step = max(1, CHUNK_VALUES // width)
         return (slice(i, i + step) for i in range(0, len(self.counts), step))
-
-
-@functools.lru_cache(maxsize=32)  # tables compare many pairs by the same draws
-def _counts_of_mean(units: int, *place: int | str) -> np.ndarray:
-    return resample_counts(units, RESAMPLES, 'mean', *place)
-
-
-def mean_estimate(values: np.ndarray, *place: int | str) -> Estimate:
-    """Estimate a mean over seeds and images, both of them resampled (percentile interval).
-
-    Differences of two runs, image by image, give the paired interval: an image that is hard for
-    both does not widen it.
-
-    Args:
-        values: Seeds x images; NaN where there is no value.
-        place: Place of the draws, see `iqasr.runtime.randomness`.
-    """
-    known = np.isfinite(values)
-    seeds, images = (
-        _counts_of_mean(units, axis, *place) for axis, units in enumerate(values.shape)
-    )
-    total, count = (
-        ((seeds @ table.astype(np.float64)) * images).sum(1)
-        for table in (np.where(known, values, 0), known)
-    )
-    return estimate_from(ratio(total, count))
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

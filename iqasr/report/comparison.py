@@ -6,13 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from iqasr.analysis.bootstrap import Estimate, mean_estimate
+from iqasr.analysis.bootstrap import Estimate
+from iqasr.analysis.means import mean_estimate
 from iqasr.evaluation.result_folder import ResultFolder, common_test_sets
 from iqasr.registry import nearest
 from iqasr.runtime.errors import DataError
-
-FEW_IMAGES = 20
-"""With fewer images, bootstrap intervals are too narrow."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +68,13 @@ class RunComparison:
 
     def cell(self, run: int, column: int) -> Cell:
         """Result of a run in one metric."""
-        metric, better = list(self.better.items())[column]
+        better = list(self.better.values())[column]
         mean, rivals = float(self.means[run, column]), self.means[:, column]
         extreme = {'higher': np.fmax, 'lower': np.fmin}.get(better)
         best = extreme is not None and mean == extreme.reduce(rivals)
         if run == self.baseline:
             return Cell(mean, best, None, '')
-        difference = mean_estimate(self.differences[run, column][None], self.dataset, metric)
+        difference = mean_estimate(self.differences[run, column][None])
         return Cell(mean, best, difference, classify(difference, better))
 
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tqdm import tqdm
 
 from iqasr.evaluation.result_folder import ResultFolder
-from iqasr.report.comparison import FEW_IMAGES, RunComparison
+from iqasr.report.comparison import RunComparison
 from iqasr.report.origin import MOST_POINTS, Origin, differing_options
 from iqasr.report.pictures import PictureSize, cut_views, read_versions
 from iqasr.report.table import ARROWS, format_difference, format_interval, format_number
@@ -59,7 +59,6 @@ def render_report(
         notes=notes,
         size=asdict(size),
         arrows=ARROWS,
-        few_images=FEW_IMAGES,
         most_points=MOST_POINTS,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from iqasr.analysis.bootstrap import mean_estimate
+from iqasr.analysis.means import mean_estimate
 from iqasr.analysis.plots import write_differences
 from iqasr.data.files.image_files import decode_rgb, image_names
 from iqasr.data.files.photographs import reduced
@@ -153,8 +153,7 @@ class VariantStudy(StudyRuns):
             values = values_of(found, list(self.plan.tests))
             curves = {
                 f'{metric}{ARROWS[better]}': [
-                    mean_estimate(paired_differences(values, name, base, metric), metric)
-                    for name in others
+                    mean_estimate(paired_differences(values, name, base, metric)) for name in others
                 ]
                 for metric, better in first[base].better.items()
             }
@@ -233,7 +232,7 @@ def variant_tables(
         if name in values and other in values and values[name].keys() & values[other].keys():
             pairs = {m: paired_differences(values, name, other, m) for m in directions}
             seeds = str(len(next(iter(pairs.values()))))
-            cells = [mean_estimate(table, m).as_difference() for m, table in pairs.items()]
+            cells = [mean_estimate(table).as_difference() for table in pairs.values()]
             gains.append([f'{name} - {other}', seeds, *cells])
     tables = ((['variant', 'seeds', *metrics], means), (['difference', 'seeds', *metrics], gains))
     return '\n\n'.join(markdown_table(head, rows) for head, rows in tables)
