@@ -49,7 +49,7 @@ from iqasr.report.report import write_report
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.distributed import this_process
 from iqasr.runtime.errors import DataError, InputError
-from iqasr.runtime.paths import resolve, set_aside
+from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
 
@@ -229,17 +229,7 @@ class Improvement:
 
     def perform(self, command: str, name: str, product: Path, *folders: Path) -> None:
         """Run a command, unless its product was made by the option file and weights as they are."""
-        path = self.root / OPTIONS / f'{name}.yml'
-        record = path.with_name(f'.{name}.made_by')
-        text = path.read_text(encoding='utf-8')
-        start = Path(yaml.safe_load(text)['path']['pretrain_network_g'])
-        if start.is_file():
-            text += f'# {start.stat().st_size} bytes of {start.stat().st_mtime_ns}\n'
-        if not record.exists() or record.read_text(encoding='utf-8') != text:
-            for folder in folders:
-                set_aside(folder)
-            write_text_atomically(text, record)
-        run_unless_done(command, path, product)
+        run_unless_done(command, self.root / OPTIONS / f'{name}.yml', product, folders)
 
     def train(self, setting: Setting, stage: str) -> None:
         """Train a stage."""

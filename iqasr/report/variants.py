@@ -249,8 +249,9 @@ def compare_variants(plan_file: str, target: str, *, only_report: bool = False) 
 
     Args:
         plan_file: The plan, YAML.
-        target: Folder for runs and results. What is done by the same options stays. At its top:
-            ``study.md``; for each backbone ``<backbone>.png`` and ``<backbone>_curve.png``.
+        target: Folder for runs and results. What is done by the same options and weights
+            stays. At its top: ``study.md``; for each backbone ``<backbone>.png`` and
+            ``<backbone>_curve.png``.
         only_report: Write these from what is done.
 
     Returns:

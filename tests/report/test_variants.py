@@ -1,5 +1,6 @@
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -98,6 +99,7 @@ def test_seed_after_seed_is_done_and_compared(carry_out, plan, tmp_path):
     assert trained == [f'small-{v}-seed{s}' for s in (0, 7) for v in plan['variants']]
     assert '| ft - control | 2 | **+1.000** [+1.000, +1.000] |' in text
     assert '### some, spread' in text
+
     assert sorted(p.stem for p in (tmp_path / 'study/tests/some/gt').iterdir()) == ['b', 'd']
     assert sorted(p.stem for p in (tmp_path / 'study/tests/spread/gt').iterdir()) == ['a', 'd']
     sizes = [cv2.imread(str(tmp_path / f'study/tests/{n}/gt/d.png')).shape for n in plan['tests']]
@@ -107,6 +109,17 @@ def test_seed_after_seed_is_done_and_compared(carry_out, plan, tmp_path):
     carry_out.asked.clear()
     assert carry_out() == text
     assert carry_out.asked == []
+
+
+def test_what_starts_from_a_network_is_done_again_with_it(carry_out, tmp_path):
+    carry_out()
+    carry_out.asked.clear()
+    shutil.rmtree(tmp_path / 'study/experiments/small-amo-seed7')
+    carry_out()
+    again = [f'small-{v}-seed7' for v in ('amo', 'control', 'ft', 'ft_full', 'control_gan')]
+    trained = [name for command, name in carry_out.asked if command == 'train']
+    assert trained == [*again, 'small-ft_gan-seed7']
+    assert [name for command, name in carry_out.asked if command == 'test'] == trained
 
 
 def test_what_is_done_is_reported_and_a_failure_named(carry_out):
