@@ -1,5 +1,7 @@
 """Runs of a study: each by an option file of its own, none done twice, and one may fail."""
 
+import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -147,6 +149,11 @@ def write_test_set(
     if not partial.exists():
         raise DataError(f'{target.name}: no images are left for this test set.')
     partial.replace(target)
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Identify what data depend on, JSON content: eight hex digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def last_line(text: str) -> str:

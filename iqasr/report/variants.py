@@ -56,7 +56,7 @@ class VariantStudy(StudyRuns):
         """Make the test sets that are not there yet."""
         for name, test in self.plan.tests.items():
             images, scale = chosen_images(test), self.plan.options['scale']
-            write_test_set(self.data / name, images, test.crop_px, scale)
+            write_test_set(self.data / self.plan.folder_of(name), images, test.crop_px, scale)
 
     def quality(self, kind: str) -> dict[str, Any]:
         """Score the candidates, as far as that is not done; returns the section of their quality.
