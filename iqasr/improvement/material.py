@@ -75,7 +75,7 @@ def read_material(source: str, target: Path, sizes: Sizes) -> Material:
     """
     files = find_photographs(source, target)
     names = spread(list(files), MOST_PHOTOGRAPHS)
-    material, codes = Material(), []
+    material, codes = Material(), {}
     for name in names:
         path = files[name]
         try:
@@ -89,13 +89,14 @@ def read_material(source: str, target: Path, sizes: Sizes) -> Material:
             continue
         places = detailed_places(image, sizes.square_px, sizes.per_photograph)
         squares = [cut_square(image, place, sizes.square_px).copy() for place in places]
-        material.squares[name.replace('/', '_')] = squares
-        codes.append([fingerprint(image)])
-    for index in find_twins(codes, SelectionRules().most_alike_bits):
-        name = list(material.squares)[index]
-        material.left_out.append(f'{name}: nearly the same picture as another.')
-    twins = {text.partition(': nearly')[0] for text in material.left_out}
-    material.squares = {n: s for n, s in material.squares.items() if n not in twins}
+        key = name.replace('/', '_')
+        while key in material.squares:  # a/1.png and a_1.png
+            key += '_'
+        material.squares[key], codes[key] = squares, [fingerprint(image)]
+    keys = list(codes)
+    for index in find_twins(list(codes.values()), SelectionRules().most_alike_bits):
+        del material.squares[keys[index]]
+        material.left_out.append(f'{keys[index]}: nearly the same picture as another.')
     if len(material.squares) < LEAST_PHOTOGRAPHS:
         raise DataError(
             f'{source}: {len(material.squares)} photographs can be used, {LEAST_PHOTOGRAPHS} are '

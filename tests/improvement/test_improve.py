@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from iqasr.archs.bicubic import Bicubic
 from iqasr.checking.check import load_options
 from iqasr.improvement import improve as module
 from iqasr.improvement.improve import Improvement, improve_command
-from iqasr.improvement.material import split
+from iqasr.improvement.material import Sizes, read_material, split
 from iqasr.improvement.option_files import HELD_OUT
 from iqasr.improvement.probe import lr_gain
 from iqasr.improvement.verdict import verdict_of
@@ -226,6 +227,19 @@ def test_no_photograph_serves_two_purposes(count):
     assert len(names) == len(set(names))
     assert min(map(len, parts.values())) >= 2
     assert len(parts['test']) <= 24
+
+
+def test_photographs_in_folders_keep_apart_and_the_right_twin_goes(source, tmp_path):
+    (source / '0').mkdir()
+    (source / '1.png').rename(source / '0/1.png')
+    (source / '2.png').rename(source / '0_1.png')
+    shutil.copy(source / '5.png', source / '5_twin.png')
+    material = read_material(str(source), tmp_path / 'out', Sizes(4, 256, 1))
+    names = ['0_1', '0', '0_1_', '3', '4', '5', '6', '7', '8', '9']
+    assert sorted(material.squares) == sorted(names)
+    assert [text for text in material.left_out if 'nearly' in text] == [
+        '5_twin: nearly the same picture as another.'
+    ]
 
 
 def test_too_few_photographs_are_refused(small, source, tmp_path, capsys):
