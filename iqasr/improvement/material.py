@@ -30,6 +30,8 @@ MOST_SQUARES = {TRAIN: 200, VAL: 8, TEST: 24}
 SHARES = {VAL: 0.1, TEST: 0.3}
 SQUARES = 'squares'
 """Folder of the squares to train on, before they have candidates."""
+PHOTOGRAPHS = 'photographs.json'
+"""File that says what became of each photograph."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Material:
     """Photographs, read once.
 
     Args:
+        source: Folder they come from.
         squares: Squares of each photograph, the most detailed first, by name.
         left_out: Reasons why others are not used, a sentence each.
     """
 
+    source: str
     squares: dict[str, list[np.ndarray]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
@@ -75,7 +79,7 @@ def read_material(source: str, target: Path, sizes: Sizes) -> Material:
     """
     files = find_photographs(source, target)
     names = spread(list(files), MOST_PHOTOGRAPHS)
-    material, codes = Material(), {}
+    material, codes = Material(source), {}
     for name in names:
         path = files[name]
         try:
@@ -134,7 +138,8 @@ def write_material(
     Args:
         material: The squares.
         target: Folder to make: ``squares``; ``val`` and ``test`` with ``gt`` and a folder for each
-            degradation; ``photographs.json``, which says what each photograph serves for.
+            degradation; ``photographs.json``, which says what each photograph serves for, and of
+            which folder and reduction they are.
         sizes: Sizes.
         degradations: Sections of the degradations, by folder.
     """
@@ -152,7 +157,8 @@ def write_material(
                 generator = generator_at('improvement', part, name, folder)
                 lq = degraded(gt, section, sizes.scale, generator)
                 write_image(partial / part / folder / f'{name}.png', lq[..., ::-1])
-    write_json(parts | {'left out': material.left_out}, partial / 'photographs.json')
+    made_of = {'left out': material.left_out, 'source': material.source, 'reduce': sizes.reduce}
+    write_json(parts | made_of, partial / PHOTOGRAPHS)
     partial.replace(target)
 
 

@@ -100,8 +100,8 @@ def write_results(folder, options):
     (folder / 'summary.json').write_text(json.dumps(content))
 
 
-def improve(small, source, root):
-    choices = {'minutes': 0.001, 'reduce': 1, 'enhancers': ['UnsharpMask']}
+def improve(small, source, root, **changes):
+    choices = {'minutes': 0.001, 'reduce': 1, 'enhancers': ['UnsharpMask']} | changes
     return Improvement(str(small), str(source), root, **choices).run()
 
 
@@ -153,6 +153,24 @@ def test_only_what_was_edited_is_done_again(small, source, tmp_path, commands):
     path.write_text(path.read_text() + '# another comment\n')
     improve(small, source, root)
     assert commands == ['amo', 'finetune', 'improved']
+
+
+def test_what_is_asked_for_otherwise_is_refused(small, source, tmp_path, commands):
+    root = tmp_path / 'out'
+    improve(small, source, root)
+    commands.clear()
+    with pytest.raises(DataError, match=r'photographs.json: source was .*photographs, not '):
+        improve(small, tmp_path, root)
+    for name, value, message in (
+        ('reduce', 2, r'reduce was 1, not 2'),
+        ('minutes', 0.002, r'minutes was 0.001, not 0.002.*remove .*options'),
+        ('enhancers', ['LocalContrast'], r'made with other settings \(candidates\)'),
+    ):
+        with pytest.raises(DataError, match=message):
+            improve(small, source, root, **{name: value})
+    shutil.rmtree(root / 'options')
+    improve(small, source, root, minutes=0.002)
+    assert commands == ['amo', 'finetune', 'start', 'improved']
 
 
 def test_networks_are_told_by_what_they_return(photographs):
