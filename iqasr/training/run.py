@@ -306,7 +306,7 @@ class TrainingRun:
             return
         for loader in self.val_loaders:
             self.model.validation(loader, self.iteration, self.board, self.options.val.save_img)
-            if self.stop.is_set():
+            if self.stop.agreed():
                 return
 
     def save(self) -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from processes import run, run_stock_pipeline, run_together
+from processes import run, run_stock_pipeline, run_together, train_until_one_is_stopped
 
 from iqasr.models import RestorationModel
 from iqasr.models.export import export
@@ -129,6 +129,15 @@ def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_opti
     ]
     assert decisions[0] == decisions[1]
     assert [iteration for iteration, _ in decisions[0]] == [0, 2, 4, 6]
+
+
+def test_signal_to_one_process_in_validation_stops_both(paired_options, write_options, tmp_path):
+    data = paired_options['datasets']
+    data['val_2'] = data['val'] | {'name': 'more'}
+    words = ['-opt', write_options(paired_options), '--launcher', 'pytorch']
+    run_together(train_until_one_is_stopped, words, folder=tmp_path)
+    assert 'Stopped at iteration 3 of 6.' in log_of(paired_options)
+    assert (tmp_path / 'experiments/tiny/training_states/3.state').is_file()
 
 
 def test_grown_data_set_does_not_end_a_resumed_run(paired_options, pairs, train, tmp_path):
