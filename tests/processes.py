@@ -118,3 +118,17 @@ def train_until_one_is_stopped(arguments: list[str]) -> int:
 
     RestorationModel.restore = restore
     return train_command(arguments) - (128 + signal.SIGTERM)
+
+
+def train_until_one_cannot_read(arguments: list[str]) -> int:
+    """Train as one of several processes, of which the last one finds a damaged image."""
+    from iqasr.data.loader import PlacedDataset
+    from iqasr.training.commands import WRONG_INPUT, train_command
+
+    def fail(data: PlacedDataset, position: int, index: int) -> None:
+        if position >= 16 and position % 2:
+            raise ValueError('damaged')
+        return plain(data, position, index)
+
+    plain, PlacedDataset.draw = PlacedDataset.draw, fail
+    return train_command(arguments) - WRONG_INPUT
