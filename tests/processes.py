@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -101,3 +102,33 @@ def find_tiny_weights(url: str, sha256: str) -> None:
     catalogue.CATALOGUE['tiny'] = Entry('tiny', 'tiny', 'network', 'CC0-1.0', (source,))
     sys.stdout.write(f'{find_weights("tiny")}\n')
     sys.stdout.flush()
+
+
+def train_until_one_is_stopped(arguments: list[str]) -> int:
+    """Train as one of several processes, of which the main one is told to stop in validation."""
+    from iqasr.models import RestorationModel
+    from iqasr.training.commands import train_command
+
+    plain = RestorationModel.restore
+
+    def restore(model: RestorationModel, lq: torch.Tensor) -> torch.Tensor:
+        if model.process.is_main and model.position:
+            signal.raise_signal(signal.SIGTERM)
+        return plain(model, lq)
+
+    RestorationModel.restore = restore
+    return train_command(arguments) - (128 + signal.SIGTERM)
+
+
+def train_until_one_cannot_read(arguments: list[str]) -> int:
+    """Train as one of several processes, of which the last one finds a damaged image."""
+    from iqasr.data.loader import PlacedDataset
+    from iqasr.training.commands import WRONG_INPUT, train_command
+
+    def fail(data: PlacedDataset, position: int, index: int) -> None:
+        if position >= 16 and position % 2:
+            raise ValueError('damaged')
+        return plain(data, position, index)
+
+    plain, PlacedDataset.draw = PlacedDataset.draw, fail
+    return train_command(arguments) - WRONG_INPUT

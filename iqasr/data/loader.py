@@ -10,9 +10,11 @@ Source:
 """
 
 import itertools
+import logging
 import math
 import random  # noqa: TID251 - seeded for the data sets of BasicSR, which draw from it
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
@@ -24,7 +26,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from iqasr.options.sections import LoaderOptions
+from iqasr.runtime.errors import DataError, InputError
 from iqasr.runtime.randomness import generator_at, seed_of
+
+logger = logging.getLogger('iqasr')
+
+PAUSES = (1.0, 4.0)
+"""Seconds before a file that cannot be read is tried again: a network disk may come back."""
 
 
 @dataclass(eq=False)
@@ -94,17 +102,46 @@ class PlacedDataset(Dataset):
         self.seed = seed
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
-        """Return the item for a (position, index); a dict of it carries its ``position``."""
+        """Return the item for a (position, index); a dict of it carries its ``position``.
+
+        Raises:
+            DataError: If it cannot be read, or not any more after `PAUSES`.
+        """
         position, index = place
-        if hasattr(self.dataset, 'draw'):
-            item = self.dataset.draw(index, generator_at(self.seed, 'item', position))
-        else:
-            seed = seed_of(self.seed, 'item', position)
-            random.seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
-            torch.manual_seed(seed)
-            item = self.dataset[index]
+        item = self.read(position, index)
         return item | {'position': position} if isinstance(item, dict) else item
+
+    def read(self, position: int, index: int) -> Any:
+        """Read an item, again after each of the `PAUSES` if its file cannot be read."""
+        for pause in (*PAUSES, None):
+            try:
+                return self.draw(position, index)
+            except InputError:
+                raise
+            except Exception as error:  # what damaged data leads to in data sets of others
+                reason = f'{self.name(index)}: cannot be read ({type(error).__name__}: {error})'
+                if pause is None or not isinstance(error, OSError):
+                    raise DataError(f'{reason}. Mend it, or take it out.') from error
+                logger.warning('%s; tried again in %g s.', reason, pause)
+                time.sleep(pause)
+
+    def draw(self, position: int, index: int) -> Any:
+        """Read an item with the random draws of its position."""
+        if hasattr(self.dataset, 'draw'):
+            return self.dataset.draw(index, generator_at(self.seed, 'item', position))
+        seed = seed_of(self.seed, 'item', position)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
+        torch.manual_seed(seed)
+        return self.dataset[index]
+
+    def name(self, index: int) -> str:
+        """Name an item, with its files where the data set lists them as those of BasicSR do."""
+        paths = getattr(self.dataset, 'paths', [])
+        found = paths[index : index + 1] if isinstance(paths, list) else []
+        files = [f for own in found for f in (own.values() if isinstance(own, dict) else [own])]
+        listed = f' ({", ".join(map(str, files))})' if files else ''
+        return f'{type(self.dataset).__name__}, item {index}{listed}'
 
 
 def loader_options(section: Mapping[str, Any]) -> LoaderOptions:
@@ -141,7 +178,7 @@ def training_stream(
         place: ``start``, ``rank`` and ``world_size``, as in `PositionSampler`.
 
     Yields:
-        The batches of each iteration, without end.
+        The batches of each iteration, without end; or a DataError.
     """
     sampler = PositionSampler(
         len(dataset),
@@ -160,11 +197,24 @@ def training_stream(
     )
     batches = iter(loader)
     try:
-        yield ([next(batches) for _ in range(accumulate)] for _ in itertools.count())
+        yield (take(batches, accumulate) for _ in itertools.count())
     finally:
         # Left to the interpreter, which would end them by a signal they ignore, it would hang.
         if options.num_worker_per_gpu:
             batches._shutdown_workers()
+
+
+def take(batches: Iterator[Any], count: int) -> list[Any]:
+    """Take so many batches.
+
+    Raises:
+        DataError: If an item cannot be read.
+    """
+    try:
+        return [next(batches) for _ in range(count)]
+    except DataError as error:
+        # Of a worker, torch gives the whole traceback, which ends with the message.
+        raise DataError(str(error).rpartition(f'{DataError.__name__}: ')[2].strip()) from error
 
 
 def set_up_worker(_: int) -> None:

@@ -1,5 +1,7 @@
 """Squares of photographs, so that enhancers need not process the rest of them."""
 
+import itertools
+import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -7,11 +9,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from iqasr.data.files.image_files import decode_rgb, image_names
+from iqasr.data.candidates.candidate_folders import stems
+from iqasr.data.files.image_files import decode_rgb
 from iqasr.data.files.photographs import detailed_places, reduced
-from iqasr.runtime.atomic_files import write_bytes_atomically
+from iqasr.runtime.atomic_files import write_bytes_atomically, write_json
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
+
+RECORD = '.squares.json'
+"""File in a folder of squares that says how they were cut."""
 
 
 def cut_squares(image: np.ndarray, side_px: int, count: int, name: str) -> list[np.ndarray]:
@@ -43,16 +49,31 @@ def cut_folder(
         side_px: Side of a square, after reduction.
         count: Most squares of each photograph.
         reduce: Factor by which photographs are reduced first.
-        without: Names of photographs, without suffix, to leave out.
+        without: Names of photographs, without suffix, to leave out; squares of theirs are removed.
 
     Raises:
-        DataError: If there is no such folder, or a photograph cannot be read or is too small.
+        DataError: If there is no such folder, two photographs have the same name, one cannot be
+            read or is too small, or the squares in `target` were cut in another way.
     """
     if not Path(source).is_dir():
         raise DataError(f'{source}: there is no such folder of photographs.')
-    target.mkdir(parents=True, exist_ok=True)
-    files = [Path(source, name) for name in image_names(source)]
-    for file in tqdm([file for file in files if file.stem not in without], 'cutting'):
+    problems: list[str] = []
+    files = stems(source, problems)
+    if problems:
+        raise DataError(problems)
+    record, how = target / RECORD, {'side_px': side_px, 'count': count, 'reduce': reduce}
+    if record.exists():
+        found = json.loads(record.read_text(encoding='utf-8'))
+        if found != how:
+            raise DataError(
+                f'{target}: its squares were cut in another way ({found}, not {how}). Repeat that, '
+                'or give another folder.'
+            )
+    write_json(how, record)
+    for name, number in itertools.product(without, range(count)):
+        (target / f'{name}-{number}.png').unlink(missing_ok=True)
+    wanted = [Path(source, file) for name, file in files.items() if name not in without]
+    for file in tqdm(wanted, 'cutting'):
         if (target / f'{file.stem}-0.png').is_file():  # it is written last
             continue
         image = reduced(decode_rgb(file.read_bytes(), str(file)), reduce)

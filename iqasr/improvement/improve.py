@@ -1,12 +1,14 @@
 """From a network and photographs to a better network, or to the sentence that it is not better."""
 
 import argparse
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +22,7 @@ from iqasr.enhancement.selection import SelectionRules
 from iqasr.enhancement.settings import EnhancementSettings
 from iqasr.evaluation.result_folder import read_result_folder
 from iqasr.improvement.material import (
+    PHOTOGRAPHS,
     SQUARES,
     TRAIN,
     Sizes,
@@ -46,10 +49,10 @@ from iqasr.quality import LPIPSScorer, RankerScorer
 from iqasr.report.commands import run_unless_done
 from iqasr.report.comparison import compare_runs
 from iqasr.report.report import write_report
-from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.runtime.distributed import this_process
 from iqasr.runtime.errors import DataError, InputError
-from iqasr.runtime.paths import resolve, set_aside
+from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
 
@@ -61,6 +64,8 @@ LEAST_ITERATIONS, MOST_ITERATIONS = 40, 5000
 BATCHES = {'cpu': 2, 'cuda': 8}
 """Crops of an iteration, by device."""
 OPTIONS, MERGED, VERDICT = 'options', 'improved.pth', 'verdict.md'
+PLANNED = 'planned.json'
+"""File beside the option files that says for how many minutes they are."""
 
 
 @dataclass
@@ -90,6 +95,7 @@ class Improvement:
         self.root = self.root.resolve()
         if not is_known(self.weights):
             self.weights = str(resolve(self.weights))
+        self.photographs = str(Path(self.photographs).resolve())
         self.network, self.scale = open_network(self.weights)
         least = -(-CROP_PX // self.scale)
         self.lq_px = least + max(sizes_of(self.network).padding(least, least))
@@ -123,7 +129,11 @@ class Improvement:
         return len(lattice(self.sizes.square_px, crop, crop // MAP_PARTS)) ** 2
 
     def prepare(self) -> Setting:
-        """Cut the squares, look at the network, say how long it will take; write option files."""
+        """Cut the squares, look at the network, say how long it will take; write option files.
+
+        Raises:
+            DataError: If what is there was made of other photographs, weights or minutes.
+        """
         data = self.root / 'data'
         if not data.exists():
             self.root.mkdir(parents=True, exist_ok=True)
@@ -131,9 +141,15 @@ class Improvement:
             for text in material.left_out:
                 logger.warning('left out: %s', text)
             write_material(material, data, self.sizes, DEGRADATIONS)
+        self.refuse_other(data / PHOTOGRAPHS, source=self.photographs, reduce=self.reduce)
         squares = sorted((data / SQUARES).iterdir())
         path = self.root / OPTIONS / f'{AMO}.yml'
-        setting = self.setting_of(path) if path.exists() else self.plan(squares)
+        if path.exists():
+            self.refuse_other(path.with_name(PLANNED), minutes=self.minutes)
+            setting = self.setting_of(path)
+        else:
+            setting = self.plan(squares)
+            write_json({'minutes': self.minutes}, path.with_name(PLANNED))
         files = {stage: setting.training(stage) for stage in (AMO, FINETUNE)}
         files |= {
             START: setting.test(START, self.weights),
@@ -145,6 +161,20 @@ class Improvement:
                 text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
                 write_text_atomically(text, own)
         return setting
+
+    def refuse_other(self, record: Path, **asked: Any) -> None:
+        """Refuse what is asked for, if a record says that something else was.
+
+        Raises:
+            DataError: If so.
+        """
+        found = json.loads(record.read_text(encoding='utf-8')) if record.exists() else {}
+        for name, value in asked.items():
+            if found.get(name, value) != value:
+                raise DataError(
+                    f'{record}: {name} was {found[name]}, not {value}. Give another folder (-o), '
+                    f'or the same; to plan anew for other minutes, remove {self.root / OPTIONS}.'
+                )
 
     def setting_of(self, path: Path) -> Setting:
         """Find the setting in the option file of AMO.
@@ -229,17 +259,7 @@ class Improvement:
 
     def perform(self, command: str, name: str, product: Path, *folders: Path) -> None:
         """Run a command, unless its product was made by the option file and weights as they are."""
-        path = self.root / OPTIONS / f'{name}.yml'
-        record = path.with_name(f'.{name}.made_by')
-        text = path.read_text(encoding='utf-8')
-        start = Path(yaml.safe_load(text)['path']['pretrain_network_g'])
-        if start.is_file():
-            text += f'# {start.stat().st_size} bytes of {start.stat().st_mtime_ns}\n'
-        if not record.exists() or record.read_text(encoding='utf-8') != text:
-            for folder in folders:
-                set_aside(folder)
-            write_text_atomically(text, record)
-        run_unless_done(command, path, product)
+        run_unless_done(command, self.root / OPTIONS / f'{name}.yml', product, folders)
 
     def train(self, setting: Setting, stage: str) -> None:
         """Train a stage."""

@@ -30,6 +30,8 @@ MOST_SQUARES = {TRAIN: 200, VAL: 8, TEST: 24}
 SHARES = {VAL: 0.1, TEST: 0.3}
 SQUARES = 'squares'
 """Folder of the squares to train on, before they have candidates."""
+PHOTOGRAPHS = 'photographs.json'
+"""File that says what became of each photograph."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,12 @@ class Material:
     """Photographs, read once.
 
     Args:
+        source: Folder they come from.
         squares: Squares of each photograph, the most detailed first, by name.
         left_out: Reasons why others are not used, a sentence each.
     """
 
+    source: str
     squares: dict[str, list[np.ndarray]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
@@ -75,7 +79,7 @@ def read_material(source: str, target: Path, sizes: Sizes) -> Material:
     """
     files = find_photographs(source, target)
     names = spread(list(files), MOST_PHOTOGRAPHS)
-    material, codes = Material(), []
+    material, codes = Material(source), {}
     for name in names:
         path = files[name]
         try:
@@ -89,13 +93,14 @@ def read_material(source: str, target: Path, sizes: Sizes) -> Material:
             continue
         places = detailed_places(image, sizes.square_px, sizes.per_photograph)
         squares = [cut_square(image, place, sizes.square_px).copy() for place in places]
-        material.squares[name.replace('/', '_')] = squares
-        codes.append([fingerprint(image)])
-    for index in find_twins(codes, SelectionRules().most_alike_bits):
-        name = list(material.squares)[index]
-        material.left_out.append(f'{name}: nearly the same picture as another.')
-    twins = {text.partition(': nearly')[0] for text in material.left_out}
-    material.squares = {n: s for n, s in material.squares.items() if n not in twins}
+        key = name.replace('/', '_')
+        while key in material.squares:  # a/1.png and a_1.png
+            key += '_'
+        material.squares[key], codes[key] = squares, [fingerprint(image)]
+    keys = list(codes)
+    for index in find_twins(list(codes.values()), SelectionRules().most_alike_bits):
+        del material.squares[keys[index]]
+        material.left_out.append(f'{keys[index]}: nearly the same picture as another.')
     if len(material.squares) < LEAST_PHOTOGRAPHS:
         raise DataError(
             f'{source}: {len(material.squares)} photographs can be used, {LEAST_PHOTOGRAPHS} are '
@@ -133,7 +138,8 @@ def write_material(
     Args:
         material: The squares.
         target: Folder to make: ``squares``; ``val`` and ``test`` with ``gt`` and a folder for each
-            degradation; ``photographs.json``, which says what each photograph serves for.
+            degradation; ``photographs.json``, which says what each photograph serves for, and of
+            which folder and reduction they are.
         sizes: Sizes.
         degradations: Sections of the degradations, by folder.
     """
@@ -151,7 +157,8 @@ def write_material(
                 generator = generator_at('improvement', part, name, folder)
                 lq = degraded(gt, section, sizes.scale, generator)
                 write_image(partial / part / folder / f'{name}.png', lq[..., ::-1])
-    write_json(parts | {'left out': material.left_out}, partial / 'photographs.json')
+    made_of = {'left out': material.left_out, 'source': material.source, 'reduce': sizes.reduce}
+    write_json(parts | made_of, partial / PHOTOGRAPHS)
     partial.replace(target)
 
 

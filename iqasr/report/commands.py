@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import yaml
 
+from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.paths import resolve, set_aside
 from iqasr.training.commands import test_command, train_command
 
 COMMANDS = {'train': train_command, 'test': test_command}
@@ -50,12 +53,35 @@ def run_command(
         raise RuntimeError(f'{command} {" ".join(words)} failed:\n{ending}')
 
 
-def run_unless_done(command: Literal['train', 'test'], option_file: Path, product: Path) -> None:
+def run_unless_done(
+    command: Literal['train', 'test'],
+    option_file: Path,
+    product: Path,
+    folders: Sequence[Path],
+) -> None:
     """Train or test, continuing what was begun, unless the file that it makes is there.
+
+    What other options have made, or the same ones from other weights, is set aside.
+
+    Args:
+        command: Which of the two.
+        option_file: Its option file; a hidden file beside it records by what it was done.
+        product: The file that it makes.
+        folders: Folders of what it makes.
 
     Raises:
         RuntimeError: As `run_command`, if the file is not there afterwards.
     """
+    record = option_file.with_name(f'.{option_file.stem}.made_by')
+    made_by = option_file.read_text(encoding='utf-8')
+    weights = yaml.safe_load(made_by)['path'].get('pretrain_network_g')
+    if weights and (start := resolve(weights)).is_file():  # a name has no file, and never changes
+        state = start.stat()
+        made_by += f'# {state.st_size} bytes of {state.st_mtime_ns}\n'
+    if not record.exists() or record.read_text(encoding='utf-8') != made_by:
+        for folder in folders:
+            set_aside(folder)
+        write_text_atomically(made_by, record)
     if product.is_file():
         return
     try:

@@ -1,8 +1,6 @@
 """The plan of a study of objectives, and the option files that follow from it."""
 
 import copy
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,14 @@ from iqasr.options.file import read_yaml
 from iqasr.options.opt import checked_options
 from iqasr.options.sections import OURS, Name, Section
 from iqasr.quality import scorer_section
-from iqasr.report.study_runs import options_of_test
+from iqasr.report.study_runs import digest_of, options_of_test
 from iqasr.runtime.errors import OptionError
 
 TESTED = 'photographs'
 """Name of the test set."""
 
 DATA_OPTIONS = {'train', 'test', 'reduce', 'patch_px', 'train_patches', 'test_photographs'}
-"""Options of a plan on which its data depend."""
+"""Options of a plan on which its data depend, beside the scale."""
 
 
 class ObjectivePlan(Section):
@@ -203,5 +201,4 @@ def problems_of(plan: ObjectivePlan) -> list[str]:
 
 def digest_of_data(plan: ObjectivePlan) -> str:
     """Identify the data of a plan by what they depend on, eight hex digits."""
-    fields = json.dumps(plan.model_dump(include=DATA_OPTIONS), sort_keys=True)
-    return hashlib.sha256(fields.encode()).hexdigest()[:8]
+    return digest_of(plan.model_dump(include=DATA_OPTIONS) | {'scale': plan.options['scale']})

@@ -172,8 +172,9 @@ def compare_objectives(plan_file: str, target: str, only: Sequence[str] = ()) ->
 
     Args:
         plan_file: The plan, YAML.
-        target: Folder for data, runs and results. What is done by the same options stays. At its
-            top: ``objectives.md``, and ``<network>.json`` and ``<network>.png`` for each network.
+        target: Folder for data, runs and results. What is done by the same options and
+            weights stays. At its top: ``objectives.md``, and ``<network>.json`` and
+            ``<network>.png`` for each network.
         only: Names of networks and objectives to which the runs are limited, beside the control;
             of a kind that is not named, all. What is done already is reported all the same.
 

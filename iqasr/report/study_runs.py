@@ -1,5 +1,7 @@
 """Runs of a study: each by an option file of its own, none done twice, and one may fail."""
 
+import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +20,6 @@ from iqasr.report.commands import run_unless_done
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.errors import DataError
-from iqasr.runtime.paths import set_aside
 
 logger = logging.getLogger('iqasr')
 
@@ -62,14 +63,10 @@ class StudyRuns:
     def perform(
         self, command: str, options: dict[str, Any], product: Path, folders: Sequence[Path]
     ) -> None:
-        """Run a command unless its product exists; what other options made is set aside."""
+        """Run a command, unless its product was made by these options and weights."""
         path = self.root / 'options' / f'{options["name"]}_{command}.yml'
-        text = yaml.safe_dump(options, sort_keys=False, allow_unicode=True)
-        if not path.is_file() or path.read_text(encoding='utf-8') != text:
-            for folder in folders:
-                set_aside(folder)
-            write_text_atomically(text, path)
-        run_unless_done(command, path, product)
+        write_text_atomically(yaml.safe_dump(options, sort_keys=False, allow_unicode=True), path)
+        run_unless_done(command, path, product, folders)
 
     def results(self, name: str, label: str) -> ResultFolder | None:
         """Read results under a label; None if there are none."""
@@ -152,6 +149,11 @@ def write_test_set(
     if not partial.exists():
         raise DataError(f'{target.name}: no images are left for this test set.')
     partial.replace(target)
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Identify what data depend on, JSON content: eight hex digits."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def last_line(text: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from iqasr.options.file import read_yaml
 from iqasr.options.opt import checked_options
 from iqasr.options.sections import OURS, Name, Section
-from iqasr.report.study_runs import BICUBIC, START, options_of_test
+from iqasr.report.study_runs import BICUBIC, START, digest_of, options_of_test
 from iqasr.runtime.errors import OptionError
 
 
@@ -147,8 +147,13 @@ class VariantPlan(Section):
         self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
     ) -> dict[str, Any]:
         """Write the option file of a test; arguments as of `options_of_test`."""
-        sets = {dataset: data / dataset for dataset in self.tests}
+        sets = {dataset: data / self.folder_of(dataset) for dataset in self.tests}
         return options_of_test(name, self.options, root, sets, weights, key)
+
+    def folder_of(self, test: str) -> str:
+        """Name the folder of a test set, by all that it depends on."""
+        content = self.tests[test].model_dump() | {'scale': self.options['scale']}
+        return f'{test}_{digest_of(content)}'
 
 
 @dataclass(frozen=True)

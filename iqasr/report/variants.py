@@ -56,7 +56,7 @@ class VariantStudy(StudyRuns):
         """Make the test sets that are not there yet."""
         for name, test in self.plan.tests.items():
             images, scale = chosen_images(test), self.plan.options['scale']
-            write_test_set(self.data / name, images, test.crop_px, scale)
+            write_test_set(self.data / self.plan.folder_of(name), images, test.crop_px, scale)
 
     def quality(self, kind: str) -> dict[str, Any]:
         """Score the candidates, as far as that is not done; returns the section of their quality.
@@ -248,8 +248,9 @@ def compare_variants(plan_file: str, target: str, *, only_report: bool = False) 
 
     Args:
         plan_file: The plan, YAML.
-        target: Folder for runs and results. What is done by the same options stays. At its top:
-            ``study.md``; for each backbone ``<backbone>.png`` and ``<backbone>_curve.png``.
+        target: Folder for runs and results. What is done by the same options and weights
+            stays. At its top: ``study.md``; for each backbone ``<backbone>.png`` and
+            ``<backbone>_curve.png``.
         only_report: Write these from what is done.
 
     Returns:

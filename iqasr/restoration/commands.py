@@ -18,7 +18,7 @@ from iqasr.data.files.picture_writers import WRITERS
 from iqasr.enhancement.network_enhancer import hash_weights
 from iqasr.models.networks import locate_network, open_network
 from iqasr.restoration.comparison import write_comparison
-from iqasr.restoration.jobs import find_jobs
+from iqasr.restoration.jobs import Job, find_jobs
 from iqasr.restoration.picture_restorer import PictureRestorer
 from iqasr.restoration.restore import Tally, restore_pictures
 from iqasr.runtime.atomic_files import write_json
@@ -100,10 +100,10 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
             file_format=arguments.format,
         )
         network, scale = open_adapted(path, arguments.lora, arguments.lora_scale)
-        check_record(output / into / RECORD, network, process, overwrite=arguments.overwrite)
+        check = {'process': process, 'overwrite': arguments.overwrite}
+        since = check_record(output / into / RECORD, network, jobs, **check)
         restorer = PictureRestorer(network, scale, process.device, **limits(arguments, process))
-        how = {'overwrite': arguments.overwrite, 'process': process, 'label': name}
-        total.add(restore_pictures(jobs, restorer, **how))
+        total.add(restore_pictures(jobs, restorer, since=since, process=process, label=name))
         for job in jobs:
             targets.setdefault(job.source, []).append(job.target)
     if len(paths) > 1 and process.is_main:
@@ -145,14 +145,29 @@ def open_adapted(
     return network, scale
 
 
-def check_record(path: Path, network: nn.Module, process: Process, *, overwrite: bool) -> None:
+def check_record(
+    path: Path, network: nn.Module, jobs: Sequence[Job], *, process: Process, overwrite: bool
+) -> float:
     """Check that the pictures in a folder are of the same weights, and note which these are.
 
+    Args:
+        path: Record of the weights; made when pictures are first written to the folder, and anew
+            when they are overwritten.
+        network: The network.
+        jobs: What it restores.
+        process: This process.
+        overwrite: Let pictures of other weights be replaced.
+
+    Returns:
+        When the record was made; older pictures are not of these weights.
+
     Raises:
-        InputError: If they are of others, so that a mixture would arise.
+        InputError: If the pictures are of others, or of unknown ones, so that a mixture would
+            arise.
     """
     own = {'weights': hash_weights(network.state_dict())}
-    if path.exists() and not overwrite:
+    is_new = overwrite or not path.exists()
+    if not is_new:
         try:
             found = json.loads(path.read_text(encoding='utf-8'))
         except ValueError:
@@ -162,9 +177,16 @@ def check_record(path: Path, network: nn.Module, process: Process, *, overwrite:
                 f'{path.parent}: holds pictures restored with other weights or adapters. Name '
                 'another folder, or give --overwrite.'
             )
+    elif not overwrite and (there := [job.target for job in jobs if job.target.exists()]):
+        raise InputError(
+            f'{there[0]} is there, and was not restored by this command. Name another folder, or '
+            'give --overwrite.'
+        )
     process.barrier()
-    if process.is_main:
+    if is_new and process.is_main:
         write_json(own, path)
+    process.barrier()  # all see the new record
+    return path.stat().st_mtime
 
 
 def compare(path: Path, targets: dict[Path, list[Path]], names: Sequence[str]) -> None:

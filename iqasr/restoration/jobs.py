@@ -25,11 +25,10 @@ class Job:
     source: Path
     target: Path
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the target is there, and no older than the source."""
+    def is_done(self, since: float = 0.0) -> bool:
+        """Whether the target is there, no older than the source, and written since a time."""
         try:
-            return self.target.stat().st_mtime >= self.source.stat().st_mtime
+            return self.target.stat().st_mtime >= max(self.source.stat().st_mtime, since)
         except OSError:
             return False
 

@@ -102,7 +102,7 @@ def restore_pictures(
     jobs: Sequence[Job],
     restorer: PictureRestorer,
     *,
-    overwrite: bool = False,
+    since: float = 0.0,
     process: Process | None = None,
     label: str = 'restoring',
 ) -> Tally:
@@ -111,7 +111,7 @@ def restore_pictures(
     Args:
         jobs: The pictures.
         restorer: Restores one.
-        overwrite: Restore also what is done.
+        since: What was written before this time, as of files, is not done.
         process: This process; default the only one.
         label: What the bar says.
 
@@ -122,7 +122,7 @@ def restore_pictures(
         StorageError: If the disk is full.
     """
     process = process or Process()
-    todo = [job for job in jobs if overwrite or not job.is_done]
+    todo = [job for job in jobs if not job.is_done(since)]
     process.barrier()  # no process restores before all have looked
     tally = RestorationRun(restorer, todo[process.rank :: process.world_size], process, label).run()
     total = Tally(kept=len(jobs) - len(todo))

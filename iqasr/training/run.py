@@ -24,7 +24,7 @@ from iqasr.options.sections import Options
 from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process
-from iqasr.runtime.errors import CheckpointError
+from iqasr.runtime.errors import CheckpointError, DataError
 from iqasr.runtime.weights import listing_of, load_file
 from iqasr.training.opt import choose_seed, opt_of
 from iqasr.training.run_log import Stopwatch, open_board, report_changes
@@ -185,15 +185,30 @@ class TrainingRun:
         with redirected, bar, self.stream() as stream:
             self.stopwatch.skip()
             while not (self.is_over() or self.stop.agreed()):
-                batches = next(stream)
+                batches = self.read(stream)
                 self.stopwatch.mark('data')
                 self.iterate(batches)
                 self.stopwatch.mark('compute')
                 bar.update(self.iteration - bar.n)
                 self.after_iteration(bar)
-            if self.last_saved != self.iteration and not self.is_diverged():
-                self.save()
+            self.save_progress()
             logger.info('Stopped at iteration %d of %d.', self.iteration, self.total)
+
+    def read(self, stream: Iterator[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Take the batches of the next iteration; if a process has none, all save and give up.
+
+        Raises:
+            DataError: If the data of this process, or of another one, cannot be read.
+        """
+        batches, failure = [], None
+        try:
+            batches = next(stream)
+        except Exception as error:  # also a worker that was killed
+            failure = error
+        if self.process.any(failure is not None):
+            self.save_progress()
+            raise failure or DataError('Another process cannot read its data; it says why.')
+        return batches
 
     def iterate(self, batches: Sequence[dict[str, Any]]) -> None:
         """Carry out one iteration, as BasicSR's trainer does."""
@@ -306,8 +321,13 @@ class TrainingRun:
             return
         for loader in self.val_loaders:
             self.model.validation(loader, self.iteration, self.board, self.options.val.save_img)
-            if self.stop.is_set():
+            if self.stop.agreed():
                 return
+
+    def save_progress(self) -> None:
+        """Save what has been trained since the last checkpoint, unless it has diverged."""
+        if self.last_saved != self.iteration and not self.is_diverged():
+            self.save()
 
     def save(self) -> None:
         """Write a checkpoint from which the run continues."""

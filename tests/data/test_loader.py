@@ -1,6 +1,7 @@
 import itertools
 import multiprocessing
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from basicsr.data.data_sampler import EnlargedSampler
 from torch.utils.data import Dataset
 
-from iqasr.data.loader import PositionSampler, training_stream
+from iqasr.data import build_dataset
+from iqasr.data.loader import PlacedDataset, PositionSampler, training_stream
 from iqasr.options.sections import LoaderOptions
+from iqasr.runtime.errors import DataError
 
 
 def take(sampler, count):
@@ -98,3 +101,50 @@ def test_workers_end_with_the_stream_also_after_an_error():
     with pytest.raises(KeyError):
         failing_stream()
     assert multiprocessing.active_children() == []
+
+
+class Vanishing(GlobalDraws):
+    """Its file is away for a number of reads, each after a draw."""
+
+    def __init__(self, times):
+        self.times, self.reads = times, 0
+
+    def __getitem__(self, index):
+        item, self.reads = super().__getitem__(index), self.reads + 1
+        if self.reads <= self.times:
+            raise OSError(116, 'Stale file handle', 'a.png')
+        return item
+
+
+def test_a_file_that_comes_back_gives_the_same_item(monkeypatch):
+    monkeypatch.setattr('iqasr.data.loader.PAUSES', (0.0, 0.0))
+    data = Vanishing(2)
+    assert torch.equal(PlacedDataset(data, 3)[7, 1], PlacedDataset(GlobalDraws(), 3)[7, 1])
+    assert data.reads == 3
+
+
+def test_a_file_that_stays_away_is_named_after_three_reads(monkeypatch):
+    monkeypatch.setattr('iqasr.data.loader.PAUSES', (0.0, 0.0))
+    data = Vanishing(9)
+    with pytest.raises(DataError, match=r"^Vanishing, item 1: cannot .*Stale file.*'a.png'"):
+        PlacedDataset(data, 3)[7, 1]
+    assert data.reads == 3
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_damaged_image_is_named_without_the_traceback_of_a_worker(
+    workers, paired_options, pairs, tmp_path
+):
+    section = paired_options['datasets']['train']
+    for name in ('gt', 'lq'):
+        shutil.copytree(pairs / name, tmp_path / name)
+        section[f'dataroot_{name}'] = str(tmp_path / name)
+    data = build_dataset(section, scale=4, phase='train')
+    damaged = tmp_path / 'gt/03.png'
+    damaged.write_bytes(b'no image')
+    options = LoaderOptions(type='x', batch_size_per_gpu=10, num_worker_per_gpu=workers)
+    with training_stream(data, options, seed=0) as batches, pytest.raises(DataError) as caught:
+        next(batches)
+    assert str(caught.value).startswith('PairedImageDataset, item 3 (')
+    assert str(damaged) in str(caught.value)
+    assert 'Traceback' not in str(caught.value)

@@ -24,9 +24,10 @@ def folder(tmp_path):
 
 
 def test_most_detailed_square_is_cut_and_named_photographs_are_left_out(folder, tmp_path):
-    cut_folder(str(folder), tmp_path / 'squares', side_px=40, count=2, without=['b'])
-    assert sorted(path.name for path in (tmp_path / 'squares').iterdir()) == ['a-0.png', 'a-1.png']
-    square = cv2.imread(str(tmp_path / 'squares/a-0.png'))
+    squares = tmp_path / 'squares'
+    cut_folder(str(folder), squares, side_px=40, count=2, without=['b'])
+    assert sorted(path.name for path in squares.glob('*.png')) == ['a-0.png', 'a-1.png']
+    square = cv2.imread(str(squares / 'a-0.png'))
     assert np.array_equal(square, cv2.imread(str(folder / 'a.png'))[40:80, 80:120])
 
 
@@ -39,6 +40,22 @@ def test_cutting_goes_on_where_it_stopped(folder, tmp_path):
     assert kept.stat().st_mtime_ns == before
     assert lost.read_bytes() == content
     assert cv2.imread(str(lost)).shape == (20, 20, 3)
+
+
+def test_squares_are_not_mixed_and_those_left_out_later_go(folder, tmp_path):
+    squares, how = tmp_path / 'squares', {'side_px': 20, 'count': 2}
+    cut_folder(str(folder), squares, **how)
+    for change in ({'side_px': 30}, {'count': 1}, {'reduce': 2.0}):
+        with pytest.raises(DataError, match=r'squares were cut in another way'):
+            cut_folder(str(folder), squares, **how | change)
+    cut_folder(str(folder), squares, **how, without=['b'])
+    assert sorted(path.name for path in squares.glob('*.png')) == ['a-0.png', 'a-1.png']
+
+
+def test_photographs_of_one_name_are_refused(folder, tmp_path):
+    cv2.imwrite(str(folder / 'a.jpg'), cv2.imread(str(folder / 'a.png')))
+    with pytest.raises(DataError, match=r'a.png: a.jpg has the same name'):
+        cut_folder(str(folder), tmp_path / 'squares', side_px=20)
 
 
 def test_photograph_that_is_too_small_is_named(folder, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from iqasr.archs.bicubic import Bicubic
 from iqasr.checking.check import load_options
 from iqasr.improvement import improve as module
 from iqasr.improvement.improve import Improvement, improve_command
-from iqasr.improvement.material import split
+from iqasr.improvement.material import Sizes, read_material, split
 from iqasr.improvement.option_files import HELD_OUT
 from iqasr.improvement.probe import lr_gain
 from iqasr.improvement.verdict import verdict_of
@@ -99,8 +100,8 @@ def write_results(folder, options):
     (folder / 'summary.json').write_text(json.dumps(content))
 
 
-def improve(small, source, root):
-    choices = {'minutes': 0.001, 'reduce': 1, 'enhancers': ['UnsharpMask']}
+def improve(small, source, root, **changes):
+    choices = {'minutes': 0.001, 'reduce': 1, 'enhancers': ['UnsharpMask']} | changes
     return Improvement(str(small), str(source), root, **choices).run()
 
 
@@ -152,6 +153,24 @@ def test_only_what_was_edited_is_done_again(small, source, tmp_path, commands):
     path.write_text(path.read_text() + '# another comment\n')
     improve(small, source, root)
     assert commands == ['amo', 'finetune', 'improved']
+
+
+def test_what_is_asked_for_otherwise_is_refused(small, source, tmp_path, commands):
+    root = tmp_path / 'out'
+    improve(small, source, root)
+    commands.clear()
+    with pytest.raises(DataError, match=r'photographs.json: source was .*photographs, not '):
+        improve(small, tmp_path, root)
+    for name, value, message in (
+        ('reduce', 2, r'reduce was 1, not 2'),
+        ('minutes', 0.002, r'minutes was 0.001, not 0.002.*remove .*options'),
+        ('enhancers', ['LocalContrast'], r'made with other settings \(candidates\)'),
+    ):
+        with pytest.raises(DataError, match=message):
+            improve(small, source, root, **{name: value})
+    shutil.rmtree(root / 'options')
+    improve(small, source, root, minutes=0.002)
+    assert commands == ['amo', 'finetune', 'start', 'improved']
 
 
 def test_networks_are_told_by_what_they_return(photographs):
@@ -226,6 +245,19 @@ def test_no_photograph_serves_two_purposes(count):
     assert len(names) == len(set(names))
     assert min(map(len, parts.values())) >= 2
     assert len(parts['test']) <= 24
+
+
+def test_photographs_in_folders_keep_apart_and_the_right_twin_goes(source, tmp_path):
+    (source / '0').mkdir()
+    (source / '1.png').rename(source / '0/1.png')
+    (source / '2.png').rename(source / '0_1.png')
+    shutil.copy(source / '5.png', source / '5_twin.png')
+    material = read_material(str(source), tmp_path / 'out', Sizes(4, 256, 1))
+    names = ['0_1', '0', '0_1_', '3', '4', '5', '6', '7', '8', '9']
+    assert sorted(material.squares) == sorted(names)
+    assert [text for text in material.left_out if 'nearly' in text] == [
+        '5_twin: nearly the same picture as another.'
+    ]
 
 
 def test_too_few_photographs_are_refused(small, source, tmp_path, capsys):

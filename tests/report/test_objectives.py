@@ -165,6 +165,8 @@ def test_other_data_have_another_digest(plan):
     digest = digest_of_data(ObjectivePlan(**plan))
     assert digest_of_data(ObjectivePlan(**plan | {'strengths': [9]})) == digest
     assert digest_of_data(ObjectivePlan(**plan | {'reduce': 2})) != digest
+    plan['options']['scale'] *= 2
+    assert digest_of_data(ObjectivePlan(**plan)) != digest
 
 
 def test_runs_differ_from_the_control_by_the_quality_term_alone(plan, tmp_path):

@@ -1,5 +1,6 @@
 import copy
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -98,15 +99,44 @@ def test_seed_after_seed_is_done_and_compared(carry_out, plan, tmp_path):
     assert trained == [f'small-{v}-seed{s}' for s in (0, 7) for v in plan['variants']]
     assert '| ft - control | 2 | **+1.000** [+1.000, +1.000] |' in text
     assert '### some, spread' in text
-    assert sorted(p.stem for p in (tmp_path / 'study/tests/some/gt').iterdir()) == ['b', 'd']
-    assert sorted(p.stem for p in (tmp_path / 'study/tests/spread/gt').iterdir()) == ['a', 'd']
-    sizes = [cv2.imread(str(tmp_path / f'study/tests/{n}/gt/d.png')).shape for n in plan['tests']]
+
+    def folder(test):
+        return tmp_path / 'study/tests' / VariantPlan(**plan).folder_of(test) / 'gt'
+
+    assert sorted(p.stem for p in folder('some').iterdir()) == ['b', 'd']
+    assert sorted(p.stem for p in folder('spread').iterdir()) == ['a', 'd']
+    sizes = [cv2.imread(str(folder(n) / 'd.png')).shape for n in plan['tests']]
     assert sizes == [(64, 64, 3), (32, 44, 3)]
     for name in ('small.png', 'small_curve.png'):
         assert cv2.imread(str(tmp_path / 'study' / name)) is not None
     carry_out.asked.clear()
     assert carry_out() == text
     assert carry_out.asked == []
+
+
+def test_test_set_is_made_anew_and_tested_when_the_plan_asks_for_another(carry_out, plan, tmp_path):
+    carry_out()
+    carry_out.asked.clear()
+    plan['tests']['some']['crop_px'] = 48
+    carry_out()
+    assert {command for command, _ in carry_out.asked} == {'test'}
+    assert len(carry_out.asked) == 2 + 2 * len(plan['variants'])
+    tested = read_yaml(tmp_path / 'study/options/small-ft-seed7_test.yml')['datasets']['test']
+    assert cv2.imread(f'{tested["dataroot_gt"]}/d.png').shape == (48, 48, 3)
+    before = VariantPlan(**plan).folder_of('some')
+    plan['options']['scale'] = 2
+    assert VariantPlan(**plan).folder_of('some') != before
+
+
+def test_what_starts_from_a_network_is_done_again_with_it(carry_out, tmp_path):
+    carry_out()
+    carry_out.asked.clear()
+    shutil.rmtree(tmp_path / 'study/experiments/small-amo-seed7')
+    carry_out()
+    again = [f'small-{v}-seed7' for v in ('amo', 'control', 'ft', 'ft_full', 'control_gan')]
+    trained = [name for command, name in carry_out.asked if command == 'train']
+    assert trained == [*again, 'small-ft_gan-seed7']
+    assert [name for command, name in carry_out.asked if command == 'test'] == trained
 
 
 def test_what_is_done_is_reported_and_a_failure_named(carry_out):

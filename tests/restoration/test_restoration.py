@@ -1,5 +1,7 @@
 """The command iqasr-restore, with a small network."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch import nn
 
 from iqasr.archs.lora import add_lora
 from iqasr.archs.lora_files import save_lora
+from iqasr.data.files.picture_writers import write_picture
 from iqasr.data.files.pictures import Picture, read_picture
 from iqasr.options.sections import LoRAOptions
 from iqasr.restoration import picture_restorer, restore, tile_sizes
@@ -21,6 +24,8 @@ from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import InputError, StorageError
 
 CPU = torch.device('cpu')
+WIDTHS = {'double': 104, 'triple': 156}
+"""Of the outputs."""
 
 
 def small_network(scale=2, seed=0):
@@ -98,6 +103,40 @@ def test_a_folder_is_restored_and_a_broken_picture_named(folder, weights, tmp_pa
     other = [str(folder), '-w', str(weights / 'triple.pth'), '-o', str(tmp_path / 'out')]
     assert restore_command(other) == 2
     assert 'other weights' in capsys.readouterr().err
+
+
+def test_pictures_of_two_networks_are_never_mixed(folder, weights, tmp_path, monkeypatch, capsys):
+    out = tmp_path / 'out'
+    pictures = [str(folder / name) for name in ('a.png', 'deep/grey.png')]
+    words = {n: [*pictures, '-w', str(weights / f'{n}.pth'), '-o', str(out)] for n in WIDTHS}
+    assert restore_command(words['double']) == 0
+
+    def killed(path, *rest):
+        if path.name != 'a.png':
+            raise KeyboardInterrupt
+        write_picture(path, *rest)
+
+    monkeypatch.setattr(restore, 'write_picture', killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore_command([*words['triple'], '--overwrite'])
+    monkeypatch.undo()
+    assert restore_command(words['double']) == 2
+    assert restore_command(words['triple']) == 0
+    widths = [Image.open(out / name).width for name in ('a.png', 'grey.png')]
+    assert widths == [WIDTHS['triple']] * 2
+    assert restore_command(words['triple']) == 0
+    assert '2 pictures there already' in capsys.readouterr().out
+
+
+def test_pictures_without_a_record_are_not_taken_for_restored(folder, weights, tmp_path, capsys):
+    out = tmp_path / 'out'
+    words = [str(folder / 'a.png'), '-w', str(weights / 'double.pth'), '-o', str(out)]
+    out.mkdir()
+    shutil.copy(folder / 'a.png', out)
+    assert restore_command(words) == 2
+    assert 'a.png is there, and was not restored by this command' in capsys.readouterr().err
+    assert restore_command([*words, '--overwrite']) == 0
+    assert Image.open(out / 'a.png').width == WIDTHS['double']
 
 
 def test_several_networks_lie_side_by_side(folder, weights, tmp_path, capsys):

@@ -18,8 +18,15 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from processes import run, run_stock_pipeline, run_together
+from processes import (
+    run,
+    run_stock_pipeline,
+    run_together,
+    train_until_one_cannot_read,
+    train_until_one_is_stopped,
+)
 
+from iqasr.data.loader import PlacedDataset
 from iqasr.models import RestorationModel
 from iqasr.models.export import export
 from iqasr.quality import QualityScorer
@@ -129,6 +136,15 @@ def test_two_processes_equal_one_with_twice_the_batch(paired_options, write_opti
     ]
     assert decisions[0] == decisions[1]
     assert [iteration for iteration, _ in decisions[0]] == [0, 2, 4, 6]
+
+
+def test_signal_to_one_process_in_validation_stops_both(paired_options, write_options, tmp_path):
+    data = paired_options['datasets']
+    data['val_2'] = data['val'] | {'name': 'more'}
+    words = ['-opt', write_options(paired_options), '--launcher', 'pytorch']
+    run_together(train_until_one_is_stopped, words, folder=tmp_path)
+    assert 'Stopped at iteration 3 of 6.' in log_of(paired_options)
+    assert (tmp_path / 'experiments/tiny/training_states/3.state').is_file()
 
 
 def test_grown_data_set_does_not_end_a_resumed_run(paired_options, pairs, train, tmp_path):
@@ -626,6 +642,35 @@ def test_failing_run_with_workers_ends(paired_options, write_options):
     )
     assert result.returncode == 1
     assert 'planned' in result.stderr
+
+
+def test_image_that_breaks_costs_no_iteration(
+    paired_options, train, monkeypatch, capsys, weights_of, same_weights
+):
+    def fail(data, position, index):
+        if position == 9:
+            raise AttributeError("'NoneType' object has no attribute 'astype'")
+        return plain(data, position, index)
+
+    plain = PlacedDataset.draw
+    with monkeypatch.context() as patch:
+        patch.setattr(PlacedDataset, 'draw', fail)
+        assert train(paired_options) == 2
+    assert 'PairedImageDataset, item ' in capsys.readouterr().err
+    assert 'Checkpoint at iteration 4 saved' in log_of(paired_options)
+    assert train(paired_options, '--auto_resume') == 0
+    assert train(paired_options | {'name': 'whole'}) == 0
+    same_weights(weights_of(paired_options, 6), weights_of(paired_options | {'name': 'whole'}, 6))
+
+
+def test_image_that_breaks_in_one_process_costs_no_iteration(
+    paired_options, write_options, tmp_path
+):
+    words = ['-opt', write_options(paired_options), '--launcher', 'pytorch']
+    run_together(train_until_one_cannot_read, words, folder=tmp_path)
+    assert (tmp_path / 'experiments/tiny/training_states/4.state').is_file()
+    said = (tmp_path / 'process1.log').read_text()
+    assert 'cannot be read (ValueError: damaged)' in said
 
 
 def test_metric_without_value_does_not_end_a_run(paired_options, train):
