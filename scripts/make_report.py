@@ -36,7 +36,7 @@ def main() -> None:
     sys.stdout.write(f'{report.table}\n\n{report.words}\nPage: {report.page}\n')
     if report.missing:
         parser.exit(2, f'{parser.prog}: ' + '\n'.join(report.missing) + '\n')
-    sys.stdout.write(f'Pictures: {report.page.with_name("grid.png")}\n')
+    sys.stdout.write(f'Pictures: {report.page.with_suffix(".png")}\n')
 
 
 if __name__ == '__main__':

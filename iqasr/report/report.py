@@ -40,7 +40,7 @@ def write_report(
     Args:
         folders: Result folders of iqasr/test.py.
         target: The page to write, ``<name>.html``, or a folder that receives ``report.html``.
-            ``<name>.md``, ``<name>.tex`` and ``grid.png`` are written beside it.
+            ``<name>.md``, ``<name>.tex`` and ``<name>.png`` are written beside it.
         baseline: As in `compare_runs`.
         size: Size of the pictures in the page.
 
@@ -65,11 +65,11 @@ def write_report(
     html = render_report(results, comparisons, origins, left_out + missing, size or PictureSize())
     write_text_atomically(html, page)
     table = MARKDOWN.tables(comparisons)
-    grid = '' if missing else '\n\n![pictures](grid.png)'
+    grid = '' if missing else f'\n\n![pictures]({page.stem}.png)'
     write_text_atomically(f'{table}{grid}\n', page.with_suffix('.md'))
     latex = LATEX.tables(comparisons)
     write_text_atomically(f'% Needs \\usepackage{{booktabs}}.\n{latex}\n', page.with_suffix('.tex'))
     if not missing:
-        write_image(page.with_name('grid.png'), picture_grid(results))
+        write_image(page.with_suffix('.png'), picture_grid(results))
     words = '\n'.join(map(describe_steps, comparisons))
     return Report(table, page, words, missing)

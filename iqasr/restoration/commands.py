@@ -3,6 +3,8 @@
 import argparse
 import json
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -24,12 +26,15 @@ from iqasr.restoration.restore import Tally, restore_pictures
 from iqasr.runtime.atomic_files import write_json
 from iqasr.runtime.distributed import Process, joined_processes
 from iqasr.runtime.errors import InputError, StorageError
-from iqasr.training.commands import NOT_STORED, WRONG_INPUT
+from iqasr.training.commands import NOT_STORED, WRONG_INPUT, require_folder
 
 logger = logging.getLogger('iqasr')
 
 LEFT_OUT = 1
 """Exit code when pictures were left out."""
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code when stopped by Ctrl-C."""
 
 RECORD, SHEET = '.iqasr-restore.json', 'comparison.png'
 
@@ -49,6 +54,9 @@ def restore_command(arguments: Sequence[str] | None = None) -> int:
     except (InputError, ValueError) as error:
         sys.stderr.write(f'iqasr-restore: {error}\n')
         return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write('iqasr-restore: stopped. Started again, it goes on where it was.\n')
+        return INTERRUPTED
     # Of the others, torchrun would take it for a failure, and end the main process.
     return LEFT_OUT if tally.left_out and process.is_main else 0
 
@@ -83,6 +91,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     """Restore all pictures with the network of each file of weights."""
     check_numbers(arguments)
     output = Path(arguments.output).expanduser()
+    require_folder(output, '--output')
     paths = [locate_network(weights) for weights in arguments.weights]
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):
@@ -117,6 +126,8 @@ def check_numbers(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and value <= 0:
             raise InputError(f'--{name}: {value}; give more than 0.')
+    if Path(arguments.suffix).name != arguments.suffix:
+        raise InputError(f'--suffix: {arguments.suffix}; give a part of a name, not of a path.')
     scales = arguments.lora_scale
     if scales is not None and len(scales) != len(arguments.lora):
         raise InputError(f'--lora_scale: {len(scales)} for {len(arguments.lora)} adapters.')
@@ -148,45 +159,61 @@ def open_adapted(
 def check_record(
     path: Path, network: nn.Module, jobs: Sequence[Job], *, process: Process, overwrite: bool
 ) -> float:
-    """Check that the pictures in a folder are of the same weights, and note which these are.
+    """Check that a folder holds pictures of these files and weights, and note which these are.
 
     Args:
-        path: Record of the weights; made when pictures are first written to the folder, and anew
-            when they are overwritten.
+        path: Record of the weights and of the file of each picture; made when pictures are first
+            written to the folder, and anew when they are overwritten.
         network: The network.
         jobs: What it restores.
         process: This process.
-        overwrite: Let pictures of other weights be replaced.
+        overwrite: Let other pictures be replaced.
 
     Returns:
         When the record was made; older pictures are not of these weights.
 
     Raises:
-        InputError: If the pictures are of others, or of unknown ones, so that a mixture would
-            arise.
+        InputError: If the pictures are of other weights or files, or of unknown ones, so that a
+            mixture would arise.
     """
-    own = {'weights': hash_weights(network.state_dict())}
-    is_new = overwrite or not path.exists()
-    if not is_new:
-        try:
-            found = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError:
-            found = None
-        if found != own:
+    weights = hash_weights(network.state_dict())
+    sources = {str(job.target.relative_to(path.parent)): str(job.source) for job in jobs}
+    there = [name for name in sources if (path.parent / name).exists()]
+    advice = 'Name another folder, or give --overwrite.'
+    made = None if overwrite or not path.exists() else path.stat().st_mtime_ns
+    if made is not None:
+        found = read_record(path)
+        if found.get('weights') != weights:
             raise InputError(
-                f'{path.parent}: holds pictures restored with other weights or adapters. Name '
-                'another folder, or give --overwrite.'
+                f'{path.parent}: holds pictures restored with other weights or adapters. {advice}'
             )
-    elif not overwrite and (there := [job.target for job in jobs if job.target.exists()]):
+        known = found.get('sources', {})
+        if others := [name for name in there if known.get(name, sources[name]) != sources[name]]:
+            raise InputError(
+                f'{path.parent / others[0]} was restored from {known[others[0]]}, not from '
+                f'{sources[others[0]]}. {advice}'
+            )
+        sources = known | sources
+    elif there and not overwrite:
         raise InputError(
-            f'{there[0]} is there, and was not restored by this command. Name another folder, or '
-            'give --overwrite.'
+            f'{path.parent / there[0]} is there, and was not restored by this command. {advice}'
         )
     process.barrier()
-    if is_new and process.is_main:
-        write_json(own, path)
+    if process.is_main:
+        write_json({'weights': weights, 'sources': sources}, path)
+        if made is not None:
+            os.utime(path, ns=(made, made))  # what was done before stays done
     process.barrier()  # all see the new record
     return path.stat().st_mtime
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record; empty if it is none."""
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def compare(path: Path, targets: dict[Path, list[Path]], names: Sequence[str]) -> None:

@@ -21,7 +21,6 @@ from iqasr.restoration.picture_restorer import PictureRestorer, fill_transparent
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError, StorageError
 from iqasr.runtime.overlap import ahead
-from iqasr.runtime.weights import listing_of
 
 logger = logging.getLogger('iqasr')
 
@@ -35,8 +34,6 @@ REPORT_S = 60.0
 """Seconds between lines of progress, where there is no terminal."""
 
 BAR = '{l_bar}{bar}| {n:.1f} of {total:.1f} megapixels, {remaining} left'
-
-MOST_NAMED = 20
 
 
 @dataclass
@@ -64,17 +61,14 @@ class Tally:
 
     def summary(self, output: Path, seconds: float) -> str:
         """Put it into a line."""
-        each = f', {seconds / self.megapixels:.2f} s for each' if self.megapixels else ''
-        line = (
-            f'{count_pictures(self.restored)} restored to {output} in {duration(seconds)} '
-            f'({self.megapixels:.1f} megapixels{each})'
-        )
+        line = f'{count_pictures(self.restored)} restored to {output} in {duration(seconds)}'
+        if self.megapixels >= 1:  # of less, most of the time goes into the start
+            each = seconds / self.megapixels
+            line += f' ({self.megapixels:.1f} megapixels of input, {each:.2f} s per megapixel)'
         if self.kept:
             line += f'; {count_pictures(self.kept)} there already'
         if self.left_out:
-            reasons = [f'{file} {reason}' for file, reason in self.left_out.items()]
-            listing = listing_of([reason.rstrip('.') for reason in reasons], MOST_NAMED)
-            line += f'; {len(self.left_out)} left out: {listing}'
+            line += f'; {len(self.left_out)} left out, each named above with the reason'
         return f'{line}.'
 
 

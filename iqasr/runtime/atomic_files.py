@@ -1,6 +1,7 @@
 """Files that are never half there: written beside their place, flushed, then renamed."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -35,9 +36,11 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError | RuntimeError):  # torch's, of a full disk
             raise
+        forbidden = getattr(error, 'errno', None) in {errno.EACCES, errno.EPERM, errno.EROFS}
+        advice = f'Nothing may be written to {path.parent}' if forbidden else 'Free some space'
         raise StorageError(
-            f'{path}: cannot be saved ({error}). Free some space; what was there before is '
-            'untouched, and a training goes on with --auto_resume.'
+            f'{path}: cannot be saved ({error}). {advice}; what was there before is untouched, '
+            'and a training goes on with --auto_resume.'
         ) from error
 
 

@@ -198,7 +198,7 @@ def base_folder(options: Options) -> Path:
     return resolve(options.path.root) if options.path.root else project_root()
 
 
-def require_folder(folder: Path) -> None:
+def require_folder(folder: Path, option: str = 'path.root') -> None:
     """Refuse a folder that can neither be made nor written.
 
     Raises:
@@ -206,9 +206,9 @@ def require_folder(folder: Path) -> None:
     """
     found = next(path for path in (folder, *folder.parents) if path.exists())
     if not found.is_dir():
-        raise OptionError(f'path.root: {found} is a file; a folder is needed. Name another one.')
+        raise OptionError(f'{option}: {found} is a file; a folder is needed. Name another one.')
     if not os.access(found, os.W_OK | os.X_OK):
-        raise OptionError(f'path.root: nothing may be written to {found}. Name another folder.')
+        raise OptionError(f'{option}: nothing may be written to {found}. Name another folder.')
 
 
 def check_course(options: Options) -> None:

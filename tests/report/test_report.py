@@ -35,14 +35,14 @@ def test_script_writes_page_tables_and_grid(make_report, two_runs, tmp_path):
     assert code == 0
     assert said.startswith('| pieces | PSNR ↑ | NIQE ↓ |')
     written = {path.name for path in (tmp_path / 'out').iterdir()}
-    assert written == {'x.html', 'x.md', 'x.tex', 'grid.png'}
+    assert written == {'x.html', 'x.md', 'x.tex', 'x.png'}
 
 
 def test_script_takes_folders_after_i_and_a_folder_for_the_report(make_report, two_runs, tmp_path):
     code, said, _ = make_report('-i', *two_runs, '-o', tmp_path / 'out')
     assert code == 0
     assert f'{tmp_path / "out"}/report.html' in said
-    assert (tmp_path / 'out' / 'report.md').read_text().endswith('![pictures](grid.png)\n')
+    assert (tmp_path / 'out' / 'report.md').read_text().endswith('![pictures](report.png)\n')
 
 
 def test_page_is_the_same_every_time_and_loads_nothing(two_runs, tmp_path):
@@ -82,7 +82,7 @@ def test_report_of_any_number_of_runs_with_whatever_there_is(
     report = write_report(folders, tmp_path / 'out')
     assert report.missing == []
     columns = runs + ('gt' in kept)
-    assert cv2.imread(str(tmp_path / 'out/grid.png')).shape[1] == columns * 2 * 128
+    assert cv2.imread(str(tmp_path / 'out/report.png')).shape[1] == columns * 2 * 128
     assert report.table.count('PSNR') == len(metrics) * min(runs, 2)
     assert report.table.startswith('| pieces |')
     assert all(f'run{n}' in report.page.read_text() for n in range(runs))
@@ -114,7 +114,7 @@ def test_missing_images_leave_the_tables_and_are_named(make_report, two_runs, tm
     assert 'other: 10 restored images of pieces' in message
     assert 'val.save_img: true' in message
     assert (tmp_path / 'report.html').is_file()
-    assert not (tmp_path / 'grid.png').exists()
+    assert not (tmp_path / 'report.png').exists()
 
 
 def test_moved_test_set_is_named_and_the_restored_images_still_come(two_runs, tmp_path):

@@ -78,9 +78,7 @@ def test_a_folder_is_restored_and_a_broken_picture_named(folder, weights, tmp_pa
     line = capsys.readouterr().out
     assert line.count('\n') == 1
     assert line.startswith(f'4 pictures restored to {tmp_path / "out"} in ')
-    assert line.endswith(
-        f'; 1 left out: {folder}/deep/broken.png not a picture that can be read.\n'
-    )
+    assert line.endswith('; 1 left out, each named above with the reason.\n')
     pictures = ['a.jpg', 'a.png', 'deep/er/sixteen.tif', 'deep/grey.png']
     assert files_in(tmp_path / 'out') == ['.iqasr-restore.json', *pictures]
     image = np.asarray(Image.open(folder / 'a.png'))
@@ -117,8 +115,7 @@ def test_pictures_of_two_networks_are_never_mixed(folder, weights, tmp_path, mon
         write_picture(path, *rest)
 
     monkeypatch.setattr(restore, 'write_picture', killed)
-    with pytest.raises(KeyboardInterrupt):
-        restore_command([*words['triple'], '--overwrite'])
+    assert restore_command([*words['triple'], '--overwrite']) == 130
     monkeypatch.undo()
     assert restore_command(words['double']) == 2
     assert restore_command(words['triple']) == 0
@@ -137,6 +134,28 @@ def test_pictures_without_a_record_are_not_taken_for_restored(folder, weights, t
     assert 'a.png is there, and was not restored by this command' in capsys.readouterr().err
     assert restore_command([*words, '--overwrite']) == 0
     assert Image.open(out / 'a.png').width == WIDTHS['double']
+
+
+def test_a_picture_of_the_same_name_from_elsewhere_is_not_taken_for_done(
+    folder, weights, tmp_path, capsys
+):
+    other = tmp_path / 'other'
+    other.mkdir()
+    shutil.copy(folder / 'deep/grey.png', other / 'a.png')
+    words = ['-w', str(weights / 'double.pth'), '-o', str(tmp_path / 'out')]
+    assert restore_command([str(folder / 'a.png'), *words]) == 0
+    before = (tmp_path / 'out/a.png').stat()
+    capsys.readouterr()
+    assert restore_command([str(other), *words]) == 2
+    said = capsys.readouterr().err
+    assert f'was restored from {(folder / "a.png").resolve()}, not from {other.resolve()}' in said
+    assert restore_command([str(folder / 'deep/grey.png'), *words]) == 0  # another name
+    assert restore_command([str(folder / 'a.png'), *words]) == 0  # goes on, though noted anew
+    assert '1 picture there already' in capsys.readouterr().out
+    assert (tmp_path / 'out/a.png').stat().st_mtime_ns == before.st_mtime_ns
+    assert restore_command([str(other), *words, '--suffix', '_2']) == 0
+    assert restore_command([str(other), *words, '--overwrite']) == 0
+    assert read_picture(tmp_path / 'out/a.png').pixels.shape[-1] == 1
 
 
 def test_several_networks_lie_side_by_side(folder, weights, tmp_path, capsys):
@@ -180,6 +199,8 @@ def test_adapters_count_by_their_scale(folder, weights, tmp_path):
         (['photos', '-o', 'photos'], 'would be overwritten'),
         (['photos', '-o', 'out', '--tile_px', '0'], '--tile_px: 0; give more than 0'),
         (['photos', '-o', 'out', '--lora_scale', '1'], '1 for 0 adapters'),
+        (['photos', '-o', 'out', '--suffix', '/x'], '--suffix: /x; give a part of a name'),
+        (['photos', '-o', 'photos/a.png'], '--output: photos/a.png is a file'),
     ],
 )
 def test_what_cannot_begin_is_refused(
