@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.checking.check import load_options
+from iqasr.models.self_ensemble import restore_in_views
 from iqasr.models.tiling import restore_tiled
 from iqasr.options.sections import RECOGNISED, Options
 from iqasr.pretrained import locate_weights, named_entry
@@ -236,10 +238,19 @@ class Restorer:
         scale: How many times the generator enlarges.
         tile_px: Side of the tiles, in pixels of the input; None restores images whole.
         tile_overlap_px: Pixels seen beyond each side of a tile.
+        self_ensemble: Take the mean over eight orientations of the input.
     """
 
-    def __init__(self, scale: int, tile_px: int | None = None, tile_overlap_px: int = 32) -> None:
+    def __init__(
+        self,
+        scale: int,
+        tile_px: int | None = None,
+        tile_overlap_px: int = 32,
+        *,
+        self_ensemble: bool = False,
+    ) -> None:
         self.scale, self.tile_px, self.tile_overlap_px = scale, tile_px, tile_overlap_px
+        self.self_ensemble = self_ensemble
 
     @torch.no_grad()
     def __call__(self, network: nn.Module, lq: Tensor) -> Tensor:
@@ -254,11 +265,14 @@ class Restorer:
         """
         training = network.training
         network.eval()
+        restore = partial(
+            restore_whole, network, scale=self.scale, self_ensemble=self.self_ensemble
+        )
         if self.tile_px is None:
-            output = restore_whole(network, lq, self.scale)
+            output = restore(lq)
         else:
             output = restore_tiled(
-                lambda tile: restore_whole(network, tile, self.scale),
+                restore,
                 lq,
                 scale=self.scale,
                 tile_px=self.tile_px,
@@ -268,8 +282,12 @@ class Restorer:
         return output
 
 
-def restore_whole(network: nn.Module, lq: Tensor, scale: int) -> Tensor:
-    """Restore images, padded to a size that the network takes."""
+def restore_whole(
+    network: nn.Module, lq: Tensor, scale: int, *, self_ensemble: bool = False
+) -> Tensor:
+    """Restore images, padded to a size that the network takes; see `Restorer`."""
+    if self_ensemble:
+        return restore_in_views(partial(restore_whole, network, scale=scale), lq)
     height, width = lq.shape[-2:]
     rows, columns = sizes_of(network).padding(height, width)
     mode = 'reflect' if columns < width and rows < height else 'replicate'

@@ -91,7 +91,12 @@ class RestorationModel(BaseModel):
         self.watched: dict[str, WatchedScore] = {}
         """Scores that training is to raise, by their name in the log."""
         options, resumed = self.options, self.read_resume_state()
-        self.restorer = Restorer(options.scale, options.val.tile_px, options.val.tile_overlap_px)
+        self.restorer = Restorer(
+            options.scale,
+            options.val.tile_px,
+            options.val.tile_overlap_px,
+            self_ensemble=options.val.self_ensemble,
+        )
         self.metrics, self.missing_metrics = build_metrics(
             options.val.metrics,
             options.val.panel,

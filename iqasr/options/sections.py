@@ -97,6 +97,7 @@ class ValOptions(Section):
     pbar: bool = True
     tile_px: PositiveInt | None = None
     tile_overlap_px: int = Field(32, ge=0)
+    self_ensemble: bool = False
     metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
     panel: list[str] = Field(default_factory=list)
     panel_crop_border: int = Field(0, ge=0)

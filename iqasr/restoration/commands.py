@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,8 @@ def command_parser() -> argparse.ArgumentParser:
         help='auto: float16 on a GPU, but for pictures of 16 bits')  # fmt: skip
     add('--memory_gb', type=float, help='how much memory to use; default: a share of what is free')
     add('--tile_px', type=int, help='side of the tiles; default: what the memory allows')
+    add('--self_ensemble', action='store_true',
+        help='mean over eight orientations: a little better, eight times as slow')  # fmt: skip
     add('--cpu', action='store_true', help='do not use the GPU')
     return parser
 
@@ -109,8 +111,12 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
             file_format=arguments.format,
         )
         network, scale = open_adapted(path, arguments.lora, arguments.lora_scale)
+        made_by = {
+            'weights': hash_weights(network.state_dict()),
+            'self_ensemble': arguments.self_ensemble,
+        }
         check = {'process': process, 'overwrite': arguments.overwrite}
-        since = check_record(output / into / RECORD, network, jobs, **check)
+        since = check_record(output / into / RECORD, made_by, jobs, **check)
         restorer = PictureRestorer(network, scale, process.device, **limits(arguments, process))
         total.add(restore_pictures(jobs, restorer, since=since, process=process, label=name))
         for job in jobs:
@@ -140,6 +146,7 @@ def limits(arguments: argparse.Namespace, process: Process) -> dict[str, Any]:
         'memory_bytes': arguments.memory_gb and arguments.memory_gb * 1e9,
         'half': precision == 'float16' or (precision == 'auto' and on_gpu),
         'tile_px': arguments.tile_px,
+        'self_ensemble': arguments.self_ensemble,
     }
 
 
@@ -157,15 +164,20 @@ def open_adapted(
 
 
 def check_record(
-    path: Path, network: nn.Module, jobs: Sequence[Job], *, process: Process, overwrite: bool
+    path: Path,
+    made_by: Mapping[str, Any],
+    jobs: Sequence[Job],
+    *,
+    process: Process,
+    overwrite: bool,
 ) -> float:
     """Check that a folder holds pictures of these files and weights, and note which these are.
 
     Args:
-        path: Record of the weights and of the file of each picture; made when pictures are first
-            written to the folder, and anew when they are overwritten.
-        network: The network.
-        jobs: What it restores.
+        path: Record of what made the pictures, and of the file of each; made when pictures are
+            first written to the folder, and anew when they are overwritten.
+        made_by: ``weights``, their hash, and ``self_ensemble``.
+        jobs: The pictures.
         process: This process.
         overwrite: Let other pictures be replaced.
 
@@ -176,16 +188,16 @@ def check_record(
         InputError: If the pictures are of other weights or files, or of unknown ones, so that a
             mixture would arise.
     """
-    weights = hash_weights(network.state_dict())
     sources = {str(job.target.relative_to(path.parent)): str(job.source) for job in jobs}
     there = [name for name in sources if (path.parent / name).exists()]
     advice = 'Name another folder, or give --overwrite.'
     made = None if overwrite or not path.exists() else path.stat().st_mtime_ns
     if made is not None:
-        found = read_record(path)
-        if found.get('weights') != weights:
+        found = {'self_ensemble': False} | read_record(path)
+        if any(found.get(key) != value for key, value in made_by.items()):
             raise InputError(
-                f'{path.parent}: holds pictures restored with other weights or adapters. {advice}'
+                f'{path.parent}: holds pictures restored with other weights or adapters, or '
+                f'with another choice of --self_ensemble. {advice}'
             )
         known = found.get('sources', {})
         if others := [name for name in there if known.get(name, sources[name]) != sources[name]]:
@@ -200,7 +212,7 @@ def check_record(
         )
     process.barrier()
     if process.is_main:
-        write_json({'weights': weights, 'sources': sources}, path)
+        write_json({**made_by, 'sources': sources}, path)
         if made is not None:
             os.utime(path, ns=(made, made))  # what was done before stays done
     process.barrier()  # all see the new record

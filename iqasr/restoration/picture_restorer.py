@@ -55,6 +55,7 @@ class PictureRestorer:
             what is free.
         half: Compute in half precision, but for pictures of 16 bits.
         tile_px: Side of the tiles; None to choose by the memory.
+        self_ensemble: Take the mean over eight orientations of the input.
     """
 
     def __init__(
@@ -66,9 +67,10 @@ class PictureRestorer:
         memory_bytes: float | None = None,
         half: bool = False,
         tile_px: int | None = None,
+        self_ensemble: bool = False,
     ) -> None:
         self.network, self.scale, self.device = network.to(device), scale, device
-        self.half, self.tile_px = half, tile_px
+        self.half, self.tile_px, self.self_ensemble = half, tile_px, self_ensemble
         if memory_bytes is None:
             self.room = free_memory(device)
         else:
@@ -150,7 +152,9 @@ class PictureRestorer:
         precision = torch.autocast(self.device.type, torch.float16) if half else None
         try:
             with precision or contextlib.nullcontext():
-                output = restore_whole(self.network, lq, self.scale)
+                output = restore_whole(
+                    self.network, lq, self.scale, self_ensemble=self.self_ensemble
+                )
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             side = max(lq.shape[-2:]) // 2 // STEP_PX * STEP_PX

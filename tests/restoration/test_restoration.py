@@ -136,6 +136,25 @@ def test_pictures_without_a_record_are_not_taken_for_restored(folder, weights, t
     assert Image.open(out / 'a.png').width == WIDTHS['double']
 
 
+def test_self_ensemble_is_not_mixed_with_single_outputs(folder, weights, tmp_path, capsys):
+    words = ['-w', str(weights / 'double.pth'), '-o', str(tmp_path / 'out')]
+    words = [str(folder / 'a.png'), *words]
+    assert restore_command(words) == 0
+    single = read_picture(tmp_path / 'out/a.png').pixels.astype(int)
+    assert restore_command([*words, '--self_ensemble']) == 2
+    assert 'another choice of --self_ensemble' in capsys.readouterr().err
+    assert restore_command([*words, '--self_ensemble', '--overwrite']) == 0
+    image = np.asarray(Image.open(folder / 'a.png'))
+    views = []
+    for turns in range(4):
+        for step in (1, -1):
+            view = np.rot90(image[:, ::step], turns).copy()
+            views.append(np.rot90(by_hand(weights / 'double.pth', view), -turns)[:, ::step])
+    mean = read_picture(tmp_path / 'out/a.png').pixels.astype(int)
+    assert np.abs(mean - np.mean(views, 0)).max() <= 1.5  # each view is rounded and clipped here
+    assert np.abs(mean - single).max() > 1
+
+
 def test_a_picture_of_the_same_name_from_elsewhere_is_not_taken_for_done(
     folder, weights, tmp_path, capsys
 ):
@@ -338,7 +357,7 @@ def test_less_memory_makes_smaller_tiles():
 def test_a_full_gpu_makes_parts(photographs, monkeypatch, caplog):
     original, calls = picture_restorer.restore_whole, []
 
-    def restore_whole(network, lq, scale):
+    def restore_whole(network, lq, scale, **options):
         calls.append(tuple(lq.shape[-2:]))
         if lq.shape[-1] > 100:
             raise torch.cuda.OutOfMemoryError
