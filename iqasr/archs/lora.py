@@ -78,9 +78,12 @@ def add_low_rank(weight: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
         alpha: r times the factor of the product; 0 returns the weight exactly.
 
     Returns:
-        ``weight + alpha / r * (b @ a)``, of the shape of `weight`.
+        ``weight + alpha / r * (b @ a)``, of the shape and in the precision of `weight`: autocast
+        would lose small corrections, which the merged weight has.
     """
-    return torch.addmm(weight.flatten(1), b, a, alpha=alpha / len(a)).view(weight.shape)
+    kind = 'cpu' if weight.is_meta else weight.device.type  # there is no autocast for meta
+    with torch.autocast(kind, enabled=False):
+        return torch.addmm(weight.flatten(1), b, a, alpha=alpha / len(a)).view(weight.shape)
 
 
 def add_lora(

@@ -146,15 +146,18 @@ def check_discriminator(problems: Problems, options: Options, train: TrainOption
     for key, section in train.terms.items():
         if (key == 'gan') != str(section.get('type')).endswith('GANLoss'):
             problems.add(f'train.{key}_opt', 'GANLoss, and only it, belongs to gan_opt.')
-    adversarial = 'gan' in train.terms
-    if options.path.pretrain_network_d is not None and not adversarial:
-        reason = 'is not used without train.gan_opt; remove it, or add that term.'
-        problems.add('path.pretrain_network_d', reason)
-    for path, value in (('network_d', options.network_d), ('train.optim_d', train.optim_d)):
-        if adversarial and value is None:
+    required = {'network_d': options.network_d, 'train.optim_d': train.optim_d}
+    if 'gan' in train.terms:
+        for path in (path for path, value in required.items() if value is None):
             problems.add(path, 'is required by train.gan_opt and missing.')
-        elif value is not None and not adversarial:
-            problems.add(path, 'is not used without train.gan_opt; remove it, or add that term.')
+        return
+    unused = required | {
+        'path.pretrain_network_d': options.path.pretrain_network_d,
+        'train.net_d_iters': train.net_d_iters if train.net_d_iters > 1 else None,
+        'train.net_d_init_iters': train.net_d_init_iters or None,
+    }
+    for path in (path for path, value in unused.items() if value is not None):
+        problems.add(path, 'is not used without train.gan_opt; remove it, or add that term.')
 
 
 def check_terms(problems: Problems, options: Options, train: TrainOptions) -> None:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from iqasr.evaluation.measured_images import MeasuredImages
 from iqasr.metrics import Metric
-from iqasr.runtime.atomic_files import write_csv
+from iqasr.runtime.atomic_files import write_bytes_atomically, write_csv
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.overlap import ahead
 
@@ -204,14 +204,13 @@ def measure(metric: Metric, key: str, images: Mapping[str, Any]) -> float:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Save an image (uint8 BGR).
+    """Save an image (uint8 BGR), in a folder that is made if need be; atomically.
 
     Raises:
-        OSError: If it cannot be written.
+        StorageError: If it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), image):
-        raise OSError(f'{path}: cannot be written; is the disk full?')
+    write_bytes_atomically(cv2.imencode(path.suffix, image)[1].tobytes(), path)
 
 
 def side_by_side(lq: np.ndarray, output: np.ndarray, gt: np.ndarray | None) -> Tensor:

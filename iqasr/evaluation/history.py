@@ -41,8 +41,8 @@ class ValidationHistory:
         self.val_freq = options.val_freq
         self.iteration = 0
         """Of the last complete validation."""
-        self.records: dict[str, dict[str, Any]] = {}
-        """Best ``value`` and its ``iteration``, by ``<set>/<metric>``."""
+        self.records: dict[str, list[dict[str, Any]]] = {}
+        """Every ``value`` that was the best, and its ``iteration``, by ``<set>/<metric>``."""
         self.guard = Guard(options.guard, metrics) if options.guard else None
         self.results: dict[str, Result] = {}
         """Of the validation under way, by data set."""
@@ -63,9 +63,11 @@ class ValidationHistory:
         self.results, self.iteration, self.records = {}, 0, {}
         if (self.root / 'best.json').is_file():
             content = json.loads((self.root / 'best.json').read_text(encoding='utf-8'))
-            records = content['records'].items()
             self.iteration = min(content['iteration'], until)
-            self.records = {k: r for k, r in records if r['iteration'] <= until}
+            earlier = content.get('earlier', {})  # none in files of 0.3
+            for key, best in content['records'].items():
+                records = [r for r in (*earlier.get(key, ()), best) if r['iteration'] <= until]
+                self.records |= {key: records} if records else {}
         if self.guard is not None:
             self.guard.read(self.root / 'guard.json', until)
 
@@ -92,7 +94,9 @@ class ValidationHistory:
             return
         self.iteration = iteration
         if self.process.is_main:
-            content = {'iteration': iteration, 'records': self.records}
+            best = {key: records[-1] for key, records in self.records.items()}
+            earlier = {key: records[:-1] for key, records in self.records.items()}
+            content = {'iteration': iteration, 'records': best, 'earlier': earlier}
             write_json(content, self.root / 'best.json')
         if self.guard is not None:
             self.watch(self.guard, iteration, tb_logger)
@@ -123,7 +127,10 @@ def log_scalars(board: Any, values: Mapping[str, float], iteration: int) -> None
 
 
 def update_best(
-    records: dict[str, dict[str, Any]], result: Result, metrics: Sequence[Metric], iteration: int
+    records: dict[str, list[dict[str, Any]]],
+    result: Result,
+    metrics: Sequence[Metric],
+    iteration: int,
 ) -> str:
     """Take a validation into the `ValidationHistory.records`.
 
@@ -133,10 +140,11 @@ def update_best(
     texts, means = [], result.means()
     for metric in metrics:
         value, key = means[metric.name], f'{result.dataset}/{metric.name}'
-        best = records.get(key)
+        best = records[key][-1] if key in records else None
         record = np.isfinite(value) and metric.lower_better is not None
         if record and (best is None or metric.is_better(value, best['value'])):
-            best = records[key] = {'value': value, 'iteration': iteration}
+            best = {'value': value, 'iteration': iteration}
+            records.setdefault(key, []).append(best)
         best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
         texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
     return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)

@@ -102,7 +102,8 @@ class Objective(nn.Module):
         """Evaluate a term.
 
         Raises:
-            OptionError: If it fails the first time, which its options or the data explain.
+            OptionError: If it fails the first time, which its options or the data explain, or does
+                not give a scalar.
         """
         if name in self.evaluated:
             return self.terms[name](batch)
@@ -114,6 +115,12 @@ class Objective(nn.Module):
             raise OptionError(
                 f'train.{name}_opt: fails in the first step ({type(error).__name__}: {error}).'
             ) from error
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            found = tuple(value.shape) if isinstance(value, Tensor) else value
+            raise OptionError(
+                f'train.{name}_opt: gives {found} instead of one number to minimise. Use '
+                '`reduction: mean`, and a weight above 0.'
+            )
         self.evaluated.add(name)
         return value
 

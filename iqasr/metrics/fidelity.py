@@ -142,12 +142,12 @@ def calculate_niqe(
 def prepare(
     img: np.ndarray, img2: np.ndarray, border: int, luma: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut the border off both images and, if asked, reduce colour images to their luma."""
+    """Cut the border off both images and, if asked, reduce them to their luma."""
     if img.shape != img2.shape:
         raise ValueError(
             f'The images are {img.shape[:2]} and {img2.shape[:2]} pixels; they must be of one size.'
         )
     img, img2 = without_border(img, border), without_border(img2, border)
-    if not luma or img.shape[2] == 1:
+    if not luma:
         return img, img2
     return luma_of(img)[..., None], luma_of(img2)[..., None]

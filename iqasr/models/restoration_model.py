@@ -301,11 +301,11 @@ class RestorationModel(BaseModel):
 
     def image_path(self, dataset: str, iteration: int | str) -> Callable[[str], Path]:
         """Return the function that names the file of a restored image."""
-        folder = Path(self.opt['path']['visualization'])
+        folder = Path(self.opt['path']['visualization']) / dataset
         if self.is_train:
             return lambda image: folder / image / f'{image}_{iteration}.png'
         ending = self.options.val.suffix or self.options.name
-        return lambda image: folder / dataset / f'{image}_{ending}.png'
+        return lambda image: folder / f'{image}_{ending}.png'
 
     # Checkpoints
 

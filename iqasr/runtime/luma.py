@@ -14,11 +14,13 @@ def luma_of(image: np.ndarray) -> np.ndarray:
     """Compute the luma, not rounded.
 
     Args:
-        image: ``(H, W, 3)`` uint8 BGR in [0, 255].
+        image: ``(H, W, 3)`` uint8 BGR in [0, 255]; or ``(H, W, 1)``, which is its own luma.
 
     Returns:
-        ``(H, W)`` float32 in [16, 235].
+        ``(H, W)`` float32 in [16, 235]; of a single channel, in [0, 255] as it is.
     """
+    if image.shape[2] == 1:
+        return image[..., 0].astype(np.float32)
     levels = (np.arange(256, dtype=np.float32) / 255).astype(np.float64)
     total, green, red = (
         cv2.LUT(channel, levels * weight)

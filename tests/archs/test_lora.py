@@ -9,6 +9,7 @@ from torch import nn
 
 from iqasr.archs.lora import (
     add_lora,
+    add_low_rank,
     base_state,
     load_lora_state,
     lora_layers,
@@ -169,6 +170,25 @@ def test_merged_weights_do_what_the_adapters_do(scale, network, lq):
     plain.load_state_dict(merged_state(network, scale), strict=True)
     with torch.no_grad():
         assert (plain(lq) - network(lq)).abs().max() <= 1e-5
+
+
+def test_autocast_sees_small_corrections_as_merged_weights_have_them(network, lq):
+    base = copy.deepcopy(network)
+    add_lora(network, LoRAOptions(rank=2), torch.Generator().manual_seed(0))
+    for layer in lora_layers(network).values():
+        nn.init.normal_(layer.lora_b, std=1e-5)
+    base.load_state_dict(merged_state(network))
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(network(lq), base(lq))
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_a_weight_keeps_its_precision_under_autocast(device):
+    weight, a, b = (torch.ones(shape, device=device) for shape in ((4, 3, 1, 1), (2, 3), (4, 2)))
+    with torch.autocast('cpu', torch.bfloat16):
+        found = add_low_rank(weight, a, b, 2e-4)
+    assert (found.dtype, found.shape) == (torch.float32, weight.shape)
+    assert device == 'meta' or (found - 1.0002).abs().max() < 1e-6
 
 
 def test_a_merged_network_is_an_ordinary_one(network, same_weights):

@@ -113,6 +113,8 @@ REFUSALS = {
     'network_g:num_block': (-1, 'network_g.num_block: should be a number from 0 on, not -1'),
     'val:metrics:psnr:crop_border': (-1, 'should be a whole number from 0 on, not -1'),
     ' val:metrics:psnr:type': ('calculate_psnr_pt', 'takes tensors; use calculate_psnr'),
+    ' train:net_d_iters': (2, 'train.net_d_iters: is not used without train.gan_opt'),
+    ' train:net_d_init_iters': (1, 'train.net_d_init_iters: is not used without train.gan_opt'),
     'path:pretrain_network_d': ('realesrgan-x4plus-netd', 'is not used without train.gan_opt'),
 }
 

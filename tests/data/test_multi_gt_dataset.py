@@ -1,6 +1,7 @@
 """Items of the multi-GT data set: same place, same turn, one choice, few reads."""
 
 import os
+import pickle
 
 import cv2
 import numpy as np
@@ -493,6 +494,15 @@ def test_16_bits_are_kept_to_the_crop(photographs, tmp_path):
     deep = photographs[1].astype(np.uint16) * 257 + np.arange(96, dtype=np.uint16)[:, None]
     expected = windows(torch.from_numpy(deep.astype(np.int32)).permute(2, 0, 1), SIZE)
     assert levels[1].round().to(torch.int32).numpy().tobytes() in expected
+
+
+def test_what_a_reader_accepts_is_sent_to_workers(photographs, tmp_path):
+    for name in ('original', 'other'):
+        pictures(tmp_path / name, photographs, 'deep')
+    made = dataset(str(tmp_path), bits=16, grey=True)
+    sent = pickle.loads(pickle.dumps(made))
+    assert (sent.reader.bits, sent.reader.allow_grey) == (16, True)
+    assert torch.equal(PlacedDataset(sent, 1)[0, 2]['gt'], PlacedDataset(made, 1)[0, 2]['gt'])
 
 
 def test_16_bits_are_refused_where_they_would_be_lost(photographs, tmp_path):

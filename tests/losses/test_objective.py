@@ -16,7 +16,7 @@ from iqasr.losses import (
     term_inputs,
 )
 from iqasr.registry import LOSS_REGISTRY
-from iqasr.runtime.errors import MissingWeightsError
+from iqasr.runtime.errors import MissingWeightsError, OptionError
 
 
 @pytest.fixture
@@ -45,6 +45,19 @@ def test_results_of_a_loss_are_added_and_absent_ones_left_out(batch):
             return output.mean(), None
 
     assert Term(Two())(batch).item() == pytest.approx(batch.output.mean().item())
+
+
+@pytest.mark.parametrize(
+    ('section', 'found'),
+    [
+        ({'type': 'L1Loss', 'reduction': 'none'}, r'\(2, 3, 8, 8\)'),
+        ({'type': 'PerceptualLoss', 'layer_weights': {'conv1_1': 1}, 'perceptual_weight': 0}, '0'),
+    ],
+)
+def test_a_term_without_a_scalar_is_named(section, found, batch, vgg):
+    objective = Objective({'pixel': build_term(section)})
+    with pytest.raises(OptionError, match=f'train.pixel_opt: gives {found} instead of one number'):
+        objective(batch)
 
 
 # What a loss looks at

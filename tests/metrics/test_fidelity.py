@@ -60,6 +60,19 @@ def test_luma_equals_basicsr_to_the_bit():
     assert np.array_equal(luma_of(PHOTOGRAPH), to_y_channel(PHOTOGRAPH)[..., 0])
 
 
+def test_a_single_channel_is_its_own_luma():
+    grey, other = (np.ascontiguousarray(image[..., :1]) for image in (PHOTOGRAPH, PHOTOGRAPH // 2))
+    assert np.array_equal(luma_of(grey), to_y_channel(grey)[..., 0])
+    assert calculate_niqe(grey, 4) == pytest.approx(basicsr.metrics.calculate_niqe(grey, 4))
+    for kind in ('psnr', 'ssim'):
+        metric = build_metric('m', {'type': f'calculate_{kind}', 'crop_border': 4})
+        on_luma = build_metric(
+            'm', {'type': f'calculate_{kind}', 'crop_border': 4, 'test_y_channel': True}
+        )
+        images = {'img': grey, 'img2': other}
+        assert on_luma(images) == pytest.approx(metric(images), rel=1e-6)
+
+
 def test_large_image_in_several_tiles_equals_basicsr():
     image = np.random.default_rng(0).integers(0, 256, (150, 600, 3), dtype=np.uint8)
     other = cv2.GaussianBlur(image, (0, 0), 1)

@@ -141,6 +141,8 @@ def test_checkerboard_shows_dots_of_its_period(photographs):
     grey[2::4, 1::4] += 3
     assert value('calculate_checkerboard', {'img': grey}, period=4) == pytest.approx(0.62, abs=0.03)
     assert value('calculate_checkerboard', {'img': grey}, period=3) < 0.03
+    single = {'img': grey[..., :1]}  # of more contrast than its luma
+    assert value('calculate_checkerboard', single, period=4) == pytest.approx(0.72, abs=0.03)
     assert value('calculate_checkerboard', {'img': grey}, period=1) == 0
     with pytest.raises(ValueError, match='period is 0'):
         value('calculate_checkerboard', {'img': grey}, period=0)

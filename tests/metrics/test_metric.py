@@ -202,7 +202,7 @@ def test_best_follows_the_direction_of_the_metric(lower_better, kept):
     records, metric = {}, Metric('m', float, lower_better)
     for iteration, value in enumerate([1.0, 3.0, float('nan'), 2.0], 1):
         update_best(records, Result('set', [{'name': 'a', 'm': value}]), [metric], iteration)
-    record = records['set/m']
+    record = records['set/m'][-1]
     assert (record['value'], record['iteration']) == kept
 
 

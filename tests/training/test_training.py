@@ -673,6 +673,21 @@ def test_image_that_breaks_in_one_process_costs_no_iteration(
     assert 'cannot be read (ValueError: damaged)' in said
 
 
+def test_validation_images_of_two_sets_do_not_meet(paired_options, train, pairs, tmp_path):
+    data = paired_options['datasets']
+    data['val_2'] = data['val'] | {'name': 'swapped', 'dataroot_lq': str(pairs / 'gt')}
+    data['val_2'] |= {'dataroot_gt': str(tmp_path / 'large')}
+    (tmp_path / 'large').mkdir()
+    for path in (pairs / 'gt').iterdir():
+        large = cv2.resize(cv2.imread(str(path)), (384, 384))
+        cv2.imwrite(str(tmp_path / 'large' / path.name), large)
+    paired_options['val']['save_img'] = True
+    assert train(paired_options) == 0
+    shown = tmp_path / 'experiments/tiny/visualization'
+    for name, side in (('pieces', 96), ('swapped', 384)):
+        assert cv2.imread(str(shown / name / '03/03_6.png')).shape == (side, side, 3)
+
+
 def test_metric_without_value_does_not_end_a_run(paired_options, train):
     paired_options['val']['metrics']['niqe'] = {'type': 'calculate_niqe', 'crop_border': 4}
     assert train(paired_options) == 0

@@ -27,6 +27,15 @@ from iqasr.registry import (
 )
 from iqasr.runtime.errors import OptionError
 
+OF_DISCRIMINATORS = (
+    'network_d',
+    'path.pretrain_network_d',
+    'train.optim_d',
+    'train.net_d_iters',
+    'train.net_d_init_iters',
+)
+"""Options that count only beside ``train.gan_opt``."""
+
 
 def translate(content: Mapping[str, Any]) -> Translation:
     """Translate an option file of another tool, known by its ``model_type``, into ours.
@@ -233,7 +242,7 @@ def drop_unused(file: Translation) -> None:
     if file.get('train') is None:
         return
     if file.get('train.gan_opt') is None:
-        for path in ('network_d', 'train.optim_d', 'path.pretrain_network_d'):
+        for path in OF_DISCRIMINATORS:
             file.drop(path, 'left out, since there is no train.gan_opt.')
     if file.get('val.val_freq') is None:
         for path in file.sections('datasets'):

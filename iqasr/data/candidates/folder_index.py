@@ -57,7 +57,7 @@ class IndexedReader(FileReader):
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {'index': self.index, 'stamp': None, 'groups': [], 'sizes': {}}
+        return self.__dict__ | {'stamp': None, 'groups': [], 'sizes': {}}
 
     def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
         """Look up the size of an image; inspect it if it is not known, or with `decode`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iqasr.checking.check import load_options
+from iqasr.checking.check import check, load_options
 from iqasr.checking.dialects.families import FAMILIES as MODELS
 from iqasr.checking.dialects.families import REFUSED, SIGNS
 from iqasr.checking.dialects.rules import translate
@@ -191,6 +191,16 @@ def place(options, path):
 )
 def test_contradictions_and_unknown_options_are_warnings(change, warning, realesrgan):
     assert any(warning in text for text in translate(realesrgan | change).warnings)
+
+
+def test_options_of_a_discriminator_without_its_term_are_warnings(basicsr):
+    del basicsr['train']['gan_opt']
+    basicsr['train'] |= {'net_d_iters': 2, 'net_d_init_iters': 1}
+    translated = translate(basicsr)
+    for path in ('network_d', 'train.optim_d', 'train.net_d_iters', 'train.net_d_init_iters'):
+        assert f'{path}: left out, since there is no train.gan_opt.' in translated.warnings
+    train = check(translated.options, 'train').train
+    assert (train.net_d_iters, train.net_d_init_iters) == (1, 0)
 
 
 def test_options_of_a_degradation_that_never_happens_are_warnings(realesrgan_pairs):
