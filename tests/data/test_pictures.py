@@ -52,6 +52,12 @@ def test_grey_stays_grey(rgba, tmp_path, suffix):
     assert np.abs(picture.pixels[..., 0].astype(int) - grey).max() <= (12 if suffix == 'jpg' else 0)
 
 
+def test_16_bits_of_jpeg_2000_stay(rgba, tmp_path):
+    picture = saved(tmp_path / 'a.jp2', rgba[..., 0])
+    assert picture.pixels.dtype == np.uint16
+    assert np.array_equal(picture.pixels[..., 0], rgba[..., 0])
+
+
 def test_one_bit_is_grey(rgba, tmp_path):
     bits = rgba[..., 0] > 30000
     assert np.array_equal(saved(tmp_path / 'a.png', bits).pixels[..., 0], 255 * bits)
