@@ -200,6 +200,15 @@ def test_profile_and_exif_are_kept(rgba, tmp_path, suffix):
     assert picture.profile == profile
 
 
+def test_exif_too_long_for_jpeg_is_left_out_and_said(tmp_path, caplog):
+    image = np.zeros((8, 9, 3), np.uint8)
+    for length, kept in ((65533, True), (65534, False)):
+        exif = (b'Exif\0\0' + Image.Exif().tobytes()).ljust(length, b'\0')
+        write_picture(tmp_path / 'a.jpg', Shape(*image.shape, image.dtype, None, exif), [image])
+        assert ('exif' in Image.open(tmp_path / 'a.jpg').info) == kept
+    assert caplog.text.count('longer than JPEG allows') == 1
+
+
 def frames(path, suffix):
     images = [Image.fromarray(np.full((8, 9), 40 * i, np.uint8)) for i in range(1, 4)]
     images[0].save(path, suffix, save_all=True, append_images=images[1:])
