@@ -26,9 +26,10 @@ from iqasr.report.comparison import RunComparison, compare_runs
 from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
 from iqasr.report.pictures import picture_rows
 from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line
-from iqasr.report.table import MARKDOWN, escape_markdown
+from iqasr.report.table import MARKDOWN
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.runtime.errors import DataError, OptionError
+from iqasr.runtime.markdown import escape_markdown
 from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')

@@ -21,11 +21,11 @@ from iqasr.quality import scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.report.pictures import picture_rows
 from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line, write_test_set
-from iqasr.report.table import ARROWS, escape_markdown
+from iqasr.report.table import ARROWS
 from iqasr.report.variant_plan import TestSet, VariantPlan, VariantRun, read_variant_plan
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.errors import DataError
-from iqasr.runtime.markdown import markdown_table
+from iqasr.runtime.markdown import escape_markdown, markdown_table
 from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
