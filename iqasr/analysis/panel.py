@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from iqasr.data.candidates.candidate_set import CandidateSet
 from iqasr.data.scores.quality_rows import read_rows
 from iqasr.data.scores.score_table import TableScoring
@@ -107,5 +105,4 @@ def read_scores(
     missing = sum(value != value for value in quality.values())
     if missing:
         logger.warning('%s has no score for %d of %d images.', name, missing, len(quality))
-    lower_better = bool(scorer.published(torch.tensor(1.0)) < 0)
-    return PanelScorer(name, section, scorer.differentiable, lower_better, quality)
+    return PanelScorer(name, section, scorer.differentiable, scorer.lower_better, quality)

@@ -10,8 +10,8 @@ import yaml
 from iqasr.archs.spandrel_networks import code_arguments, network_class
 from iqasr.options.schema import Problems, check_section
 from iqasr.pretrained import named_entry
-from iqasr.quality import scorer_section
-from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, Registry, build, lookup
+from iqasr.quality import find_traits, scorer_section
+from iqasr.registry import ARCH_REGISTRY, SCORER_REGISTRY, Registry, build, lookup, names_in
 from iqasr.runtime.errors import MissingWeightsError, OptionError
 from iqasr.runtime.paths import resolve
 
@@ -112,7 +112,19 @@ def check_scorer(problems: Problems, path: str, section: Mapping[str, Any]) -> d
     )
     if not finite or len(span) != 2 or span[0] == span[1]:
         problems.add(f'{path}.range', 'give [worst, best], two different finite numbers.')
+    elif (lower := is_lower_better(checked)) is not None and lower != (span[0] > span[1]):
+        better = 'lower' if lower else 'higher'
+        problems.add(f'{path}.range', f'give [worst, best]; of this scorer, {better} is better.')
     return checked | {'range': span}
+
+
+def is_lower_better(section: Mapping[str, Any]) -> bool | None:
+    """Tell the direction of a scorer without building it; None where its constructor decides."""
+    kind = str(section.get('type'))
+    if kind == 'PyIQAScorer':
+        traits = find_traits(str(section.get('metric')))
+        return traits and traits.lower_better
+    return getattr(names_in(SCORER_REGISTRY).get(kind), 'lower_better', False) or None
 
 
 def refuse_random_fusion(problems: Problems, path: str, scorer: Any) -> None:

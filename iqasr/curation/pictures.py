@@ -8,7 +8,7 @@ import numpy as np
 
 from iqasr.analysis.plots import save_figure
 from iqasr.runtime.atomic_files import write_bytes_atomically
-from iqasr.runtime.crops import crop_grid
+from iqasr.runtime.crops import crop_grid, spread
 
 CELL_PX, ROWS, COLUMNS, BINS = 192, 6, 8, 40
 
@@ -68,12 +68,6 @@ def write_sheet(
     ]
     sheet = crop_grid(rows, list(columns), CELL_PX, 1)
     write_bytes_atomically(cv2.imencode('.png', sheet)[1].tobytes(), path)
-
-
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """Take at most so many, at even distances."""
-    places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    return [names[place] for place in places]
 
 
 def fit(image: np.ndarray) -> np.ndarray:

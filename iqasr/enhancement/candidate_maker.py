@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +44,8 @@ def make_candidates(
 
     The run may be killed and started again, also with another number of processes; the files are
     the same. A photograph is done when all its files exist: each image is first written under
-    another name, and the original last.
+    another name, and the original last. Candidates of photographs that were removed since, or are
+    now left out, are removed.
 
     Args:
         source: Folder of photographs; not changed.
@@ -93,6 +94,8 @@ class CandidateMaker:
         left_out = select_left_out(measures, self.settings.selection_with_size)
         kept = [name for name in measures if name not in left_out]
         enhanced = self.enhance(kept)
+        if self.process.is_main:
+            self.remove(enhanced[name] for name in enhanced.keys() - set(kept))
         groups = {name: enhanced[name]['groups'] for name in kept}
         outcome = Outcome(measures, unreadable, left_out, groups)
         if self.process.is_main:
@@ -167,14 +170,32 @@ class CandidateMaker:
         Raises:
             DataError: If the photograph has candidates and has changed since.
         """
+        is_same = result['state'] == state
         if 'groups' not in result:
-            return result['state'] == state and 'unreadable' not in result
-        if result['state'] != state:
+            return is_same and 'unreadable' not in result
+        files = [file.exists() for group in result['groups'] for file in self.files_of(group)]
+        if any(files) and not is_same:
             raise DataError(
                 f'{self.files[name]}: has changed since its candidates in {self.target} were made. '
                 'Give another folder.'
             )
-        return all(file.exists() for group in result['groups'] for file in self.files_of(group))
+        return is_same and all(files)
+
+    def remove(self, results: Iterable[Mapping[str, Any]]) -> None:
+        """Remove the candidates of photographs that were left out, or removed, after a former run.
+
+        Their results stay: who brings the photographs back gets the same candidates.
+        """
+        files = [file for result in results for g in result['groups'] for file in self.files_of(g)]
+        files = [file for file in files if file.exists()]
+        for file in files:
+            file.unlink()
+        if files:
+            logger.warning(
+                '%d files in %s are removed: their photographs are not taken any more.',
+                len(files),
+                self.target,
+            )
 
     def read(self, name: str) -> np.ndarray:
         """Read a photograph, ``(H, W, 3)`` uint8 RGB."""

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from iqasr.data.files.image_files import decode_rgb
 from iqasr.data.files.photographs import detailed_places
 from iqasr.runtime.atomic_files import write_bytes_atomically
-from iqasr.runtime.crops import crop_grid, cut_square
+from iqasr.runtime.crops import crop_grid, cut_square, spread
 
 CROP_PX, ZOOM, ROWS = 192, 2, 12
 
@@ -27,12 +26,10 @@ def write_contact_sheet(
     Raises:
         CheckpointError: If the sheet cannot be written.
     """
-    shown = np.linspace(0, len(groups) - 1, min(ROWS, len(groups))).round().astype(int)
     rows = []
-    for number in shown:
+    for group in spread(groups, ROWS):
         images = [
-            decode_rgb(Path(file).read_bytes(), str(file))[..., ::-1].copy()
-            for file in groups[number]
+            decode_rgb(Path(file).read_bytes(), str(file))[..., ::-1].copy() for file in group
         ]
         (place,) = detailed_places(images[0], CROP_PX, 1)
         rows.append([cut_square(image, place, CROP_PX) for image in images])

@@ -18,7 +18,7 @@ from iqasr.enhancement.selection import SelectionRules, find_twins, fingerprint
 from iqasr.evaluation.evaluate import write_image
 from iqasr.registry import DEGRADATION_REGISTRY, build
 from iqasr.runtime.atomic_files import write_json
-from iqasr.runtime.crops import cut_square
+from iqasr.runtime.crops import cut_square, spread
 from iqasr.runtime.errors import DataError
 from iqasr.runtime.randomness import generator_at
 
@@ -107,12 +107,6 @@ def read_material(source: str, target: Path, sizes: Sizes) -> Material:
             f'needed. {" ".join(material.left_out[:3])}'
         )
     return material
-
-
-def spread(names: Sequence[str], count: int) -> list[str]:
-    """Take at most so many names, at even distances."""
-    places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    return [names[place] for place in places]
 
 
 def split(names: Sequence[str]) -> dict[str, list[str]]:

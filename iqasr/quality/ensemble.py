@@ -100,8 +100,10 @@ def build_bounded(section: Mapping[str, Any]) -> QualityScorer:
         scorer.score_range = (worst, best)
     worst, best = scorer.score_range
     if not -math.inf < worst < best < math.inf:
+        ends = scorer.published(torch.tensor(scorer.score_range)).tolist()
+        better = 'lower' if scorer.lower_better else 'higher'
         raise ValueError(
-            f'{scorer.name}: its quality cannot be mapped to [0, 1] from the range ({worst}, '
-            f'{best}). Give `range: [worst, best]`, two scores as published, with the scorer.'
+            f'{scorer.name}: scores from {ends[0]:g} (worst) to {ends[1]:g} (best) cannot be '
+            f'mapped to [0, 1]; {better} is better. Give `range: [worst, best]` with the scorer.'
         )
     return scorer

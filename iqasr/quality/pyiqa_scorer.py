@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from iqasr.compat import tensors_only
 from iqasr.pretrained import locate_weights
+from iqasr.pretrained.sources import sha256_of
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.musiq import FastMUSIQ
 from iqasr.quality.pyiqa_weights import missing_weights
@@ -91,7 +92,8 @@ class PyIQAScorer(QualityScorer):
         self._device = torch.device('cpu')
         self.name = metric
         used = [f'{name}={value}' for name, value in sorted((options or {}).items())]
-        used += [f'weights={Path(weights).name}'] if weights else []
+        if weights is not None:
+            used.append(f'weights={Path(weights).name} {sha256_of(Path(weights))[:8]}')
         self.version = ' '.join([f'pyiqa-{pyiqa.__version__}', *used])
         self.needs_reference = created.metric_mode == 'FR'
         self.lower_better = created.lower_better

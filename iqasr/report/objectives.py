@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from iqasr.data.files.image_files import image_names
 from iqasr.data.files.photographs import read_photographs
 from iqasr.enhancement.sample_dataset import write_pair
@@ -26,9 +24,11 @@ from iqasr.report.comparison import RunComparison, compare_runs
 from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
 from iqasr.report.pictures import picture_rows
 from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line
-from iqasr.report.table import MARKDOWN, escape_markdown
+from iqasr.report.table import MARKDOWN
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
+from iqasr.runtime.crops import spread
 from iqasr.runtime.errors import DataError, OptionError
+from iqasr.runtime.markdown import escape_markdown
 from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
@@ -149,8 +149,7 @@ def make_data(plan: ObjectivePlan, target: Path) -> None:
     partial = target.with_name(f'{target.name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     names = [Path(name).stem for name in image_names(str(test))] if test.is_dir() else []
-    spread = np.linspace(0, len(names) - 1, plan.test_photographs).round().astype(int)
-    tested = {names[i] for i in spread if names}
+    tested = set(spread(names, plan.test_photographs))
     if len(tested) < plan.test_photographs:
         raise DataError(f'{test}: has {len(names)} photographs, test_photographs asks for more.')
     for name, image in read_photographs(str(test), plan.reduce):

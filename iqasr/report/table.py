@@ -1,14 +1,13 @@
 """Tables of means and of paired differences, in Markdown and LaTeX."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from iqasr.analysis.bootstrap import Estimate
 from iqasr.report.comparison import Cell, RunComparison
-from iqasr.runtime.markdown import markdown_table
+from iqasr.runtime.markdown import escape_markdown, markdown_table
 
 ARROWS = {'higher': ' ↑', 'lower': ' ↓', None: ''}
 
@@ -105,17 +104,6 @@ def format_interval(difference: Estimate) -> str:
 def others(items: Sequence[Any], comparison: RunComparison) -> list[Any]:
     """All items but that of the baseline."""
     return [item for run, item in enumerate(items) if run != comparison.baseline]
-
-
-def escape_markdown(text: str) -> str:
-    r"""Escape text for Markdown.
-
-    Example:
-        >>> escape_markdown('a_b|*c*')
-        'a_b\\|\\*c\\*'
-    """
-    special = r'[\\`*|<>\[\]]|(?<![^\W_])_|_(?![^\W_])'  # inside a word, _ is nothing special
-    return re.sub(special, lambda match: '\\' + match[0], ' '.join(text.split()))
 
 
 def escape_latex(text: str) -> str:

@@ -21,11 +21,12 @@ from iqasr.quality import scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.report.pictures import picture_rows
 from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line, write_test_set
-from iqasr.report.table import ARROWS, escape_markdown
+from iqasr.report.table import ARROWS
 from iqasr.report.variant_plan import TestSet, VariantPlan, VariantRun, read_variant_plan
 from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.crops import spread
 from iqasr.runtime.errors import DataError
-from iqasr.runtime.markdown import markdown_table
+from iqasr.runtime.markdown import escape_markdown, markdown_table
 from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
@@ -177,8 +178,7 @@ def chosen_images(test: TestSet) -> Iterator[tuple[str, np.ndarray]]:
         files = {name: files[name] for name in names}
     names = list(files)
     if test.most is not None:
-        spread = np.linspace(0, len(names) - 1, min(test.most, len(names))).round().astype(int)
-        names = [names[i] for i in spread]
+        names = spread(names, test.most)
     for name in names:
         yield name, reduced(decode_rgb(files[name].read_bytes(), str(files[name])), test.reduce)
 

@@ -10,7 +10,7 @@ from iqasr.data.files.photographs import detailed_places
 from iqasr.data.files.picture_writers import in_8_bits
 from iqasr.data.files.pictures import read_picture
 from iqasr.runtime.atomic_files import write_bytes_atomically
-from iqasr.runtime.crops import crop_grid, cut_square
+from iqasr.runtime.crops import crop_grid, cut_square, spread
 
 INPUT_PX, SHOWN_PX, ROWS = 64, 256, 12
 
@@ -26,8 +26,7 @@ def write_comparison(path: Path, groups: Sequence[Sequence[Path]], labels: Seque
     Raises:
         StorageError: If the sheet cannot be written.
     """
-    chosen = np.linspace(0, len(groups) - 1, min(ROWS, len(groups))).round().astype(int)
-    rows = [squares(groups[number]) for number in chosen]
+    rows = [squares(group) for group in spread(groups, ROWS)]
     sheet = crop_grid(rows, labels, SHOWN_PX, 1)
     write_bytes_atomically(cv2.imencode('.png', sheet)[1].tobytes(), path)
 

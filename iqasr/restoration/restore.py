@@ -192,7 +192,7 @@ class RestorationRun:
             if getattr(error.__cause__, 'errno', None) == errno.ENOSPC:
                 raise
             return str(error.__cause__ or error)
-        except (DataError, OSError, MemoryError) as error:
+        except (ValueError, OSError, MemoryError) as error:  # whatever Pillow refuses
             return str(error) or type(error).__name__
         return ''
 

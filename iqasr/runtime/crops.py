@@ -1,13 +1,15 @@
-"""Square crops of images: where they lie, and grids of them with a label above each column."""
+"""Square crops of images: where they lie, which are shown, and grids of them with labels."""
 
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+Item = TypeVar('Item')
 
 Place: TypeAlias = tuple[int, int]
 """Top and left of a crop, in pixels."""
@@ -70,6 +72,17 @@ def tiles_within(size: Sequence[int], tile: int, most: int) -> list[tuple[slice,
             columns -= 1
     grid = [tiles_along(side, tile, n) for side, n in zip(size, (rows, columns), strict=True)]
     return list(itertools.product(*grid))
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """Take at most so many, at even distances.
+
+    Example:
+        >>> spread('abcdefg', 3), spread('ab', 3)
+        (['a', 'd', 'g'], ['a', 'b'])
+    """
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]
 
 
 def crop_grid(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from iqasr.analysis.plots import save_figure
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
-from iqasr.runtime.markdown import markdown_table
+from iqasr.runtime.markdown import escape_markdown, markdown_table
 from iqasr.user_study.analysis import Rate, Strength, StudyAnalysis, analyse_votes
 from iqasr.user_study.manifest import read_manifest
 from iqasr.user_study.votes import LEAST_CAUGHT, read_ballots
@@ -46,12 +46,12 @@ def summary_text(analysis: StudyAnalysis) -> str:
         agreement = f'{analysis.agreement:.3f}'
     included = [rater for rater in analysis.raters if rater.included]
     parts = [
-        f'# User study {analysis.study}',
+        f'# User study {escape_markdown(analysis.study)}',
         f'{left.votes} votes of {len(included)} raters on {analysis.sources} images.',
         markdown_table(
             ['method', 'strength', '95 % interval'],
             [
-                [s.method, f'{s.strength:+.2f}', f'[{s.low:+.2f}, {s.high:+.2f}]']
+                [escape_markdown(s.method), f'{s.strength:+.2f}', f'[{s.low:+.2f}, {s.high:+.2f}]']
                 for s in analysis.strengths
             ],
         ),
@@ -60,7 +60,13 @@ def summary_text(analysis: StudyAnalysis) -> str:
         markdown_table(
             ['preferred', 'to', 'rate', '95 % interval', 'votes'],
             [
-                [p.method, p.other, f'{p.rate.rate:.1%}', interval_text(p.rate), str(p.rate.votes)]
+                [
+                    escape_markdown(p.method),
+                    escape_markdown(p.other),
+                    f'{p.rate.rate:.1%}',
+                    interval_text(p.rate),
+                    str(p.rate.votes),
+                ]
                 for p in analysis.preferences
             ],
         ),
@@ -72,7 +78,7 @@ def summary_text(analysis: StudyAnalysis) -> str:
             ['rater', 'votes', 'catch trials right', 'repeats consistent', ''],
             [
                 [
-                    rater.name,
+                    escape_markdown(rater.name),
                     str(rater.votes),
                     f'{rater.reliability.caught} of {rater.reliability.catch}',
                     f'{rater.reliability.consistent} of {rater.reliability.repeats}',

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from iqasr.checking.check import load_options, options_from
-from iqasr.checking.components import scorer_sections
+from iqasr.checking.components import check_scorer, scorer_sections
 from iqasr.options.file import apply_overrides, read_yaml
 from iqasr.options.optimizers import find_scheduler
 from iqasr.options.schema import Problems, check_section
@@ -100,6 +100,10 @@ REFUSALS = {
     'train:quality_opt': (
         {'type': 'QualityLoss', 'scorer': {'type': 'NIQEScorer'}, 'loss_weight': 1, 'target': 5},
         'train.quality_opt.target: is 5',
+    ),
+    ' train:quality_opt': (
+        {'type': 'QualityLoss', 'scorer': {'type': 'NIQEScorer', 'range': [0, 20]}},
+        'quality_opt.scorer.range: give [worst, best]; of this scorer, lower is better.',
     ),
     'path': (
         {'pretrain_network_g': 'a.pth', 'param_key_g': 'ema'},
@@ -226,6 +230,20 @@ def test_bad_candidate_option_is_refused(path, candidate_options, write_options)
     value, message = CANDIDATE_REFUSALS[path]
     put(candidate_options['datasets']['train'], path, value)
     assert message in problems_of(candidate_options, write_options)
+
+
+def test_ranges_of_pyiqa_run_from_worst_to_best():
+    pytest.importorskip('pyiqa')
+    for metric, span, better in (
+        ('musiq', [100, 0], 'higher'),
+        ('musiq', [0, 100], None),
+        ('piqe', [0, 100], 'lower'),
+        ('piqe', [100, 0], None),
+    ):
+        problems = Problems()
+        check_scorer(problems, 's', {'type': 'PyIQAScorer', 'metric': metric, 'range': span})
+        wrong = [f's.range: give [worst, best]; of this scorer, {better} is better.']
+        assert problems.entries == (wrong if better else [])
 
 
 GUARD = {'optimised': 'score', 'held_out': ['psnr', 'ssim']}

@@ -52,6 +52,12 @@ def test_grey_stays_grey(rgba, tmp_path, suffix):
     assert np.abs(picture.pixels[..., 0].astype(int) - grey).max() <= (12 if suffix == 'jpg' else 0)
 
 
+def test_16_bits_of_jpeg_2000_stay(rgba, tmp_path):
+    picture = saved(tmp_path / 'a.jp2', rgba[..., 0])
+    assert picture.pixels.dtype == np.uint16
+    assert np.array_equal(picture.pixels[..., 0], rgba[..., 0])
+
+
 def test_one_bit_is_grey(rgba, tmp_path):
     bits = rgba[..., 0] > 30000
     assert np.array_equal(saved(tmp_path / 'a.png', bits).pixels[..., 0], 255 * bits)
@@ -192,6 +198,15 @@ def test_profile_and_exif_are_kept(rgba, tmp_path, suffix):
             assert found.getexif()[315] == 'somebody'
     picture = read_picture(tmp_path / f'a{suffix}')
     assert picture.profile == profile
+
+
+def test_exif_too_long_for_jpeg_is_left_out_and_said(tmp_path, caplog):
+    image = np.zeros((8, 9, 3), np.uint8)
+    for length, kept in ((65533, True), (65534, False)):
+        exif = (b'Exif\0\0' + Image.Exif().tobytes()).ljust(length, b'\0')
+        write_picture(tmp_path / 'a.jpg', Shape(*image.shape, image.dtype, None, exif), [image])
+        assert ('exif' in Image.open(tmp_path / 'a.jpg').info) == kept
+    assert caplog.text.count('longer than JPEG allows') == 1
 
 
 def frames(path, suffix):

@@ -144,6 +144,28 @@ def test_second_run_enhances_what_is_new(source, settings, photographs, tmp_path
     assert rows_of(tmp_path / 'set')['f']['status'] == 'enhanced'
 
 
+def test_candidates_go_with_their_photographs(source, settings, tmp_path, caplog):
+    target = tmp_path / 'set'
+    make_candidates(str(source), str(target), settings)
+    expected = hashes(target)
+    (source / 'b.png').rename(tmp_path / 'b.png')
+    larger = read_photograph(source / 'a.png').repeat(2, axis=0).repeat(2, axis=1)
+    write_photograph(source / 'f.png', larger)  # of two alike, the larger one is kept
+    make_candidates(str(source), str(target), settings)
+    names = {group.key.split('-')[0] for group in open_candidates(str(target)).groups}
+    assert rows_of(target)['a']['status'] == 'near-duplicate'
+    assert names == {*'cdef'}
+    assert 'files in' in caplog.text
+    (source / 'f.png').unlink()
+    (tmp_path / 'b.png').rename(source / 'b.png')
+    make_candidates(str(source), str(target), settings)
+    assert (
+        hashes(target).items()
+        >= {n: h for n, h in expected.items() if n.endswith('.png') and 'sheet' not in n}.items()
+    )
+    assert {*hashes(target)} == {*expected}
+
+
 def test_broken_photograph_is_named_and_left_out(source, tmp_path, caplog):
     (source / 'c.png').write_bytes((source / 'c.png').read_bytes()[:900])
     target = tmp_path / 'set'

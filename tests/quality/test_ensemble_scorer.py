@@ -90,7 +90,7 @@ def test_version_tells_what_the_numbers_depend_on():
     ('section', 'reason'),
     [
         ({'type': 'Glare'}, r'glare: .* Give `range: \[worst, best\]`'),
-        ({'type': 'Glare', 'range': [0, 10]}, 'cannot be mapped'),
+        ({'type': 'Glare', 'range': [0, 10]}, r'from 0 \(worst\) to 10 .*; lower is better'),
         ({'type': 'Bright', 'range': [0, math.inf]}, 'cannot be mapped'),
     ],
 )

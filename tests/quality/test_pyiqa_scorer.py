@@ -1,4 +1,5 @@
 import copy
+import hashlib
 import logging
 import math
 
@@ -156,7 +157,8 @@ def test_weights_from_the_named_place_and_from_the_option_are_used(tmp_path):
     torch.testing.assert_close(PyIQAScorer('cnniqa')(IMAGE), expected)
     given = PyIQAScorer('cnniqa', weights=str(file))
     torch.testing.assert_close(given(IMAGE), expected)
-    assert given.version.endswith('weights=CNNIQA_koniq10k-e6f14c91.pth')
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    assert given.version.endswith(f'weights=CNNIQA_koniq10k-e6f14c91.pth {digest}')
 
 
 def test_missing_weights_option_is_refused_at_once():

@@ -399,6 +399,13 @@ def test_a_full_disk_ends_it_and_a_network_that_fails_does_not(folder, tmp_path,
     assert len(tally.left_out) == 2
     assert 'the network cannot restore it' in tally.left_out[str(folder / 'a.png')]
 
+    def odd(path, *_):
+        raise ValueError(f'{path.name} is odd')
+
+    monkeypatch.setattr(restore, 'write_picture', odd)
+    tally = restore_pictures(jobs, PictureRestorer(small_network(), 2, CPU))
+    assert sorted(tally.left_out.values()) == ['a.jpg is odd', 'a.png is odd']
+
     def full(*_):
         raise StorageError('full') from OSError(28, 'No space left on device')
 

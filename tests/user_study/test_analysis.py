@@ -157,9 +157,10 @@ def test_no_vote_left_is_refused(two_methods):
 
 
 def test_summary_is_readable(two_methods):
-    raters = [ballot_of('r1', x='a', y='a', c='a'), ballot_of('r2', x='a', y='b', c='a')]
+    raters = [ballot_of('r|1<b>', x='a', y='a', c='a'), ballot_of('r2', x='a', y='b', c='a')]
     lines = summary_text(analyse_votes(two_methods, raters)).splitlines()
     assert lines[2] == '4 votes of 2 raters on 2 images.'
+    assert '| r\\|1\\<b\\> | 2 | 1 of 1 | 0 of 0 |  |' in lines
     assert '| one | two | 75.0% | [30.1%, 95.4%] | 4 |' in lines
     # One question agreed on, one not: 1 - (2 / 4) / (4 / 7)
     assert '- Agreement between raters (Krippendorff alpha, 0 is chance): 0.125' in lines

@@ -114,6 +114,37 @@ def test_from_click_to_strength_table(rater, study, analyze_study, tmp_path, cap
     assert (tmp_path / 'out/strengths.png').stat().st_size > 1000
 
 
+def test_no_vote_is_lost_when_the_page_is_open_twice(rater, tmp_path):
+    rater.open('1')
+    with rater.page.expect_popup() as popup:
+        rater.page.evaluate('void window.open(location.href)')
+    other = Rater(popup.value, tmp_path)
+    other.images()
+    other.page.evaluate("begin('2')")
+    for _ in range(2):
+        rater.images()
+        rater.page.click('#left')
+    other.images()
+    other.page.click('#left')
+    assert rater.place() == '3 of 9'
+    rater.page.wait_for_timeout(500)
+    raters = rater.page.evaluate('JSON.parse(localStorage.getItem(storageKey)).raters')
+    assert {name: len(own['votes']) for name, own in raters.items()} == {'1': 2, '2': 1}
+
+    other.page.evaluate("begin('1')")  # the same rater in both
+    other.images()
+    assert other.place() == '3 of 9'
+    other.page.click('#left')
+    other.page.wait_for_timeout(500)
+    rater.page.click('#right')  # on a question that is answered: shows the next one
+    assert rater.place() == '4 of 9'
+    rater.images()
+    rater.page.click('#right')
+    assert rater.place() == '5 of 9'
+    votes = rater.page.evaluate("JSON.parse(localStorage.getItem(storageKey)).raters['1'].votes")
+    assert [vote['side'] for vote in votes] == ['left', 'left', 'left', 'right']
+
+
 def test_votes_of_another_study_end_the_command_with_2(analyze_study, study, tmp_path, capsys):
     votes = {'study': 'another', 'rater': '1', 'started': '', 'votes': []}
     (tmp_path / 'votes.json').write_text(json.dumps(votes))

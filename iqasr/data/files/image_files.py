@@ -183,7 +183,7 @@ def bits_per_channel(image: Image.Image, stream: BinaryIO) -> int:
         return stream.read(1)[0]
     if image.format == 'TIFF':
         return max(image.tag_v2.get(_BITS_PER_SAMPLE, (1,)))
-    return 8
+    return 16 if image.mode.startswith('I;16') else 8  # such as grey JPEG 2000
 
 
 def _check_complete(image: Image.Image, stream: BinaryIO, size: int, name: str) -> None:

@@ -5,6 +5,7 @@ Source:
 """
 
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,8 @@ from PIL import Image
 from iqasr.data.files.pictures import Shape
 from iqasr.runtime.atomic_files import open_atomically
 from iqasr.runtime.errors import DataError
+
+logger = logging.getLogger('iqasr')
 
 DEFLATE_LEVEL = 3
 """Files are a little larger than at the usual 6, and written in a third of the time."""
@@ -31,6 +34,9 @@ MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
 """Colour type of a PNG by the number of channels."""
 
+LONGEST_JPEG_EXIF = 65533
+"""In bytes: they are one segment of the file."""
+
 LARGEST_SIDE = {'.jpg': 65500, '.webp': 16383}
 
 
@@ -39,7 +45,8 @@ def write_picture(path: Path, shape: Shape, bands: Iterable[np.ndarray]) -> None
 
     Args:
         path: ``.png``, ``.tif``, ``.jpg`` or ``.webp``. JPEG and WebP are made of 8 bits per
-            channel, and of all rows at once.
+            channel, and of all rows at once. A JPEG does without EXIF entries that are too long for
+            it.
         shape: What it is made of.
         bands: ``(h, W, C)`` from top to bottom, of any height, as `shape` says.
 
@@ -49,6 +56,9 @@ def write_picture(path: Path, shape: Shape, bands: Iterable[np.ndarray]) -> None
     """
     refuse_what_is_lost(path.suffix, shape)
     write = WRITERS[path.suffix]
+    if path.suffix == '.jpg' and len(shape.exif or b'') > LONGEST_JPEG_EXIF:
+        logger.warning('%s: its EXIF entries are longer than JPEG allows; left out.', path)
+        shape = shape._replace(exif=None)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open_atomically(path) as file:
         write(file, shape, bands)

@@ -173,7 +173,9 @@ def cmyk_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 def decode_deep(image: Image.Image, path: Path) -> tuple[np.ndarray, bool]:
     """Decode ``(H, W, C)`` uint16, with alpha where the file has it; and whether it is turned."""
-    if image.format != 'TIFF':
+    if image.format not in ('PNG', 'TIFF'):  # Pillow widens 9 to 15 bits, OpenCV does not
+        return np.asarray(image).astype(np.uint16)[..., None], False
+    if image.format == 'PNG':
         with Image.open(path) as fresh:
             fresh.load()  # notices damage that OpenCV passes over
         return decode_by_opencv(path), False

@@ -38,13 +38,27 @@ function scheduleOf(rater) {
   return [...first, ...again, ...always].sort(byOrder);
 }
 
-// What the browser keeps: by rater, when they started and what they chose.
+// What the browser keeps: by rater, when they started and what they chose. The page may be open in
+// several tabs: what is kept is read again before anything is added to it.
 
 const storageKey = `iqasr-study-${content.study}`;
-let kept = { current: null, raters: {} };
-try {
-  kept = JSON.parse(localStorage.getItem(storageKey)) || kept;
-} catch { /* a browser that keeps nothing; the welcome says so */ }
+
+function stored() {
+  try {
+    return JSON.parse(localStorage.getItem(storageKey));
+  } catch {
+    return null; // a browser that keeps nothing; the welcome says so
+  }
+}
+
+const kept = stored() || { current: null, raters: {} };
+
+/** Take over what other tabs have added; tells whether this rater has gone on there. */
+function takeOver() {
+  const before = kept.current === null || JSON.stringify(votes());
+  Object.assign(kept.raters, stored()?.raters);
+  return kept.current !== null && JSON.stringify(votes()) !== before;
+}
 
 function keep() {
   try {
@@ -66,6 +80,7 @@ function show(id) {
 }
 
 function welcome() {
+  takeOver();
   kept.current = null;
   at('not-kept').hidden = keep();
   at('length').textContent = scheduleOf('').length;
@@ -76,8 +91,9 @@ function welcome() {
 let schedule = [];
 
 function begin(rater) {
+  takeOver();
   kept.current = rater;
-  kept.raters[rater] ??= { started: new Date().toISOString(), votes: [] };
+  if (!Object.hasOwn(kept.raters, rater)) kept.raters[rater] = { started: new Date().toISOString(), votes: [] };
   schedule = scheduleOf(rater);
   proceed();
 }
@@ -127,6 +143,7 @@ function accept(answer) {
 
 function choose(side) {
   if (!accepting) return;
+  if (takeOver()) return proceed(); // this question was answered in another tab
   const { trial, aFirst, repeat } = schedule[votes().length];
   const choice = (side === 'left') === aFirst ? 'a' : 'b';
   const seconds = Math.round(performance.now() - shownAt) / 1000;
@@ -135,7 +152,7 @@ function choose(side) {
 }
 
 function undo() {
-  votes().pop();
+  if (!takeOver()) votes().pop();
   proceed();
 }
 
