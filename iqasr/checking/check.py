@@ -12,6 +12,8 @@ from iqasr.checking.datasets import check_datasets
 from iqasr.checking.dialects.rules import translate
 from iqasr.checking.metrics import check_metrics
 from iqasr.checking.training import check_training
+from iqasr.losses.anchors import DISTANCES
+from iqasr.losses.pretrained_features import notice_of_features
 from iqasr.options.file import apply_overrides, numbers_in, read_yaml
 from iqasr.options.schema import Problems
 from iqasr.options.sections import OURS, RECOGNISED, OpenOptions, Options, parse
@@ -225,18 +227,20 @@ def check_pretrained(problems: Problems, options: Options) -> None:
 
 def notices_of_fetch(options: Options) -> list[str]:
     """Say which weights of checked options will be fetched when they are used, and their size."""
-    notices = map(notice_of_fetch, weights_in(options.as_dict()))
-    return sorted({notice for notice in notices if notice})
+    return sorted({notice for notice in notices_in(options.as_dict()) if notice})
 
 
-def weights_in(content: Any) -> Iterator[str]:
-    """Find what options give as weights, by path or by name."""
+def notices_in(content: Any) -> Iterator[str]:
+    """Find what options give as weights, by path or by name, and what their losses need."""
     if isinstance(content, list):
         for value in content:
-            yield from weights_in(value)
+            yield from notices_in(value)
     elif isinstance(content, Mapping):
+        yield notice_of_features(content)
+        if content.get('type') == 'BaseDistanceLoss':
+            yield notice_of_features(DISTANCES.get(content.get('distance'), {}))
         for key, value in content.items():
             if key in WEIGHTS and isinstance(value, str):
-                yield value
+                yield notice_of_fetch(value)
             else:
-                yield from weights_in(value)
+                yield from notices_in(value)

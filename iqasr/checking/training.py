@@ -7,6 +7,7 @@ from torch import nn
 
 from iqasr.checking.components import check_component, find_class
 from iqasr.losses import term_inputs
+from iqasr.losses.pretrained_features import NETWORKS, layers_of, network_of
 from iqasr.options.optimizers import construct, find_optimizer, find_scheduler, step_through
 from iqasr.options.schema import Problems, check_section
 from iqasr.options.sections import Options, TrainOptions
@@ -48,6 +49,7 @@ def check_training(problems: Problems, options: Options) -> None:
             setattr(train, key, check_section(problems, path, section, cls, (provided,)))
     check_course(problems, train)
     check_weights_of_terms(problems, train)
+    check_layers(problems, train)
     check_optimisation(problems, train)
     check_discriminator(problems, options, train)
     check_terms(problems, options, train)
@@ -109,6 +111,22 @@ def check_weights_of_terms(problems: Problems, train: TrainOptions) -> None:
         if isinstance(target, int | float) and not 0 < target <= 1:
             reason = f'is {target}; give a quality from above 0 to 1, its best.'
             problems.add(f'train.{key}_opt.target', reason)
+
+
+def check_layers(problems: Problems, train: TrainOptions) -> None:
+    """Check that perceptual terms compare layers that their network has."""
+    for key, section in train.terms.items():
+        if section.get('type') != 'PerceptualLoss':
+            continue
+        network, layers = network_of(section), section.get('layer_weights')
+        if network not in NETWORKS:
+            reason = f"no such network: '{network}'.{nearest(network, NETWORKS)} There are: "
+            problems.add(f'train.{key}_opt.vgg_type', f'{reason}{", ".join(NETWORKS)}.')
+            continue
+        known = layers_of(network)
+        for layer in [layer for layer in layers or () if layer not in known]:
+            reason = f'{network} has no such layer.{nearest(layer, known)} There are: '
+            problems.add(f'train.{key}_opt.layer_weights.{layer}', f'{reason}{", ".join(known)}.')
 
 
 def check_optimisation(problems: Problems, train: TrainOptions) -> None:

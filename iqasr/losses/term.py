@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
+from iqasr.losses.pretrained_features import fetch_features, missing_features
 from iqasr.registry import LOSS_REGISTRY, build, lookup
 from iqasr.runtime.errors import MissingWeightsError
 
@@ -164,13 +165,15 @@ def build_term(section: Mapping[str, Any]) -> Term:
         ValueError: If the loss is unknown or refuses its options.
         MissingWeightsError: If pretrained features are neither here nor can be downloaded.
     """
+    fetch_features(section)
     try:
         return Term(build(LOSS_REGISTRY, section))
     except OSError as error:
+        path = missing_features(section)
+        remedy = f'Put {path.name} into {path.parent}, or remove' if path else 'Remove'
         raise MissingWeightsError(
-            f'{section["type"]}: its pretrained features cannot be downloaded ({error}). Put the '
-            'file torchvision asks for (vgg19-dcbb9e9d.pth for vgg19) into '
-            '~/.cache/torch/hub/checkpoints/, or remove this term.'
+            f'{section["type"]}: its pretrained features cannot be had ({error}). {remedy} this '
+            'term.'
         ) from error
 
 

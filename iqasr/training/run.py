@@ -116,7 +116,10 @@ class TrainingRun:
                 f'({str(error)[:300]}). Train under another name, or restore the options it was '
                 'made with.'
             ) from error
-        report_changes(state.get('options'), self.options)
+        if self.is_ours:
+            seed = self.seed if self.options.manual_seed is None else self.options.manual_seed
+            asked = self.model.options.model_copy(update={'manual_seed': seed})
+            report_changes(state.get('options'), asked)
 
     def stream(self) -> AbstractContextManager[Iterator[list[dict[str, Any]]]]:
         """Open the stream of batches at the present position."""

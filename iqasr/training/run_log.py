@@ -1,6 +1,5 @@
 """The log of a run: file, terminal, TensorBoard."""
 
-import difflib
 import logging
 import re
 import sys
@@ -15,7 +14,8 @@ import torch
 import yaml
 
 from iqasr.options.file import flatten
-from iqasr.options.sections import Options, WandbOptions
+from iqasr.options.schema import Problems
+from iqasr.options.sections import Options, WandbOptions, parse
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import OptionError
 
@@ -172,20 +172,29 @@ def describe_environment() -> str:
 KEPT = re.compile(r'manual_seed|train\.speed|path\.(pretrain_network|param_key|strict_load)_[gd]')
 """Options that a resumed run does not follow: seed, layouts and weights are the checkpoint's."""
 
+OF_A_START = ('num_gpu', 'path.resume_state')
+"""Options that tell how a run was started, not what it is."""
+
 
 def report_changes(before: str | None, options: Options) -> None:
-    """Say which options differ from those a checkpoint was made with, and which of them matter."""
-    text = options.as_yaml()
-    lines = difflib.ndiff((before or '').splitlines(), text.splitlines())
-    changes = [line for line in lines if line[:2] in ('- ', '+ ') and line[2:3] != '#']
-    if not before or not changes:
+    """Say which options differ from those a checkpoint was made with, and which of them matter.
+
+    Args:
+        before: Options in the checkpoint, as YAML.
+        options: The present ones, resolved as those of the checkpoint are.
+    """
+    # Parsed, so that an option younger than the checkpoint has had its default.
+    parsed = before and parse(yaml.safe_load(before), Problems(), Options)
+    if not parsed:
         return
-    old, new = (flatten(yaml.safe_load(content)) for content in (before, text))
-    changed = sorted(key for key in old | new if old.get(key) != new.get(key))
+    old, new = flatten(parsed.as_dict()), flatten(options.as_dict())
+    changed = [key for key in old | new if old.get(key) != new.get(key) and key not in OF_A_START]
+    if not changed:
+        return
     kept = [key for key in changed if KEPT.fullmatch(key)]
     logger.warning(
         'The options have changed since the checkpoint. The run follows the option file, its '
         'schedule as if it had held from iteration 1%s:\n%s',
         f', but for {", ".join(kept)}: kept as in the checkpoint' if kept else '',
-        '\n'.join(changes),
+        '\n'.join(f'  {key}: {old.get(key, "-")} -> {new.get(key, "-")}' for key in changed),
     )

@@ -143,13 +143,14 @@ def test_scorer_of_the_distance_compares_and_fits_the_crops(random_weights):
     Term(BaseDistanceLoss()).check_size(1)
 
 
-def test_missing_vgg_is_named(monkeypatch):
+def test_missing_vgg_is_named(monkeypatch, tmp_path):
     def offline(*_, **__):
         raise OSError('no network')
 
-    from basicsr.archs import vgg_arch
-
-    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', offline)
+    for name in ('TORCH_HOME', 'IQASR_CACHE'):
+        monkeypatch.setenv(name, str(tmp_path))
+    for source in ('PackageSource', 'UrlSource'):
+        monkeypatch.setattr(f'iqasr.pretrained.sources.{source}.fetch', offline)
     with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
         build_term({'type': 'BaseDistanceLoss', 'distance': 'gram'})
 

@@ -135,15 +135,32 @@ def vgg_features(network, image, layer):
     return image
 
 
-def test_missing_pretrained_features_name_the_file(monkeypatch):
+def test_missing_pretrained_features_name_the_file(monkeypatch, tmp_path):
+    def offline(*_, **__):
+        raise OSError('no network')
+
+    for name in ('TORCH_HOME', 'IQASR_CACHE'):
+        monkeypatch.setenv(name, str(tmp_path))
+    for source in ('PackageSource', 'UrlSource'):
+        monkeypatch.setattr(f'iqasr.pretrained.sources.{source}.fetch', offline)
+    section = {'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}}
+    with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
+        build_term(section)
+    with pytest.raises(MissingWeightsError, match=r'vgg16 (.|\n)*iqasr-weights import'):
+        build_term(section | {'vgg_type': 'vgg16'})
+
+
+def test_features_outside_the_catalogue_are_named_too(monkeypatch, tmp_path):
     def offline(*_, **__):
         raise OSError('no network')
 
     from basicsr.archs import vgg_arch
 
-    monkeypatch.setattr(vgg_arch.vgg, 'vgg19', offline)
-    with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
-        build_term({'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}})
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(vgg_arch.vgg, 'vgg11', offline)
+    section = {'type': 'PerceptualLoss', 'layer_weights': {'conv1_1': 1}, 'vgg_type': 'vgg11'}
+    with pytest.raises(MissingWeightsError, match=r'Put vgg11-.*\.pth into .*checkpoints'):
+        build_term(section)
 
 
 @pytest.fixture

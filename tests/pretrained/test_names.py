@@ -109,6 +109,35 @@ def test_a_check_says_what_will_be_fetched_and_fetches_nothing(
     assert not (folders / 'cache').exists()
 
 
+@pytest.mark.parametrize(
+    ('term', 'notice'),
+    [
+        ({'type': 'PerceptualLoss', 'vgg_type': 'vgg16'}, 'vgg16 will be fetched (64 MB)'),
+        ({'type': 'PerceptualLoss'}, 'vgg19 will be fetched (575 MB)'),
+        ({'type': 'PerceptualLoss', 'vgg_type': 'vgg11'}, 'vgg11-8a719046.pth will be fetched'),
+        ({'type': 'BaseDistanceLoss', 'distance': 'gram'}, 'vgg19 will be fetched (575 MB)'),
+    ],
+)
+def test_a_check_says_which_features_will_be_fetched(
+    term, notice, paired_options, write_options, train, folders
+):
+    layers = {'layer_weights': {'conv1_1': 1}} if term['type'] == 'PerceptualLoss' else {}
+    paired_options['train']['features_opt'] = term | layers
+    weights = str(packaged_weights('compact_x4.safetensors'))
+    paired_options['path']['pretrain_network_g'] = weights
+    paired_options.pop('network_g')
+    path = write_options(paired_options)
+    assert notices_of_fetch(load_options(path)) == [notice]
+    assert train(paired_options, '--check') == 0
+    assert not (folders / 'cache').exists()
+    place = folders / 'torch/hub/checkpoints'
+    assert not place.exists()
+    place.mkdir(parents=True)
+    for name in ('vgg16-397923af', 'vgg19-dcbb9e9d', 'vgg11-8a719046'):
+        (place / f'{name}.pth').write_bytes(b'')
+    assert notices_of_fetch(load_options(path)) == []
+
+
 def test_training_starts_from_a_name_and_recognises_the_network(named_options, train, weights_of):
     named_options['train']['total_iter'] = 1
     named_options['val']['val_freq'] = 1

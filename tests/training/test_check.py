@@ -260,8 +260,13 @@ def test_check_decodes_all_images_to_validate(paired_options, train, tmp_path, c
         ),
         (
             'train:vgg_opt',
-            {'type': 'PerceptualLoss', 'layer_weights': {'conv9_9': 1}},
-            "(ValueError: 'conv9_9' is not in list); look at layer_weights: {'conv9_9': 1}",
+            {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': 1}, 'vgg_type': 'vgg16'},
+            'train.vgg_opt.layer_weights.conv5_4: vgg16 has no such layer.',
+        ),
+        (
+            'train:vgg_opt',
+            {'type': 'PerceptualLoss', 'layer_weights': {'conv5_4': 1}, 'vgg_type': 'vgg17'},
+            "train.vgg_opt.vgg_type: no such network: 'vgg17'",
         ),
         ('datasets:train:margin', 100_000, 'datasets.train.margin: 100000 px are more than'),
         (

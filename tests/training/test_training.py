@@ -407,11 +407,27 @@ def test_options_that_a_resumed_run_keeps_are_named(paired_options, train, tmp_p
     assert train(paired_options) == 0
     paired_options['train']['total_iter'] = 4
     paired_options['manual_seed'] = 5
-    earlier = str(tmp_path / 'experiments/tiny/models/net_g_3.pth')
-    paired_options['path']['pretrain_network_g'] = earlier
+    shutil.copy(tmp_path / 'experiments/tiny/models/net_g_3.pth', tmp_path / 'other.pth')
+    paired_options['path']['pretrain_network_g'] = str(tmp_path / 'other.pth')
     assert train(paired_options, '--auto_resume') == 0
     kept = 'but for manual_seed, path.pretrain_network_g: kept as in the checkpoint'
     assert kept in log_of(paired_options)
+
+
+def test_options_that_have_not_changed_are_not_told(paired_options, train, tmp_path, monkeypatch):
+    """Neither paths that are looked up, nor seed and devices that are chosen, are changes."""
+    assert train(paired_options | {'name': 'base'}) == 0
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    paired_options |= {'num_gpu': 'auto', 'manual_seed': None}
+    monkeypatch.chdir(tmp_path)
+    paired_options['path']['pretrain_network_g'] = 'experiments/base/models/net_g_3.pth'
+    options = copy.deepcopy(paired_options)
+    assert train(options, '--force_yml', 'train:total_iter=3') == 0
+    assert train(options, '--force_yml', 'train:total_iter=3', '--auto_resume') == 0
+    assert 'have changed' not in log_of(options)
+    assert train(options, '--auto_resume') == 0
+    assert log_of(options).split('have changed')[1].count(' -> ') == 1
+    assert '  train.total_iter: 3 -> 6\n' in log_of(options)
 
 
 @pytest.fixture
