@@ -19,7 +19,7 @@ from iqasr.enhancement.outcome import Outcome
 from iqasr.enhancement.patches import choose_patches
 from iqasr.enhancement.selection import PhotographMeasures, measure_photograph, select_left_out
 from iqasr.enhancement.settings import EnhancementSettings
-from iqasr.enhancement.shared_work import share_out
+from iqasr.enhancement.shared_work import read_results, share_out
 from iqasr.runtime.atomic_files import write_bytes_atomically, write_json
 from iqasr.runtime.crops import cut_square
 from iqasr.runtime.distributed import Process
@@ -82,7 +82,7 @@ class CandidateMaker:
         if problems:
             raise DataError(problems)
         self.files = {name: Path(source, file) for name, file in sorted(files.items())}
-        self.target, self.settings, self.process = target, settings, process
+        self.source, self.target, self.settings, self.process = source, target, settings, process
         self.recipes = dict(zip(settings.folders, settings.recipes, strict=True))
         self.seconds = dict.fromkeys(settings.folders, 0.0)
         self.pixels = 0
@@ -105,13 +105,23 @@ class CandidateMaker:
         return outcome
 
     def prepare(self) -> None:
-        """Make the folders, and move enhancers and scorer to the device."""
+        """Make the folders, and move enhancers and scorer to the device.
+
+        Raises:
+            DataError: If the folder holds other candidates.
+        """
         record = self.target / RECORD
         self.settings.check_record(record)
         self.process.barrier()
         if self.process.is_main:
             write_json(self.settings.description(), record)
         self.process.barrier()  # no folder without its record
+        earlier = read_results(self.target / ENHANCED)
+        if earlier and not earlier.keys() & self.files.keys():  # or all of its candidates would go
+            raise DataError(
+                f'{self.source}: holds none of the photographs that the candidates in '
+                f'{self.target} were made of. Name their folder, or another one for the candidates.'
+            )
         for folder in (ORIGINAL, *self.recipes):
             (self.target / folder).mkdir(exist_ok=True)
         for part in (*self.recipes.values(), self.settings.scorer):

@@ -36,9 +36,7 @@ def share_out(
     Returns:
         The results of all processes and earlier runs, by name, each with the ``state`` of its file.
     """
-    results: dict[str, dict[str, Any]] = {}
-    for kept in (path, *parts_of(path)):
-        results |= map(json.loads, read_complete(kept).splitlines())
+    results = read_results(path)
     own: dict[str, dict[str, Any]] = {}
     mine = list(files)[process.rank :: process.world_size]
     process.barrier()  # no process writes before all have read
@@ -56,6 +54,14 @@ def share_out(
         for part in parts_of(path):
             part.unlink()
     process.barrier()
+    return results
+
+
+def read_results(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the results of earlier runs, finished or not, by name."""
+    results: dict[str, dict[str, Any]] = {}
+    for kept in (path, *parts_of(path)):
+        results |= map(json.loads, read_complete(kept).splitlines())
     return results
 
 

@@ -156,6 +156,12 @@ def test_candidates_go_with_their_photographs(source, settings, tmp_path, caplog
     assert rows_of(target)['a']['status'] == 'near-duplicate'
     assert names == {*'cdef'}
     assert 'files in' in caplog.text
+    (tmp_path / 'others').mkdir()
+    write_photograph(tmp_path / 'others/x.png', larger)
+    before = hashes(target)
+    with pytest.raises(DataError, match='holds none of the photographs'):
+        make_candidates(str(tmp_path / 'others'), str(target), settings)
+    assert hashes(target) == before
     (source / 'f.png').unlink()
     (tmp_path / 'b.png').rename(source / 'b.png')
     make_candidates(str(source), str(target), settings)
