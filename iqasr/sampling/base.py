@@ -105,7 +105,8 @@ class GTSampler(ABC):
         Args:
             quality: Quality of each candidate, :math:`(N, K)`, higher is better, any scale;
                 ``-inf`` marks an absent or excluded candidate. One without a finite score (NaN) is
-                excluded too, unless no candidate of the row has one: then they are drawn uniformly.
+                excluded too where the policy `needs_quality`, unless no candidate of the row has
+                one: then they are drawn uniformly.
 
         Returns:
             Probabilities, :math:`(N, K)`, in [0, 1], each row summing to 1.
@@ -114,10 +115,12 @@ class GTSampler(ABC):
             ValueError: If a row has no candidate left, on the CPU. On another device, an assertion
                 fails there, since a check on the host would wait for the device.
         """
-        scored = quality.isfinite()
-        has_score = scored.any(1, keepdim=True)
         present = quality != float('-inf')
         _require_candidates(present.any(1))
+        if not self.needs_quality:
+            quality = quality.masked_fill(present, 0.0)
+        scored = quality.isfinite()
+        has_score = scored.any(1, keepdim=True)
         quality = quality.where(scored, float('-inf')).where(has_score | ~present, 0.0)
         if self.top_k is not None and self.top_k < quality.shape[1]:
             last = quality.topk(self.top_k, dim=1).values[:, -1:]

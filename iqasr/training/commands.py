@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def as_option_errors() -> Iterator[None]:
 
 @contextmanager
 def lock_run(root: Path, process: Process) -> Iterator[None]:
-    """Keep a second process from training under the same name; a killed process frees it.
+    """Keep a second process from working in the same folder; a killed process frees it.
 
     Raises:
         OptionError: If another one does.
@@ -187,7 +187,7 @@ def lock_run(root: Path, process: Process) -> Iterator[None]:
         lock = FileLock(root.parent / f'.{root.name}.lock', blocking=False).acquire()
     except Timeout:
         raise OptionError(
-            f'{root}: another process is training under this name. Wait for it, or change name.'
+            f'{root}: another process is at work under this name. Wait for it, or change name.'
         ) from None
     with lock:
         yield
@@ -246,19 +246,33 @@ def find_state(named: str | None) -> Path | None:
 
 
 def test(options: Options, process: Process, arguments: argparse.Namespace) -> int:
-    """Restore and measure every test set with every checkpoint."""
+    """Find the checkpoints to test, and test them, as the only one in their folder."""
     root = base_folder(options) / 'results' / options.name
     require_folder(root)
     paths = find_checkpoints(arguments.checkpoints)
     if paths and options.is_restored:
         raise OptionError('--checkpoints: no network runs, as all images are restored already.')
     folders = [root / name for name in folder_names(paths)] if len(paths) > 1 else [root]
+    checkpoints = dict(zip(folders, paths or [None], strict=True))
+    with lock_run(root, process):
+        return measure(options, process, root, checkpoints, auto_resume=arguments.auto_resume)
+
+
+def measure(
+    options: Options,
+    process: Process,
+    root: Path,
+    checkpoints: Mapping[Path, Path | None],
+    *,
+    auto_resume: bool,
+) -> int:
+    """Restore and measure every test set with every checkpoint, named by its result folder."""
     if process.is_main:
         log_to_file(root / f'test_{options.name}_{time_stamp()}.log')
     logger.info('%s', describe_environment())
     logger.debug('The options:\n%s', options.as_yaml())
     model: Any = None
-    for path, folder in zip(paths or [None], folders, strict=True):
+    for folder, path in checkpoints.items():
         own = options.model_copy(deep=True)
         if path is not None:
             own.path.pretrain_network_g = str(path)
@@ -268,7 +282,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
             model = build_tested(own, opt)
         model.unfinished = folder / UNFINISHED
         record = describe_test(own, opt, model, loaders)
-        if process.is_main and not (arguments.auto_resume and is_begun(folder, record)):
+        if process.is_main and not (auto_resume and is_begun(folder, record)):
             begin_test(folder, record, pictures_are_inputs=own.is_restored)
         process.barrier()
         results = [model.validation(loader, own.name, None, own.val.save_img) for loader in loaders]
@@ -277,7 +291,7 @@ def test(options: Options, process: Process, arguments: argparse.Namespace) -> i
             write_results(results, model.metrics, own, name=name, root=folder)
     process.barrier()
     if process.is_main:
-        end_test(folders)
+        end_test(checkpoints)
     if missing := getattr(model, 'missing_metrics', []):
         logger.error('val.panel: not measured: %s; see above.', ', '.join(missing))
     return INCOMPLETE if missing else 0

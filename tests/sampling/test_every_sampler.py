@@ -56,10 +56,11 @@ def test_probabilities_follow_a_permutation_of_candidates(sampler):
     )
 
 
-def test_nan_excludes_a_candidate(sampler):
-    with_nan = sampler.probabilities(torch.tensor([[1.0, NAN, 2.0]]))
-    with_absent = sampler.probabilities(torch.tensor([[1.0, -INF, 2.0]]))
-    assert torch.equal(with_nan, with_absent)
+@pytest.mark.parametrize('unknown', [NAN, INF])
+def test_a_candidate_without_a_score_is_excluded_where_scores_matter(sampler, unknown):
+    found = sampler.probabilities(torch.tensor([[1.0, unknown, 2.0]]))
+    same_as = -INF if sampler.needs_quality else 0.0
+    assert torch.equal(found, sampler.probabilities(torch.tensor([[1.0, same_as, 2.0]])))
 
 
 def test_rows_without_any_score_are_uniform_over_the_present(sampler):

@@ -16,6 +16,14 @@ def test_top_k_keeps_the_best():
     assert torch.equal(UniformSampler(top_k=2).probabilities(quality), expected)
 
 
+def test_without_top_k_a_uniform_draw_does_not_look_at_quality():
+    quality = torch.tensor([[1.0, NAN, 3.0, -INF], [NAN, NAN, -INF, -INF]])
+    expected = torch.tensor([[1, 1, 1, 0], [1.5, 1.5, 0, 0]]) / 3
+    for margin in (0.0, 0.5):
+        found = UniformSampler(margin=margin).probabilities(quality)
+        torch.testing.assert_close(found, expected)
+
+
 def test_top_k_keeps_those_as_good_as_the_last():
     probabilities = UniformSampler(top_k=2).probabilities(torch.tensor([[1.0, 2.0, 3.0, 2.0]]))
     torch.testing.assert_close(probabilities, torch.tensor([[0, 1, 1, 1]]) / 3)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 from iqasr.checking.check import load_options
 from iqasr.evaluation import evaluate as evaluation
@@ -250,6 +251,15 @@ def test_pictures_of_an_earlier_test_of_that_name_are_set_aside(options, run, tm
     assert {path.name for path in (archive / 'Test-100').iterdir()} == names
     report = write_report([tmp_path / 'results/tiny'], tmp_path / 'out')
     assert report.missing == []
+
+
+def test_second_test_of_the_same_name_is_refused(options, run, tmp_path, capsys):
+    (tmp_path / 'results').mkdir()
+    with FileLock(tmp_path / 'results/.tiny.lock'):
+        assert run(options) == 2
+    assert 'another process is at work under this name' in capsys.readouterr().err
+    assert not (tmp_path / 'results/tiny').exists()
+    assert run(options) == 0
 
 
 def test_folder_without_ground_truth_has_no_reference_values_only(
