@@ -119,4 +119,5 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
         try:
             place[last] = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
-            raise OptionError(f"--force_yml '{override}': {error}") from None
+            reason = f'quote a value with braces, \'{keys}="{text}"\'.' if '{' in text else error
+            raise OptionError(f"--force_yml '{override}': {reason}") from None

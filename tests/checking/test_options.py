@@ -361,6 +361,13 @@ def test_override_that_leads_nowhere_is_refused(override):
         apply_overrides({'name': 'a'}, [override])
 
 
+def test_override_with_braces_is_to_be_quoted():
+    with pytest.raises(OptionError, match=r"""quote a value with braces, 'a:b="{}x4"'\."""):
+        apply_overrides({}, ['a:b={}x4'])
+    apply_overrides(content := {}, ['a:b="{}x4"', 'c={type: L1Loss}'])
+    assert content == {'a': {'b': '{}x4'}, 'c': {'type': 'L1Loss'}}
+
+
 def test_section_without_a_value_is_not_given(paired_options, write_options):
     paired_options['datasets']['val_2'] = paired_options['datasets']['val'] | {'name': 'more'}
     weights = f'path:pretrain_network_g={packaged_weights("compact_x4.safetensors")}'
