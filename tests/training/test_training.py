@@ -646,8 +646,10 @@ def test_failing_run_with_workers_ends(paired_options, write_options):
 
 def test_metric_without_value_does_not_end_a_run(paired_options, train):
     paired_options['val']['metrics']['niqe'] = {'type': 'calculate_niqe', 'crop_border': 4}
+    paired_options['val']['val_freq'] = 6
     assert train(paired_options) == 0
-    assert 'niqe has no value for 00' in log_of(paired_options)
+    assert 'pieces: niqe has no value for 10 images (00, 01, ' in log_of(paired_options)
+    assert log_of(paired_options).count('has no value for') == 1
 
 
 def test_signals_that_a_launcher_repeats_do_not_lose_the_iteration(paired_options, write_options):
