@@ -29,6 +29,9 @@ THREADS = min(4, os.cpu_count() or 1)
 """Images measured at a time, beside the network."""
 
 
+NO_VALUE = 'no metric has a value'
+
+
 @dataclass
 class Result:
     """The values of all metrics on one test set."""
@@ -50,10 +53,10 @@ class Result:
         }
 
     def summary(self, metrics: Sequence[Metric]) -> str:
-        """Put the means into a line for the log."""
-        means = self.means()
-        numbers = ', '.join(f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics)
-        return f'{self.dataset}, {len(self.rows)} images: {numbers}'
+        """Put the means into a line for the log, but for metrics without a value."""
+        means = {name: mean for name, mean in self.means().items() if not np.isnan(mean)}
+        numbers = [f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics if m.name in means]
+        return f'{self.dataset}, {len(self.rows)} images: {", ".join(numbers) or NO_VALUE}'
 
     def write_csv(self, path: Path) -> None:
         """Write one line per image."""
