@@ -196,6 +196,12 @@ def test_all_problems_are_reported_at_once(paired_options, write_options):
     assert all(path.split(':')[-1] in text for path in list(REFUSALS)[:4])
 
 
+def test_message_on_an_unknown_class_says_how_to_bring_one(paired_options, write_options):
+    paired_options['train']['pixel_opt']['type'] = 'MyLoss'
+    said = problems_of(paired_options, write_options)
+    assert 'Your own classes: `custom_imports: [module]`, or `--import module`.' in said
+
+
 @pytest.mark.parametrize(
     'path',
     ['train:total_iter', 'train:optim_g', 'network_g', 'scale', 'datasets:val:dataroot_lq'],
