@@ -71,6 +71,9 @@ def names_in(registry: Registry) -> dict[str, Any]:
     return others | {key.removesuffix('_iqasr'): value for key, value in own.items()}
 
 
+OWN_CLASSES = 'Your own classes: `custom_imports: [module]`, or `--import module`.'
+
+
 def lookup(registry: Registry, name: str) -> Any:
     """Find what is registered under a name.
 
@@ -81,7 +84,7 @@ def lookup(registry: Registry, name: str) -> Any:
     if not isinstance(name, str) or name not in known:
         raise ValueError(
             f"no {registry._name} is called '{name}'.{nearest(name, known)} "
-            f'There are: {", ".join(sorted(known))}.'
+            f'There are: {", ".join(sorted(known))}. {OWN_CLASSES}'
         )
     return known[name]
 

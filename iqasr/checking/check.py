@@ -133,7 +133,7 @@ def check(content: Mapping[str, Any], phase: str, found: Iterable[str] = ()) -> 
     """
     problems, schema = Problems([*found]), Options
     try:
-        model = lookup(MODEL_REGISTRY, content.get('model_type', OURS))
+        model = lookup(MODEL_REGISTRY, content.get('model_type') or OURS)
         schema = Options if getattr(model, 'options_are_checked', False) else OpenOptions
     except ValueError as error:
         problems.add('model_type', str(error))

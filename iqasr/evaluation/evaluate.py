@@ -2,9 +2,11 @@
 
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,15 @@ from iqasr.metrics import Metric
 from iqasr.runtime.atomic_files import write_bytes_atomically, write_csv
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.overlap import ahead
+from iqasr.runtime.weights import listing_of
 
 logger = logging.getLogger('iqasr')
 
 THREADS = min(4, os.cpu_count() or 1)
 """Images measured at a time, beside the network."""
+
+
+NO_VALUE = 'no metric has a value'
 
 
 @dataclass
@@ -47,10 +53,10 @@ class Result:
         }
 
     def summary(self, metrics: Sequence[Metric]) -> str:
-        """Put the means into a line for the log."""
-        means = self.means()
-        numbers = ', '.join(f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics)
-        return f'{self.dataset}, {len(self.rows)} images: {numbers}'
+        """Put the means into a line for the log, but for metrics without a value."""
+        means = {name: mean for name, mean in self.means().items() if not np.isnan(mean)}
+        numbers = [f'{m.name}{m.arrow} {means[m.name]:.4f}' for m in metrics if m.name in means]
+        return f'{self.dataset}, {len(self.rows)} images: {", ".join(numbers) or NO_VALUE}'
 
     def write_csv(self, path: Path) -> None:
         """Write one line per image."""
@@ -108,6 +114,7 @@ def evaluate(
     done = measured.read()
     mine = [i for i in range(process.rank, len(dataset), process.world_size) if i not in done]
     own: dict[int, tuple[dict[str, Any], dict[str, str]]] = {}
+    failures: list[tuple[str, str, str]] = []
     base = base if any('base' in metric.needs for metric in metrics) else None
 
     def outputs(items: Iterable[dict[str, Any]]) -> Iterator[Sample]:
@@ -125,7 +132,7 @@ def evaluate(
         if save_to is not None and 'output' not in sample.files:
             sample.files['output'] = str(save_to(sample.name))
             write_image(save_to(sample.name), sample.images['img'])
-        values = {m.name: measure(m, sample.name, sample.images) for m in metrics}
+        values = {m.name: measure(m, sample.name, sample.images, failures) for m in metrics}
         return {'name': sample.name} | values, sample.files
 
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as pool:
@@ -140,6 +147,7 @@ def evaluate(
             measured.add(index, *outcome)
     for part in process.gather(own):
         done |= part
+    log_failures(name, chain(*process.gather(failures)))
     if len(done) < len(dataset):
         return None
     everyone = [done[index] for index in sorted(done)]
@@ -194,13 +202,39 @@ def check_size(sample: Sample, dataset: str) -> None:
             )
 
 
-def measure(metric: Metric, key: str, images: Mapping[str, Any]) -> float:
-    """Evaluate a metric; where it has no value (an image too small for it), NaN and a warning."""
+def measure(
+    metric: Metric, key: str, images: Mapping[str, Any], failures: list[tuple[str, str, str]]
+) -> float:
+    """Evaluate a metric; where it has no value (an image too small for it), NaN.
+
+    Args:
+        metric: The metric.
+        key: Name of the image.
+        images: By the names in `iqasr.metrics.IMAGES`.
+        failures: Receives the metric, the reason and the image, if there is no value.
+    """
     try:
         return metric(images)
     except Exception as error:  # whatever a metric fails with, it is no reason to stop training
-        logger.warning('%s has no value for %s: %s', metric.name, key, error)
+        failures.append((metric.name, str(error), key))
         return float('nan')
+
+
+def log_failures(dataset: str, failures: Iterable[tuple[str, str, str]]) -> None:
+    """Say once for each metric and reason how many images have no value."""
+    groups = defaultdict(list)
+    for metric, reason, image in failures:
+        groups[metric, reason].append(image)
+    for (metric, reason), images in groups.items():
+        count = f'{len(images)} image{"s" * (len(images) > 1)}'
+        logger.warning(
+            '%s: %s has no value for %s (%s): %s',
+            dataset,
+            metric,
+            count,
+            listing_of(sorted(images)),
+            reason,
+        )
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

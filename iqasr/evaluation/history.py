@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from iqasr.evaluation.evaluate import Result
+from iqasr.evaluation.evaluate import NO_VALUE, Result
 from iqasr.evaluation.guard import Guard
 from iqasr.metrics import Metric
 from iqasr.options.sections import ValOptions
@@ -135,11 +135,14 @@ def update_best(
     """Take a validation into the `ValidationHistory.records`.
 
     Returns:
-        A line for the log.
+        A line for the log; metrics without a value, such as one of a missing ground truth, are
+        left out.
     """
     texts, means = [], result.means()
     for metric in metrics:
         value, key = means[metric.name], f'{result.dataset}/{metric.name}'
+        if np.isnan(value):
+            continue
         best = records[key][-1] if key in records else None
         record = np.isfinite(value) and metric.lower_better is not None
         if record and (best is None or metric.is_better(value, best['value'])):
@@ -147,4 +150,4 @@ def update_best(
             records.setdefault(key, []).append(best)
         best_text = f' (best {best["value"]:.4f} @ {best["iteration"]})' if best else ''
         texts.append(f'{metric.name}{metric.arrow} {value:.4f}{best_text}')
-    return f'{result.dataset} @ {iteration}: ' + ', '.join(texts)
+    return f'{result.dataset} @ {iteration}: ' + (', '.join(texts) or NO_VALUE)

@@ -11,6 +11,9 @@ import yaml
 from iqasr.registry import nearest
 from iqasr.runtime.errors import OptionError
 
+ENDINGS = ('.yml', '.yaml', '.toml')
+"""Of option files; what is TOML is refused by name."""
+
 
 class _Loader(yaml.SafeLoader):
     """YAML that reads ``1e-4`` as a number and refuses a key given twice with different values."""
@@ -75,7 +78,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        siblings = [p.name for p in path.parent.glob('*.yml')] if path.parent.is_dir() else []
+        siblings = [p.name for p in path.parent.glob('*') if p.suffix in ENDINGS]
         raise OptionError(f'{path}: there is no such option file.{nearest(path.name, siblings)}')
     text = ''
     try:
@@ -119,4 +122,5 @@ def apply_overrides(content: dict[str, Any], overrides: Sequence[str]) -> None:
         try:
             place[last] = yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
-            raise OptionError(f"--force_yml '{override}': {error}") from None
+            reason = f'quote a value with braces, \'{keys}="{text}"\'.' if '{' in text else error
+            raise OptionError(f"--force_yml '{override}': {reason}") from None

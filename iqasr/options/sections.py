@@ -10,16 +10,42 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from iqasr.options.lora import LoRAOptions
 from iqasr.options.schema import Problems
+
+Named = dict[str, dict[str, Any]]
+"""Sections under names of the user's choice."""
 
 
 class Section(BaseModel):
     """A section of fixed options; unknown names are errors."""
 
     model_config = ConfigDict(extra='forbid', allow_inf_nan=False)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _leave_out_empty(cls, content: Any) -> Any:
+        """Take options without a value (``~``) as not given, where that is no value of theirs."""
+        if not isinstance(content, Mapping):
+            return content
+        given = dict(content)
+        for name, field in cls.model_fields.items():
+            value = given.get(name)
+            if value is None and field.default is not None:
+                given.pop(name, None)
+            elif field.annotation == Named and isinstance(value, Mapping):
+                given[name] = {k: section for k, section in value.items() if section is not None}
+        return given
 
 
 OURS = 'RestorationModel'
@@ -98,7 +124,7 @@ class ValOptions(Section):
     tile_px: PositiveInt | None = None
     tile_overlap_px: int = Field(32, ge=0)
     self_ensemble: bool = False
-    metrics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    metrics: Named = Field(default_factory=dict)
     panel: list[str] = Field(default_factory=list)
     panel_crop_border: int = Field(0, ge=0)
     guard: GuardOptions | None = None
@@ -143,7 +169,7 @@ class Options(Section):
     scale: PositiveInt
     num_gpu: Annotated[int, Field(ge=0)] | Literal['auto'] = 'auto'
     manual_seed: int | None = None
-    datasets: dict[str, dict[str, Any]]
+    datasets: Named
     sharpen: list[str] = Field(default_factory=list)
     network_g: dict[str, Any] = Field(default_factory=lambda: dict(RECOGNISED))
     lora: LoRAOptions | None = None

@@ -24,7 +24,7 @@ from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
 from iqasr.runtime.errors import InputError, OptionError, StorageError
-from iqasr.runtime.paths import project_root, resolve, set_aside, time_stamp
+from iqasr.runtime.paths import natural_order, project_root, resolve, set_aside, time_stamp
 from iqasr.training.dry_run import check
 from iqasr.training.opt import opt_of
 from iqasr.training.run import TrainingRun, build_loaders
@@ -240,8 +240,12 @@ def find_state(named: str | None) -> Path | None:
     if named is None:
         return None
     path = resolve(named)
-    if path.suffix != '.state' or not path.stem.isdigit() or not path.is_file():
+    if path.suffix != '.state' or not path.stem.isdigit():
         raise OptionError(f'path.resume_state: {named} is no file <iteration>.state.')
+    if not path.is_file():
+        names = [p.name for p in sorted(path.parent.glob('*.state'), key=natural_order)]
+        found = f'There are: {", ".join(names)}' if names else 'There is none in its folder'
+        raise OptionError(f'path.resume_state: {named}: there is no such file. {found}.')
     return path
 
 

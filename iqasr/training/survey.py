@@ -8,7 +8,7 @@ from pathlib import Path
 from iqasr.checking.check import check, import_modules, notices_of_fetch
 from iqasr.checking.dialects.rules import translate
 from iqasr.models.networks import build_generator
-from iqasr.options.file import read_yaml
+from iqasr.options.file import ENDINGS, read_yaml
 from iqasr.options.sections import RECOGNISED
 from iqasr.runtime.errors import OptionError
 
@@ -23,7 +23,10 @@ def check_command(arguments: Sequence[str] | None = None) -> int:
         'or weights. To check those as well: iqasr-train -opt FILE --check.'
     )
     parser.add_argument(
-        'paths', nargs='+', metavar='PATH', help='option file, or folder of some (.yml), any depth'
+        'paths',
+        nargs='+',
+        metavar='PATH',
+        help='option file, or folder of some (.yml, .yaml, .toml), any depth',
     )
     parsed = parser.parse_args(arguments)
     code = 0
@@ -42,7 +45,7 @@ def survey(paths: Sequence[str | Path]) -> Iterator[tuple[Path, str]]:
     """Check option files and build their networks, without data and weights.
 
     Args:
-        paths: Option files, and folders that hold some (``.yml``), at any depth.
+        paths: Option files, and folders that hold some (`ENDINGS`), at any depth.
 
     Yields:
         Each file and ``runs``, ``runs, <n> warnings, <weights> will be fetched``, or why not.
@@ -60,9 +63,9 @@ def option_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise OptionError(f'{path}: there is no such file or folder.')
-    found = sorted(path.rglob('*.yml'))
+    found = sorted(file for file in path.rglob('*') if file.suffix in ENDINGS)
     if not found:
-        raise OptionError(f'{path}: holds no option file (.yml).')
+        raise OptionError(f'{path}: holds no option file ({", ".join(ENDINGS)}).')
     return found
 
 

@@ -65,7 +65,7 @@ class Iterations:
     def __init__(
         self, stack: ExitStack, folder: Path, name: str, data: dict[str, Any], *overrides: str
     ) -> None:
-        overrides = (f'name={name}', 'path:pretrain_network_g=~', *overrides)
+        overrides = (f'name={name}', 'path:pretrain_network_g=null', *overrides)
         options = load_options(OPTIONS, overrides)
         options.datasets['train'] |= data | KINDS[name]
         del options.datasets['val']

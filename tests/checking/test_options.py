@@ -12,7 +12,9 @@ from iqasr.checking.components import check_scorer, scorer_sections
 from iqasr.options.file import apply_overrides, read_yaml
 from iqasr.options.optimizers import find_scheduler
 from iqasr.options.schema import Problems, check_section
+from iqasr.options.sections import RECOGNISED
 from iqasr.runtime.errors import OptionError
+from iqasr.runtime.paths import packaged_weights
 
 
 def problems_of(options, write_options, phase='train', overrides=()):
@@ -200,6 +202,12 @@ def test_all_problems_are_reported_at_once(paired_options, write_options):
     assert all(path.split(':')[-1] in text for path in list(REFUSALS)[:4])
 
 
+def test_message_on_an_unknown_class_says_how_to_bring_one(paired_options, write_options):
+    paired_options['train']['pixel_opt']['type'] = 'MyLoss'
+    said = problems_of(paired_options, write_options)
+    assert 'Your own classes: `custom_imports: [module]`, or `--import module`.' in said
+
+
 @pytest.mark.parametrize(
     'path',
     ['train:total_iter', 'train:optim_g', 'network_g', 'scale', 'datasets:val:dataroot_lq'],
@@ -377,6 +385,27 @@ def test_overrides_reach_any_depth():
 def test_override_that_leads_nowhere_is_refused(override):
     with pytest.raises(OptionError, match='--force_yml'):
         apply_overrides({'name': 'a'}, [override])
+
+
+def test_override_with_braces_is_to_be_quoted():
+    with pytest.raises(OptionError, match=r"""quote a value with braces, 'a:b="{}x4"'\."""):
+        apply_overrides({}, ['a:b={}x4'])
+    apply_overrides(content := {}, ['a:b="{}x4"', 'c={type: L1Loss}'])
+    assert content == {'a': {'b': '{}x4'}, 'c': {'type': 'L1Loss'}}
+
+
+def test_section_without_a_value_is_not_given(paired_options, write_options):
+    paired_options['datasets']['val_2'] = paired_options['datasets']['val'] | {'name': 'more'}
+    weights = f'path:pretrain_network_g={packaged_weights("compact_x4.safetensors")}'
+    empty = ['network_g', 'logger', 'num_gpu', 'model_type', 'datasets:val_2']
+    options = load_options(write_options(paired_options), [weights, *[f'{k}=null' for k in empty]])
+    assert options.network_g == RECOGNISED
+    assert (options.logger.print_freq, options.num_gpu) == (100, 'auto')
+    assert list(options.datasets) == ['train', 'val']
+    with pytest.raises(OptionError, match=r'train.optim_g: is required and missing'):
+        load_options(write_options(paired_options), ['train:optim_g=~'])
+    with pytest.raises(OptionError, match=r'networkg: unknown option'):
+        load_options(write_options(paired_options), ['networkg=~'])
 
 
 def test_function_arguments_are_a_schema():

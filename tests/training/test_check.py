@@ -166,9 +166,18 @@ def test_optimiser_that_cannot_be_built_is_named(paired_options, write_options):
         load_options(write_options(paired_options))
 
 
-def test_training_state_that_is_not_there(paired_options, refused):
+def test_training_state_that_is_not_there(paired_options, refused, tmp_path):
     paired_options['path']['resume_state'] = 'nowhere/3.state'
-    assert 'path.resume_state: nowhere/3.state is no file' in refused(paired_options)
+    said = refused(paired_options)
+    assert 'path.resume_state: nowhere/3.state: there is no such file. There is none' in said
+    folder = tmp_path / 'experiments/tiny/training_states'
+    folder.mkdir(parents=True)
+    for iteration in (5000, 10_000):
+        (folder / f'{iteration}.state').write_bytes(b'')
+    paired_options['path']['resume_state'] = str(folder / '3.state')
+    assert 'There are: 5000.state, 10000.state.' in refused(paired_options)
+    paired_options['path']['resume_state'] = str(folder / 'latest.state')
+    assert 'latest.state is no file <iteration>.state' in refused(paired_options)
 
 
 def test_root_that_is_a_file(paired_options, refused, tmp_path):

@@ -706,8 +706,22 @@ def test_validation_images_of_two_sets_do_not_meet(paired_options, train, pairs,
 
 def test_metric_without_value_does_not_end_a_run(paired_options, train):
     paired_options['val']['metrics']['niqe'] = {'type': 'calculate_niqe', 'crop_border': 4}
+    paired_options['val']['val_freq'] = 6
     assert train(paired_options) == 0
-    assert 'niqe has no value for 00' in log_of(paired_options)
+    assert 'pieces: niqe has no value for 10 images (00, 01, ' in log_of(paired_options)
+    assert log_of(paired_options).count('has no value for') == 1
+
+
+def test_metrics_without_ground_truth_are_left_out_of_the_log(paired_options, train, pairs):
+    inputs = {'type': 'SingleImageDataset', 'name': 'inputs', 'dataroot_lq': str(pairs / 'lq')}
+    paired_options['datasets']['val'] = inputs
+    paired_options['train']['total_iter'] = 3
+    assert train(paired_options) == 0
+    assert 'inputs @ 3: no metric has a value' in log_of(paired_options)
+    paired_options['val']['metrics']['detail'] = {'type': 'calculate_high_frequency'}
+    assert train(paired_options) == 0
+    assert 'inputs @ 3: detail' in log_of(paired_options)
+    assert 'nan' not in log_of(paired_options)
 
 
 def test_signals_that_a_launcher_repeats_do_not_lose_the_iteration(paired_options, write_options):

@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import pytest
 import yaml
 
 from iqasr.checking.dialects.families import DEGRADING_DATASETS, FAMILIES
+from iqasr.options.file import read_yaml
+from iqasr.runtime.errors import OptionError
 from iqasr.training.survey import check_command, survey
 
 
@@ -22,6 +25,18 @@ def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path
     assert 'enlarges 4 times, but the data is for scale 2' in reason
     assert left_out.startswith('  pre_pad: ')
     assert found == {'a.yml': 'runs', 'c.yml': 'runs, 2 warnings'}
+
+
+def test_survey_leaves_out_no_option_file(basicsr, tmp_path):
+    (tmp_path / 'a.yaml').write_text(yaml.safe_dump(basicsr), encoding='utf-8')
+    (tmp_path / 'b.toml').write_text('name = "x"\nscale = 4\n', encoding='utf-8')
+    (tmp_path / 'notes.md').write_text('x', encoding='utf-8')
+    found = {path.name: said for path, said in survey([tmp_path])}
+    assert found.pop('a.yaml') == 'runs'
+    assert 'TOML, the format of neosr' in found.pop('b.toml')
+    assert found == {}
+    with pytest.raises(OptionError, match=r"Did you mean 'a\.yaml'"):
+        read_yaml(tmp_path / 'a.yml')
 
 
 def test_command_tells_by_its_exit_code_whether_all_files_run(basicsr, tmp_path, capsys):
