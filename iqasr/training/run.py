@@ -323,7 +323,13 @@ class TrainingRun:
         if not self.is_due():
             return
         for loader in self.val_loaders:
-            self.model.validation(loader, self.iteration, self.board, self.options.val.save_img)
+            try:
+                self.model.validation(loader, self.iteration, self.board, self.options.val.save_img)
+            except Exception:
+                # Of several processes, the others are in the midst of validating, and cannot save.
+                if self.process.world_size == 1:
+                    self.save_progress()
+                raise
             if self.stop.agreed():
                 return
 

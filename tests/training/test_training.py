@@ -679,6 +679,23 @@ def test_image_that_breaks_costs_no_iteration(
     same_weights(weights_of(paired_options, 6), weights_of(paired_options | {'name': 'whole'}, 6))
 
 
+def test_validation_that_fails_costs_no_iteration(paired_options, train, monkeypatch):
+    def fail(model, loader, iteration, *others):
+        if iteration == 3:
+            raise torch.OutOfMemoryError
+        return plain(model, loader, iteration, *others)
+
+    plain = RestorationModel.validation
+    paired_options['val']['val_freq'] = 3
+    monkeypatch.setattr(RestorationModel, 'validation', fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(paired_options)
+    assert 'Checkpoint at iteration 3 saved' in log_of(paired_options)
+    monkeypatch.setattr(RestorationModel, 'validation', plain)
+    assert train(paired_options, '--auto_resume') == 0
+    assert ' @ 3: ' in log_of(paired_options)  # validated after all
+
+
 def test_image_that_breaks_in_one_process_costs_no_iteration(
     paired_options, write_options, tmp_path
 ):
