@@ -18,7 +18,7 @@ from iqasr.options.file import apply_overrides, numbers_in, read_yaml
 from iqasr.options.schema import Problems
 from iqasr.options.sections import OURS, RECOGNISED, OpenOptions, Options, parse
 from iqasr.pretrained import is_known, notice_of_fetch
-from iqasr.registry import MODEL_REGISTRY, lookup, nearest
+from iqasr.registry import ARCH_REGISTRY, MODEL_REGISTRY, lookup, names_in, nearest
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.weights import OTHER_FORMS
 
@@ -201,11 +201,26 @@ def check_networks(problems: Problems, options: Options, phase: str) -> None:
     """Check the networks; a generator that is not described must have weights that tell it."""
     if options.network_g != RECOGNISED:
         options.network_g = check_network(problems, 'network_g', options.network_g)
+        check_scale(problems, options)
     elif options.path.pretrain_network_g is None and (phase == 'train' or not options.is_restored):
         reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'
         problems.add('network_g', reason)
     if options.network_d is not None:
         options.network_d = check_network(problems, 'network_d', options.network_d)
+
+
+def check_scale(problems: Problems, options: Options) -> None:
+    """Compare the scale with what a generator of BasicSR or iqasr says, before data are blamed."""
+    section, scale = options.network_g, options.scale
+    cls = names_in(ARCH_REGISTRY).get(str(section.get('type')))
+    if cls is None or not cls.__module__.startswith(('basicsr.', 'iqasr.')):
+        return
+    for key in ('upscale', 'scale'):
+        found = section.get(key)
+        if isinstance(found, int) and found != scale and 'shuffle_factor' not in section:
+            reason = f'the network enlarges {found} times, but scale is {scale}. Use a network for'
+            reason += f' {scale} times, or scale: {found} and data made for it.'
+            problems.add(f'network_g.{key}', reason)
 
 
 def check_pretrained(problems: Problems, options: Options) -> None:

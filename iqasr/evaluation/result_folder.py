@@ -96,7 +96,11 @@ def read_result_folder(folder: str | Path) -> ResultFolder:
     """
     path = Path(folder) / 'summary.json'
     if not path.is_file():
-        raise DataError(f'{path}: there is no such file. Run iqasr/test.py first.')
+        raise DataError(
+            f'{path}: there is no such file. Run iqasr/test.py first; for images made elsewhere: '
+            'iqasr-test -opt options/test/restored_x4.yml --force_yml '
+            'datasets:test:dataroot_restored=...'
+        )
     try:
         content = json.loads(path.read_text(encoding='utf-8-sig'))
         name, better, sets = (content[key] for key in ('name', 'better', 'sets'))

@@ -220,8 +220,8 @@ def check_generator(network: nn.Module, options: Options) -> None:
     found = enlargement(network, 1 if luma else 3)
     if found != scale:
         raise ValueError(
-            f'network_g: {name} enlarges {found:g} times, but the data is for scale {scale}. '
-            f'Use a network for {scale} times, or scale: {found:g} and data made for it.'
+            f'network_g: {name} enlarges {found:g} times, but scale is {scale}. Use a network '
+            f'for {scale} times, or scale: {found:g} and data made for it.'
         )
     side = (options.train_set.get('gt_size') or 0) // scale
     if side and any(sizes_of(network).padding(side, side)):

@@ -171,7 +171,7 @@ def save(weights, path: Path) -> str:
 UNUSABLE = {
     'another scale': (
         {'params': RRDBNet(3, 3, scale=2, num_feat=8, num_block=1).state_dict()},
-        'network_g: RRDBNet enlarges 2 times, but the data is for scale 4.',
+        'network_g: RRDBNet enlarges 2 times, but scale is 4.',
     ),
     'no architecture': (
         {'params': torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)).state_dict()},

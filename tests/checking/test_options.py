@@ -24,6 +24,7 @@ def problems_of(options, write_options, phase='train', overrides=()):
 
 
 REFUSALS = {
+    'network_g:upscale': (2, 'network_g.upscale: the network enlarges 2 times, but scale is 4.'),
     'train:ema_deacy': (0.99, "train.ema_deacy: unknown option. Did you mean 'ema_decay'?"),
     'val:val_frq': (5, "val.val_frq: unknown option. Did you mean 'val_freq'?"),
     'train:pixel_opt:loss_weigth': (

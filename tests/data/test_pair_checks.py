@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import lmdb
+import numpy as np
 import pytest
 from basicsr.data.paired_image_dataset import PairedImageDataset
 from basicsr.utils.lmdb_util import make_lmdb_from_imgs
@@ -40,12 +41,23 @@ def test_pairs_fit_exactly_or_rounded(pair_folders):
     assert 'Make the GT 40 x 48 px' in problem
 
 
-def test_pairs_of_another_scale_are_reported(pair_folders):
-    problems = check_pairs(*pair_folders, PairRules(2, exact=False, filename_tmpl='{}x4'))
-    assert ['or set scale: 4' in problem for problem in problems] == [True, False]
+@pytest.mark.parametrize('exact', [False, True])
+def test_pairs_that_all_have_another_scale_are_reported_at_once(exact, pair_folders):
+    rules = PairRules(2, exact=exact, filename_tmpl='{}x4')
+    [problem] = check_pairs(*pair_folders, rules)
+    assert 'this pair, as all here, is for scale 4, but scale is 2. Set scale: 4' in problem
+    cv2.imwrite(os.path.join(pair_folders[0], 'b.png'), np.zeros((20, 20, 3), np.uint8))
+    problems = check_pairs(*pair_folders, rules)
+    assert ['Make the GT' in problem for problem in problems] == [True, True]
+
+
+def test_a_missing_template_is_named(pair_folders):
+    [problem] = check_pairs(*pair_folders, PairRules(4, exact=False))
+    assert "Set filename_tmpl: '{}x4'." in problem
 
 
 def test_pairs_without_partner_are_reported(pair_folders):
+    Path(pair_folders[1], 'ax4.png').replace(Path(pair_folders[1], 'ay4.png'))
     problems = check_pairs(*pair_folders, PairRules(4, exact=False))
     assert [os.path.join(pair_folders[1], f'{name}.png') in problems[i]
             for i, name in enumerate('ab')] == [True, True]  # fmt: skip

@@ -94,7 +94,7 @@ def test_network_that_cannot_be_used_is_named(tmp_path):
         NetworkEnhancer(weights=str(tmp_path / 'broken.pth'))
     options = yaml.safe_load((project_root() / 'options/test/compact_x4.yml').read_text())
     (tmp_path / 'x2.yml').write_text(yaml.safe_dump(options | {'scale': 2}))
-    with pytest.raises(ValueError, match='enlarges 4 times, but the data is for scale 2'):
+    with pytest.raises(ValueError, match='enlarges 4 times, but scale is 2'):
         NetworkEnhancer(weights=str(tmp_path / 'x2.yml'))
 
 

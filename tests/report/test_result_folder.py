@@ -7,7 +7,7 @@ from iqasr.runtime.errors import DataError
 
 
 def test_folder_without_summary_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r'summary\.json: there is no such file'):
+    with pytest.raises(DataError, match=r'summary\.json: .*no such file\. .*dataroot_restored'):
         read_result_folder(tmp_path)
 
 

@@ -826,7 +826,7 @@ REFUSED_AT_START = {
     'launcher': ({}, ('--launcher', 'pytorch'), 'start with `torchrun'),
     'state': ({'path:resume_state': 'foo.pth'}, (), 'foo.pth is no file <iteration>.state'),
     'root': ({'path:root': '/dev/null'}, (), '/dev/null'),
-    'scale': ({'network_g:upscale': 2}, (), 'enlarges 2 times, but the data is for scale 4'),
+    'scale': ({'network_g:upscale': 2}, (), 'enlarges 2 times, but scale is 4'),
     'folder': ({'datasets:train:dataroot_gt': '/nowhere'}, (), '/nowhere'),
     'weights': ({'path:pretrain_network_g': 'no.pth'}, (), 'no.pth: there is no such file'),
     'its option': ({'path:pretrain_network_g': 'no.pth'}, (), 'path.pretrain_network_g: '),

@@ -31,18 +31,32 @@ class PairRules:
     filename_tmpl: str = '{}'
     """Name of an LQ, without suffix, made from that of its GT, as in BasicSR."""
 
+    def check_all(self, pairs: Mapping[tuple[str, str], tuple[Size, Size]]) -> list[str]:
+        """Check the sizes of all pairs (GT, LQ) of files; returns the problems."""
+        ratios = {ratio_of(gt, lq) for gt, lq in pairs.values()}
+        fits = any(self.fits(gt, lq) for gt, lq in pairs.values())
+        if len(ratios) == 1 and None not in ratios and not fits:
+            (found,) = ratios
+            (gt, lq), (gt_size, lq_size) = next(iter(pairs.items()))
+            return [
+                f'{gt}: {in_px(gt_size)}, its LQ {lq} {in_px(lq_size)}: this pair, as all here, is '
+                f'for scale {found}, but scale is {self.scale}. Set scale: {found}, or give other '
+                'data.'
+            ]
+        return [p for pair, sizes in pairs.items() for p in self.check(pair, *sizes)]
+
+    def fits(self, gt: Size, lq: Size) -> bool:
+        """Tell whether an LQ is as large as its GT divided by the scale, rounded down."""
+        return lq == (gt[0] // self.scale, gt[1] // self.scale)
+
     def check(self, pair: tuple[str, str], gt: Size, lq: Size) -> list[str]:
         """Check the sizes of a pair (GT, LQ) of files; returns the problems."""
         problems = []
         enlarged = lq[0] * self.scale, lq[1] * self.scale
-        reduced = gt[0] // self.scale, gt[1] // self.scale
-        if lq != reduced or (self.exact and gt != enlarged):
-            found = gt[0] // lq[0]
-            is_other = found > 0 and gt == (lq[0] * found, lq[1] * found)
-            change = f', or set scale: {found}' if is_other else ''
+        if not self.fits(gt, lq) or (self.exact and gt != enlarged):
             problems.append(
                 f'{pair[0]}: {in_px(gt)}, but its LQ {pair[1]} is {in_px(lq)}, which does not '
-                f'fit scale {self.scale}. Make the GT {in_px(enlarged)}{change}.'
+                f'fit scale {self.scale}. Make the GT {in_px(enlarged)}.'
             )
         if min(gt) < self.min_size:
             problems.append(
@@ -63,6 +77,10 @@ def check_pairs(gt_folder: str, lq_folder: str, rules: PairRules) -> list[str]:
         stem, suffix = os.path.splitext(name)
         partner[name] = rules.filename_tmpl.format(stem) + suffix
     lq_names = set(image_names(lq_folder))
+    ending = _common_ending(partner, lq_names)
+    if ending and not lq_names & set(partner.values()):
+        reason = f'the names of {gt_folder} end in {ending} here'
+        return [f"{lq_folder}: {reason}. Set filename_tmpl: '{{}}{ending}'."]
     problems = _report_unpaired(gt_folder, lq_folder, partner, lq_names)
     if not partner:
         problems.append(f'{gt_folder}: holds no image ({", ".join(SUFFIXES)}).')
@@ -101,9 +119,15 @@ def check_store_pairs(gt_store: str, lq_store: str, rules: PairRules) -> list[st
     partner = {key: rules.filename_tmpl.format(key) for key in gt_sizes}
     problems = _report_unpaired(gt_store, lq_store, partner, lq_sizes.keys())
     pairs = [(gt, lq) for gt, lq in sorted(partner.items()) if lq in lq_sizes]
-    for (gt, lq), places in zip(pairs, _join(gt_store, lq_store, pairs), strict=True):
-        problems += rules.check(places, gt_sizes[gt], lq_sizes[lq])
-    return problems
+    sizes = [(gt_sizes[gt], lq_sizes[lq]) for gt, lq in pairs]
+    places = _join(gt_store, lq_store, pairs)
+    return problems + rules.check_all(dict(zip(places, sizes, strict=True)))
+
+
+def ratio_of(gt: Size, lq: Size) -> int | None:
+    """Return how many times the GT is as large as the LQ, rounded down; None if that is no one."""
+    found = gt[0] // lq[0]
+    return found if found and lq == (gt[0] // found, gt[1] // found) else None
 
 
 def _join(gt_root: str, lq_root: str, pairs: Iterable[Collection[str]]) -> list[tuple[str, str]]:
@@ -132,12 +156,29 @@ def _report_unpaired(
     return problems
 
 
+def _common_ending(gt_names: Collection[str], lq_names: Collection[str]) -> str | None:
+    """Find the one ending by which all LQ stems differ from a GT stem, if there is one."""
+    gt_stems, lq_stems = ({os.path.splitext(n)[0] for n in names} for names in (gt_names, lq_names))
+    first = min(lq_stems, default='')
+    endings = [first.removeprefix(stem) for stem in gt_stems if first.startswith(stem)]
+    for ending in sorted(filter(None, endings)):
+        if all(s.endswith(ending) and s.removesuffix(ending) in gt_stems for s in lq_stems):
+            return ending
+    return None
+
+
 def _check_files(pairs: Iterable[tuple[str, str]], rules: PairRules) -> list[str]:
     reader = FileReader(allow_grey=rules.allow_grey, of_basicsr=True)
 
-    def check(pair: tuple[str, str]) -> list[str]:
+    found: dict[tuple[str, str], tuple[Size, Size]] = {}
+
+    def inspect(pair: tuple[str, str]) -> list[str]:
         problems: list[str] = []
         sizes = inspect_each(reader, pair, problems)
-        return problems or rules.check(pair, *(sizes[path] for path in pair))
+        if not problems:
+            found[pair] = sizes[pair[0]], sizes[pair[1]]
+        return problems
 
-    return in_parallel(check, pairs)
+    pairs = list(pairs)
+    problems = in_parallel(inspect, pairs)
+    return problems + rules.check_all({pair: found[pair] for pair in pairs if pair in found})

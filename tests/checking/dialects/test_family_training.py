@@ -80,7 +80,7 @@ def test_luma_networks_train_on_luma(pairs, basicsr, run, tmp_path):
 @pytest.mark.parametrize(
     ('override', 'message'),
     [
-        ('network_g:upscale=2', 'enlarges 2 times, but the data is for scale 4'),
+        ('network_g:upscale=2', 'enlarges 2 times, but scale is 4'),
         ('datasets:train:color=y', 'cannot take a luma image'),
     ],
 )

@@ -21,8 +21,8 @@ def test_survey_says_of_every_file_whether_it_runs(realesrgan, basicsr, tmp_path
         (tmp_path / 'files' / name).write_text(yaml.safe_dump(options), encoding='utf-8')
     found = {path.name: said for path, said in survey([tmp_path / 'files'])}
     assert found.pop('d.yml').startswith('model_type: EDVRModel is for video')
-    reason, left_out = found.pop('e.yml').splitlines()
-    assert 'enlarges 4 times, but the data is for scale 2' in reason
+    _, reason, left_out = found.pop('e.yml').splitlines()
+    assert 'enlarges 4 times, but scale is 2' in reason
     assert left_out.startswith('  pre_pad: ')
     assert found == {'a.yml': 'runs', 'c.yml': 'runs, 2 warnings'}
 
