@@ -99,7 +99,10 @@ def format_of_others(text: str) -> str:
     if text.lstrip().startswith('{'):
         return 'it looks like JSON, the format of KAIR. Run it with KAIR, or describe it in YAML.'
     if re.search(r'^\s*\w+\s*=\s*\S', text, re.MULTILINE):
-        return 'it looks like TOML, the format of neosr. Run it with neosr, or describe it in YAML.'
+        return (
+            'it looks like TOML, the format of neosr. Run it with neosr, or describe it in YAML; '
+            'options/FAMILIES.md lists names there and here.'
+        )
     return ''
 
 

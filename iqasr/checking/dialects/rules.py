@@ -79,7 +79,8 @@ def refuse_other_formats(file: Translation) -> None:
         if len(found) > 1:
             raise OptionError(
                 f'{", ".join(found)}: this is an option file of {tool}, whose format is not '
-                "BasicSR's; run it there. Or describe the same as options/README.md says."
+                "BasicSR's; run it there. Or describe the same as options/README.md says; "
+                'options/FAMILIES.md lists names there and here.'
             )
 
 

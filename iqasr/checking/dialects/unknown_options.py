@@ -45,7 +45,10 @@ def drop_unknown(file: Translation) -> None:
                 target = FINDERS.get(path, partial(lookup, registry))(name)
             except ValueError:
                 if parent == 'val.metrics' and isinstance(name, str) and not misspelt_metric(name):
-                    reason = 'left out. calculate_quality measures LPIPS and others by a scorer.'
+                    reason = (
+                        'left out. Scorers measure LPIPS, DISTS and others: '
+                        '{type: calculate_quality, scorer: {type: LPIPSScorer}}.'
+                    )
                     file.drop(path, f'no metric here is called {name}; {reason}')
                 continue
             if name in BASICSR_DATASETS:
