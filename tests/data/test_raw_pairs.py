@@ -71,7 +71,7 @@ def test_the_model_gets_the_same_floats(options, stores):
     [
         ({'dataroot_lq': 'folder'}, 'as both dataroots of PairedImageDataset'),
         ({'color': 'y'}, 'color cannot be used with raw stores'),
-        ({'dataroot_lq': 'gt'}, 'which does not fit scale 4'),
+        ({'dataroot_lq': 'gt'}, 'as all here, is for scale 1, but scale is 4'),
         ({'filename_tmpl': '{}x4'}, r'00x4: missing\. It is the LQ of'),
     ],
 )
