@@ -133,7 +133,7 @@ def test_all_steps_lead_to_a_network_and_a_verdict(small, source, tmp_path, comm
     used = json.loads((root / 'data/photographs.json').read_text())
     assert [len(used[part]) for part in ('test', 'val', 'train')] == [3, 2, 5]
     assert len({*used['test'], *used['val'], *used['train']}) == 10
-    for path in ('report/report.html', 'report/grid.png', 'verdict.md', 'data/train/02'):
+    for path in ('report/report.html', 'report/report.png', 'verdict.md', 'data/train/02'):
         assert (root / path).exists()
 
 
