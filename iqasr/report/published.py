@@ -133,9 +133,9 @@ def make_pairs(images: Path, target: Path, scale: int) -> None:
     """Cut the ground truths of a benchmark to a multiple of the scale, and reduce them.
 
     The reduction is BasicSR's ``imresize``, which is MATLAB's; the inputs in SelfExSR differ from
-    it along the border. Of each image, the ground truth of the scale is taken that shows most of
-    it after the cut: those of Urban100 for x2 are half as large as what is published is of, and
-    there are none for x3.
+    it along the border. Of each image, the ground truth is taken that is largest after the cut,
+    whichever scale it is for. Papers test on Urban100 at full size: SelfExSR has it for x4; its
+    ground truths for x2 are half as large, and there are none for x3.
 
     Args:
         images: Folder of the benchmark, with ``image_SRF_<scale>/<name>_SRF_<scale>_HR.png``.

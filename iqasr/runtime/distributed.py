@@ -57,7 +57,11 @@ class Process:
 
     def any(self, flag: bool) -> bool:
         """Tell whether any process raised the flag; all processes get the same answer."""
-        return any(self.gather(flag))
+        if self.world_size == 1:
+            return flag
+        raised = torch.tensor([flag], dtype=torch.uint8)  # asked every iteration: no pickling
+        dist.all_reduce(raised, dist.ReduceOp.MAX, group=self.control)
+        return bool(raised.item())
 
     def wrap(self, network: nn.Module | None, *, find_unused: bool) -> nn.Module | None:
         """Average the gradients of a network over the processes, if there are several."""

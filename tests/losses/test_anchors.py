@@ -143,14 +143,8 @@ def test_scorer_of_the_distance_compares_and_fits_the_crops(random_weights):
     Term(BaseDistanceLoss()).check_size(1)
 
 
-def test_missing_vgg_is_named(monkeypatch, tmp_path):
-    def offline(*_, **__):
-        raise OSError('no network')
-
-    for name in ('TORCH_HOME', 'IQASR_CACHE'):
-        monkeypatch.setenv(name, str(tmp_path))
-    for source in ('PackageSource', 'UrlSource'):
-        monkeypatch.setattr(f'iqasr.pretrained.sources.{source}.fetch', offline)
+@pytest.mark.usefixtures('no_weights')
+def test_missing_vgg_is_named():
     with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
         build_term({'type': 'BaseDistanceLoss', 'distance': 'gram'})
 

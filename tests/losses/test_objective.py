@@ -135,14 +135,8 @@ def vgg_features(network, image, layer):
     return image
 
 
-def test_missing_pretrained_features_name_the_file(monkeypatch, tmp_path):
-    def offline(*_, **__):
-        raise OSError('no network')
-
-    for name in ('TORCH_HOME', 'IQASR_CACHE'):
-        monkeypatch.setenv(name, str(tmp_path))
-    for source in ('PackageSource', 'UrlSource'):
-        monkeypatch.setattr(f'iqasr.pretrained.sources.{source}.fetch', offline)
+@pytest.mark.usefixtures('no_weights')
+def test_missing_pretrained_features_name_the_file():
     section = {'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 1}}
     with pytest.raises(MissingWeightsError, match=r'vgg19-dcbb9e9d\.pth'):
         build_term(section)
