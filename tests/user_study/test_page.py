@@ -83,7 +83,7 @@ def test_from_click_to_strength_table(rater, study, analyze_study, tmp_path, cap
             assert rater.place() == f'{number} of 9'
             if number == 4:  # the page is closed, and opened again
                 images = rater.images()
-                page.wait_for_timeout(500)  # the browser takes a moment to keep what is stored
+                page.wait_for_timeout(3000)  # the browser takes a moment to keep what is stored
                 rater.open()
                 assert (rater.place(), rater.images()) == ('4 of 9', images)
             seen.append(rater.images())
