@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from iqasr.archs.attention_masks import remember_masks
 from iqasr.archs.sizes import SizeRequirements, require_sizes
 from iqasr.options.lora import count_groups, is_derived
 from iqasr.registry import ARCH_REGISTRY, build, nearest
@@ -226,14 +227,15 @@ def basicsr_section(found: 'ModelDescriptor') -> dict[str, Any]:
 def prepare_network(network: nn.Module, found: 'ModelDescriptor') -> nn.Module:
     """Make a network of spandrel train like any other.
 
-    It notes which sizes of input it takes, leaves its input as it is, and does not count weights as
-    trained that it computes from others.
+    It notes which sizes of input it takes, leaves its input as it is, remembers its masks, and does
+    not count weights as trained that it computes from others.
     """
     sizes = found.size_requirements
     network.size_requirements = OWN_SIZES.get(found.architecture.id) or SizeRequirements(
         max(1, sizes.minimum), sizes.multiple_of, sizes.square
     )
     network.register_forward_pre_hook(copy_input)  # RCAN multiplies its input in place
+    remember_masks(network)
     for name, parameter in network.named_parameters():
         if is_derived(name):
             parameter.requires_grad_(False)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from iqasr.archs.attention_masks import remember_masks
 from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.checking.check import load_options
@@ -155,9 +156,11 @@ def build_network(options: Options, letter: str) -> nn.Module:
 def build_from(label: str, section: Mapping[str, Any]) -> nn.Module:
     """Build a network from its section, whose label an error names."""
     try:
-        return build(ARCH_REGISTRY, section)
+        network = build(ARCH_REGISTRY, section)
     except ValueError as error:
         raise ValueError(f'{label}: {error}') from error
+    remember_masks(network)
+    return network
 
 
 def arch_name(section: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from devices import CPU, assert_near, assert_near_in_norm, assert_same_movement,
 
 from iqasr.models import speed
 from iqasr.models.cuda_graphs import CapturedNetwork
+from iqasr.models.networks import build_from
 from iqasr.models.speed import lay_out
 
 pytestmark = pytest.mark.cuda
@@ -27,6 +28,20 @@ def test_tiles_equal_the_whole_and_the_cpu(size, options_of, build, device):
     assert expected.std() > 0.05
     assert_near(whole.restore(lq.to(device)), expected, atol=1e-4)
     assert_near(tiled.restore(lq.to(device)), expected, atol=1e-4)
+
+
+@torch.no_grad()
+def test_networks_with_shifted_windows_do_not_wait(device):
+    """Their masks are made for the first image of a size; the second is not waited for."""
+    sizes = {'img_size': 16, 'window_size': 8, 'depths': [2], 'num_heads': [2], 'embed_dim': 12}
+    network = build_from('network_g', {'type': 'SwinIR', **sizes}).eval()
+    lq = torch.rand(1, 3, 24, 40, generator=torch.Generator().manual_seed(0))
+    expected, there = network(lq), lq.to(device)
+    network.to(device)
+    assert_near(network(there), expected, atol=1e-4)
+    with noted_waits(device) as places:
+        network(there)
+    assert not places, 'the host waits for the GPU here:\n' + '\n'.join(places)
 
 
 def output_and_gradient(called, network, lq):

@@ -1,5 +1,6 @@
 """Training steps on a device without values: nothing is elsewhere, and nothing waits for it."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from archs.test_spandrel_networks import OTHERS
+from archs.test_spandrel_networks import SMALL as SMALL_NETWORKS
 from models.device_rules import META, DeviceRules, NoNumbers, direct_to_meta
 from models.kinds import KINDS, random_batch
 
+from iqasr.archs.sizes import sizes_of
+from iqasr.archs.spandrel_networks import spandrel
 from iqasr.checking.check import load_options
 from iqasr.data.build import build_dataset
 from iqasr.evaluation import evaluate
@@ -147,6 +152,23 @@ def test_musiq_does_not_wait(monkeypatch):
             quality.sum().backward()
     assert quality.is_meta
     assert image.grad.shape == image.shape
+
+
+WAITING_NETWORKS = {'SeemoRe': 'item', 'Swin2SR': 'the copy of'}
+"""Networks that choose their path by what they see, or copy a constant in each block."""
+
+
+@pytest.mark.parametrize('arch', SMALL_NETWORKS | OTHERS)
+@torch.no_grad()
+def test_networks_restore_images_of_any_size_without_waiting(arch):
+    network = spandrel(arch, **(SMALL_NETWORKS | OTHERS)[arch]).eval().to(META)
+    rows, columns = sizes_of(network).padding(40, 72)
+    lq = torch.rand(1, 3, 40 + rows, 72 + columns, device=META)
+    reason = WAITING_NETWORKS.get(arch)
+    with pytest.raises((RuntimeError, AssertionError), match=reason) if reason else nullcontext():
+        for first in (True, False):
+            with DeviceRules(first), NoNumbers():
+                network(lq)
 
 
 # Validation
