@@ -195,13 +195,26 @@ def training_stream(
         pin_memory=options.pin_memory and torch.cuda.is_available(),
         worker_init_fn=set_up_worker,
     )
-    batches = iter(loader)
+    batches = start(loader)
     try:
         yield (take(batches, accumulate) for _ in itertools.count())
     finally:
         # Left to the interpreter, which would end them by a signal they ignore, it would hang.
         if options.num_worker_per_gpu:
             batches._shutdown_workers()
+
+
+def start(loader: DataLoader) -> Iterator[Any]:
+    """Start the workers of a loader.
+
+    torch has the death of a worker raised wherever the main thread is, in the midst of a step or of
+    saving. Without its handler, the next batch raises it: where it can be dealt with.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if signal.getsignal(signal.SIGCHLD) is not before:
+        signal.signal(signal.SIGCHLD, before)
+    return batches
 
 
 def take(batches: Iterator[Any], count: int) -> list[Any]:

@@ -135,7 +135,11 @@ def evaluate(
         values = {m.name: measure(m, sample.name, sample.images, failures) for m in metrics}
         return {'name': sample.name} | values, sample.files
 
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(threads) as pool:
+    with (
+        process.failing_together(f'validate on {name}'),
+        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(threads) as pool,
+    ):
         read = getattr(dataset, 'read', dataset.__getitem__)  # in 8 bits, if it can be had so
         samples = outputs(ahead(reader, read, mine, 2))
         finished = ahead(pool, finish, samples, threads + 1)

@@ -9,7 +9,6 @@ Source:
     overoptimization).
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +20,7 @@ import numpy as np
 
 from iqasr.metrics import Metric
 from iqasr.options.sections import GuardOptions
-from iqasr.runtime.atomic_files import write_json
+from iqasr.runtime.atomic_files import read_record, write_json
 from iqasr.runtime.errors import OptionError
 
 REMEDY = (
@@ -124,7 +123,7 @@ class Guard:
         A start without one of the metrics watched now is none: the next validation is the start.
         """
         if path.is_file():
-            content = json.loads(path.read_text(encoding='utf-8'))
+            content = read_record(path, ('start', 'history'))
             if all(metric.name in content['start'] for metric in self.watched):
                 self.start, self.history = content['start'], content['history']
         self.cut_back(until)

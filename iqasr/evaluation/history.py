@@ -1,6 +1,5 @@
 """The validations of a run: the best value of each metric, and the guard's judgement."""
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from iqasr.evaluation.evaluate import NO_VALUE, Result
 from iqasr.evaluation.guard import Guard
 from iqasr.metrics import Metric
 from iqasr.options.sections import ValOptions
-from iqasr.runtime.atomic_files import write_json
+from iqasr.runtime.atomic_files import read_record, write_json
 from iqasr.runtime.distributed import Process
 
 logger = logging.getLogger('iqasr')
@@ -62,7 +61,7 @@ class ValidationHistory:
         """Read what was found up to an iteration."""
         self.results, self.iteration, self.records = {}, 0, {}
         if (self.root / 'best.json').is_file():
-            content = json.loads((self.root / 'best.json').read_text(encoding='utf-8'))
+            content = read_record(self.root / 'best.json', ('iteration', 'records'))
             self.iteration = min(content['iteration'], until)
             earlier = content.get('earlier', {})  # none in files of 0.3
             for key, best in content['records'].items():

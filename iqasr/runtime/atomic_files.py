@@ -17,6 +17,8 @@ from torch import Tensor
 
 from iqasr.runtime.errors import StorageError
 
+WITHOUT_RECORD = 'Put back a copy; or remove it, and its record begins anew.'
+
 
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
@@ -34,7 +36,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if not isinstance(error, OSError | RuntimeError):  # torch's, of a full disk
+        if not (isinstance(error, OSError) or is_of_torch_writer(error)):
             raise
         forbidden = getattr(error, 'errno', None) in {errno.EACCES, errno.EPERM, errno.EROFS}
         advice = f'Nothing may be written to {path.parent}' if forbidden else 'Free some space'
@@ -42,6 +44,12 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
             f'{path}: cannot be saved ({error}). {advice}; what was there before is untouched, '
             'and a training goes on with --auto_resume.'
         ) from error
+
+
+def is_of_torch_writer(error: BaseException) -> bool:
+    """Tell whether an error is torch's for a file that does not take what it writes."""
+    signs = ('PytorchStreamWriter', 'unexpected pos')
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def save_atomically(content: Any, path: Path) -> None:
@@ -74,6 +82,22 @@ def write_text_atomically(text: str, path: Path) -> None:
 def write_json(content: Any, path: Path) -> None:
     """Write readable JSON, as `write_text_atomically`."""
     write_text_atomically(json.dumps(content, indent=2, ensure_ascii=False) + '\n', path)
+
+
+def read_record(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read what `write_json` wrote of a run.
+
+    Raises:
+        StorageError: If it cannot be read, or lacks one of the keys.
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        lacking = [key for key in keys if key not in content]
+    except (OSError, ValueError, TypeError) as error:
+        raise StorageError(f'{path}: cannot be read ({error}). {WITHOUT_RECORD}') from error
+    if lacking:
+        raise StorageError(f'{path}: has no {lacking[0]}. {WITHOUT_RECORD}')
+    return content
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], path: Path) -> None:

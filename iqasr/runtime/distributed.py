@@ -63,6 +63,24 @@ class Process:
         dist.all_reduce(raised, dist.ReduceOp.MAX, group=self.control)
         return bool(raised.item())
 
+    @contextmanager
+    def failing_together(self, what: str) -> Iterator[None]:
+        """Let all processes fail where one does, so that none waits for it.
+
+        Args:
+            what: What the processes do, such as ``read its data``.
+
+        Raises:
+            Exception: That of this process; an InputError if only another one fails.
+        """
+        failure = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        if self.any(failure is not None):
+            raise failure or InputError(f'Another process cannot {what}; it says why.')
+
     def wrap(self, network: nn.Module | None, *, find_unused: bool) -> nn.Module | None:
         """Average the gradients of a network over the processes, if there are several."""
         if self.world_size == 1 or network is None:

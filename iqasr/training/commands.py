@@ -23,7 +23,7 @@ from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
-from iqasr.runtime.errors import InputError, OptionError, StorageError
+from iqasr.runtime.errors import CheckpointError, InputError, OptionError, StorageError
 from iqasr.runtime.paths import natural_order, project_root, resolve, set_aside, time_stamp
 from iqasr.training.dry_run import check
 from iqasr.training.opt import opt_of
@@ -149,7 +149,10 @@ def train(options: Options, process: Process, arguments: argparse.Namespace) -> 
             logger.info('%s', describe_environment())
             logger.debug('The options:\n%s', options.as_yaml())
             state = find_start(options, root, auto_resume=arguments.auto_resume)
+            require_same_start(state, process)
             in_place = arguments.auto_resume or (state and state.parents[1] == root)
+            if not in_place:
+                require_weights_elsewhere(options, root)
             training = TrainingRun(options, process, root, state, board)
             # Only now, so that a run that is refused leaves an earlier one where it is.
             if process.is_main:
@@ -225,10 +228,42 @@ def check_course(options: Options) -> None:
 
 
 def find_start(options: Options, root: Path, *, auto_resume: bool) -> Path | None:
-    """Find the training state that a run continues from; None for a new one."""
-    if auto_resume:
-        return CheckpointFolder(root).find_newest()
-    return find_state(options.path.resume_state)
+    """Find the training state that a run continues from; None for a new one.
+
+    With `auto_resume`, its own checkpoints come before ``path.resume_state``, as in BasicSR.
+    """
+    own = CheckpointFolder(root).find_newest() if auto_resume else None
+    return own or find_state(options.path.resume_state)
+
+
+def require_same_start(state: Path | None, process: Process) -> None:
+    """Make sure that all processes continue from the same training state.
+
+    Raises:
+        CheckpointError: If not.
+    """
+    found = process.gather(state and str(state))
+    if len(set(found)) > 1:
+        listed = ', '.join(f'process {rank}: {own or "none"}' for rank, own in enumerate(found))
+        raise CheckpointError(
+            f'The processes find different checkpoints to continue from ({listed}). path.root must '
+            'be one folder that all machines share, and every process must be able to read it.'
+        )
+
+
+def require_weights_elsewhere(options: Options, root: Path) -> None:
+    """Refuse to start from weights in the folder of an earlier run that is about to be set aside.
+
+    Raises:
+        OptionError: If an option names such weights.
+    """
+    for label in ('pretrain_network_g', 'pretrain_network_d'):
+        weights = getattr(options.path, label)
+        if weights is not None and resolve(weights).is_relative_to(root):
+            raise OptionError(
+                f'path.{label}: {weights} lies in the folder of an earlier run of this name, which '
+                'would be set aside. Train under another name, or continue with --auto_resume.'
+            )
 
 
 def find_state(named: str | None) -> Path | None:

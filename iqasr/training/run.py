@@ -24,7 +24,7 @@ from iqasr.options.sections import Options
 from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
 from iqasr.runtime.distributed import Process
-from iqasr.runtime.errors import CheckpointError, DataError
+from iqasr.runtime.errors import CheckpointError, InputError
 from iqasr.runtime.weights import listing_of, load_file
 from iqasr.training.opt import choose_seed, opt_of
 from iqasr.training.run_log import Stopwatch, open_board, report_changes
@@ -110,6 +110,8 @@ class TrainingRun:
         """
         try:
             self.model.resume_training(state)
+        except InputError:
+            raise
         except (AssertionError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f'The checkpoint at iteration {self.iteration} does not fit this option file '
@@ -160,7 +162,7 @@ class TrainingRun:
                     self.board.close()
         if self.is_stopped_by_guard():
             logger.warning('%s', self.history.guard.explain_stop())
-        elif self.iteration < self.total:
+        elif self.stop.is_set() and (self.iteration < self.total or self.lacks_validation()):
             return 128 + self.stop.number
         self.model.save(-1, -1)  # BasicSR's way to say `latest`
         return 0
@@ -201,17 +203,14 @@ class TrainingRun:
         """Take the batches of the next iteration; if a process has none, all save and give up.
 
         Raises:
-            DataError: If the data of this process, or of another one, cannot be read.
+            InputError: If the data of this process, or of another one, cannot be read.
         """
-        batches, failure = [], None
         try:
-            batches = next(stream)
-        except Exception as error:  # also a worker that was killed
-            failure = error
-        if self.process.any(failure is not None):
+            with self.process.failing_together('read its data'):
+                return next(stream)
+        except Exception:  # also of a worker that was killed
             self.save_progress()
-            raise failure or DataError('Another process cannot read its data; it says why.')
-        return batches
+            raise
 
     def iterate(self, batches: Sequence[dict[str, Any]]) -> None:
         """Carry out one iteration, as BasicSR's trainer does."""
@@ -318,17 +317,22 @@ class TrainingRun:
         scheduled = self.iteration == self.total or self.iteration % freq == 0
         return bool(self.val_loaders) and scheduled and self.iteration > 0
 
+    def lacks_validation(self) -> bool:
+        """Tell whether a validation that was due has been given up."""
+        return self.history is not None and self.is_due()
+
     def validate_when_due(self) -> None:
         """Validate on every set when it is time."""
         if not self.is_due():
             return
         for loader in self.val_loaders:
             try:
-                self.model.validation(loader, self.iteration, self.board, self.options.val.save_img)
+                with self.process.failing_together('validate'):
+                    self.model.validation(
+                        loader, self.iteration, self.board, self.options.val.save_img
+                    )
             except Exception:
-                # Of several processes, the others are in the midst of validating, and cannot save.
-                if self.process.world_size == 1:
-                    self.save_progress()
+                self.save_progress()
                 raise
             if self.stop.agreed():
                 return

@@ -1,7 +1,9 @@
 import itertools
 import multiprocessing
+import os
 import random
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -101,6 +103,21 @@ def test_workers_end_with_the_stream_also_after_an_error():
     with pytest.raises(KeyError):
         failing_stream()
     assert multiprocessing.active_children() == []
+
+
+def test_a_killed_worker_is_told_by_the_next_batch_and_interrupts_nothing_else():
+    options = LoaderOptions(type='x', num_worker_per_gpu=2)
+    before = signal.getsignal(signal.SIGCHLD)
+    with training_stream(GlobalDraws(), options, seed=0) as batches:
+        next(batches)
+        killed = multiprocessing.active_children()[0]
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.join()
+        sum(range(1000))  # where the main thread would be interrupted
+        with pytest.raises(RuntimeError, match=r'DataLoader worker .*exited unexpectedly'):
+            for _ in range(20):
+                next(batches)
+    assert signal.getsignal(signal.SIGCHLD) is before
 
 
 class Vanishing(GlobalDraws):

@@ -263,11 +263,18 @@ def test_refused_start_leaves_an_earlier_run_in_place(paired_options, train, tmp
     assert (tmp_path / 'experiments/tiny/models/net_g_6.pth').is_file()
 
 
-def test_a_run_may_start_from_the_earlier_one_of_its_name(paired_options, train, tmp_path):
+def test_a_run_does_not_start_from_weights_that_it_would_set_aside(
+    paired_options, train, tmp_path, capsys
+):
+    """Resumed, it would not find them any more."""
     train(paired_options)
     earlier = str(tmp_path / 'experiments/tiny/models/net_g_6.pth')
-    assert train(paired_options, '--force_yml', f'path:pretrain_network_g={earlier}') == 0
-    assert f'weights of {earlier}' in log_of(paired_options)  # said before there was a file
+    start = '--force_yml', f'path:pretrain_network_g={earlier}'
+    assert train(paired_options, *start) == 2
+    assert 'would be set aside. Train under another name' in ''.join(capsys.readouterr())
+    assert Path(earlier).is_file()
+    assert train(paired_options | {'name': 'next'}, *start) == 0
+    assert f'weights of {earlier}' in log_of(paired_options | {'name': 'next'})
 
 
 def test_complete_run_is_left_as_it_is(paired_options, train, tmp_path):

@@ -38,7 +38,8 @@ class SamplingWeights:
         weights = torch.tensor([known[key] for key in keys], dtype=torch.float64)
         if not weights.any():
             raise DataError(f'{path}: all weights are 0. Give some image a larger one.')
-        self.cumulative = (weights / weights.sum()).cumsum(0)
+        shares = weights / weights.max()  # their sum may be beyond what a float holds
+        self.cumulative = (shares / shares.sum()).cumsum(0)
         self.last = int(weights.nonzero()[-1])
 
     def draw(self, index: int, generator: torch.Generator) -> int:

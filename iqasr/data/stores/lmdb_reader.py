@@ -129,7 +129,7 @@ def read_sizes(path: str) -> dict[str, tuple[int, int]]:
     """
     listing = os.path.join(path, META_INFO)
     sizes = {}
-    with open(listing, encoding='utf-8') as file:
+    with open(listing, encoding='utf-8', errors='replace') as file:
         for number, line in enumerate(file, start=1):
             entry = _META_INFO_LINE.match(line)
             if entry is None:

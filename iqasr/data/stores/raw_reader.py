@@ -51,16 +51,16 @@ class RawReader(Reader):
     def __init__(self, path: str, images: Mapping[str, RawImage]) -> None:
         self.path = path
         self.images = images
-        self._pixels: np.ndarray | None = None
+        self._file: mmap.mmap | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {'_pixels': None}
+        return self.__dict__ | {'_file': None}
 
     def image(self, file: str) -> np.ndarray:
         """View an image, ``(H, W, 3)`` uint8 RGB; only the pixels that are then used are read.
 
         Raises:
-            DataError: If there is no such key.
+            DataError: If there is no such key, or the store has been cut since it was opened.
         """
         planes = self._stored(file).reshape(3, *self.inspect(file))
         return planes.transpose(1, 2, 0)
@@ -89,7 +89,7 @@ class RawReader(Reader):
 
     def close(self) -> None:
         """Unmap the pixels; a later `image` maps them again."""
-        self._pixels = None
+        self._file = None
 
     def _entry(self, file: str) -> RawImage:
         if file not in self.images:
@@ -97,12 +97,13 @@ class RawReader(Reader):
         return self.images[file]
 
     def _stored(self, file: str) -> np.ndarray:
-        if self._pixels is None:
+        if self._file is None:
             with open(os.path.join(self.path, PIXELS), 'rb') as stream:
-                mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-            self._pixels = np.frombuffer(mapped, np.uint8)
+                self._file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         entry = self._entry(file)
-        return self._pixels[entry.offset : entry.offset + entry.num_bytes]
+        if self._file.size() < len(self._file):  # reading beyond the end would kill the process
+            raise DataError(f'{self.path}: cut short while in use. Copy or create it again.')
+        return np.frombuffer(self._file, np.uint8, entry.num_bytes, entry.offset)
 
 
 def is_raw(root: str) -> bool:
@@ -135,6 +136,8 @@ def open_raw(path: str) -> tuple[RawReader, list[Group]]:
         if content['format'] != RAW_FORMAT:
             raise ValueError(f"its format is '{content['format']}', not '{RAW_FORMAT}'")
         images = {key: RawImage(*entry) for key, entry in content['images'].items()}
+        if min(min(image[:3]) for image in images.values()) < 0:
+            raise ValueError('an image lies at a negative place')
         groups = [group_from_json(**group) for group in content['groups']]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f'{index}: not readable ({error}). Create the store again.') from error
