@@ -120,6 +120,32 @@ def train_until_one_is_stopped(arguments: list[str]) -> int:
     return train_command(arguments) - (128 + signal.SIGTERM)
 
 
+def train_until_one_cannot_validate(arguments: list[str]) -> int:
+    """Train as one of several processes, of which the last one finds a damaged image."""
+    from iqasr.evaluation import evaluate
+    from iqasr.runtime.errors import DataError
+    from iqasr.training.commands import WRONG_INPUT, train_command
+
+    def fail(item: Mapping[str, Any], *others: Any) -> Any:
+        if os.environ['RANK'] == '1':
+            raise DataError('3.png: cut short.')
+        return plain(item, *others)
+
+    plain, evaluate.restore_item = evaluate.restore_item, fail
+    return train_command(arguments) - WRONG_INPUT
+
+
+def resume_where_one_finds_another_checkpoint(arguments: list[str]) -> int:
+    """Continue as one of several processes, of which the last one cannot read the newest state."""
+    from iqasr.runtime.checkpoint_folder import CheckpointFolder
+    from iqasr.training.commands import WRONG_INPUT, train_command
+
+    if os.environ['RANK'] == '1':
+        plain = CheckpointFolder.iterations
+        CheckpointFolder.iterations = lambda folder: plain(folder)[:-1]
+    return train_command([*arguments, '--auto_resume']) - WRONG_INPUT
+
+
 def train_until_one_cannot_read(arguments: list[str]) -> int:
     """Train as one of several processes, of which the last one finds a damaged image."""
     from iqasr.data.loader import PlacedDataset

@@ -279,6 +279,22 @@ def test_lmdb_cut_short_is_refused(labelled, target, kept):
         open_candidates(target)
 
 
+def test_lmdb_that_is_cut_while_in_use_is_named(labelled, target):
+    """Reading beyond the end would kill the process without a word."""
+    create_lmdb(labelled, target)
+    candidates = open_candidates(target)
+    os.truncate(os.path.join(target, 'data.mdb'), 4096)
+    with pytest.raises(DataError, match=r'cut short while in use'):
+        candidates.reader.read(candidates.groups[-1].files[0])
+
+
+def test_damaged_list_is_named(labelled, target):
+    create_lmdb(labelled, target)
+    (Path(target) / 'meta_info.txt').write_bytes(b'\xff\xfe\n')
+    with pytest.raises(DataError, match=r'meta_info\.txt: line 1 is not'):
+        open_candidates(target)
+
+
 @pytest.mark.parametrize('name', ['data.mdb', 'meta_info.txt', 'groups.json'])
 def test_lmdb_without_one_of_its_files_is_refused(labelled, target, name):
     create_lmdb(labelled, target)

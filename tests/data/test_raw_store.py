@@ -231,6 +231,30 @@ def test_incomplete_stores_are_refused(labelled, target):
         open_candidates(target)
 
 
+@pytest.mark.parametrize('offset', [-3, 'far', None, 1.5])
+def test_places_that_are_none_are_refused(offset, labelled, target):
+    create_raw_store(labelled, target)
+    index = Path(target) / 'index.json'
+    content = json.loads(index.read_text(encoding='utf-8'))
+    next(iter(content['images'].values()))[0] = offset
+    index.write_text(json.dumps(content), encoding='utf-8')
+    with pytest.raises(DataError, match=r'index\.json: not readable'):
+        open_candidates(target)
+
+
+@pytest.mark.parametrize('opened', [False, True])
+def test_store_that_is_cut_while_in_use_is_named(opened, labelled, target):
+    """Reading beyond the end would kill the process without a word."""
+    create_raw_store(labelled, target)
+    candidates = open_candidates(target)
+    file = candidates.groups[-1].files[0]
+    if opened:
+        candidates.reader.image(file)
+    os.truncate(os.path.join(target, 'pixels.bin'), 1000)
+    with pytest.raises(DataError, match=r'x\.raw: cut short while in use'):
+        candidates.reader.image(file).sum()
+
+
 def test_targets_that_cannot_be_made_are_refused(labelled, target):
     with pytest.raises(DataError, match=r"ends in '\.raw'"):
         create_raw_store(labelled, target + 'x')

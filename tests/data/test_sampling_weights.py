@@ -35,6 +35,11 @@ def test_equal_weights_take_every_image_once(write):
     assert epoch(weights, 0) == epoch(weights, 1) == [0, 1, 2, 3]
 
 
+def test_weights_whose_sum_is_beyond_a_float_count_like_others(write):
+    weights = SamplingWeights(write('a,1e308', 'b,1e308', 'c,1e308', 'd,1e308'), KEYS)
+    assert epoch(weights, 0) == [0, 1, 2, 3]
+
+
 def test_each_epoch_draws_each_image_about_as_often_as_expected(write):
     keys = [str(number) for number in range(40)]
     own = [number % 5 for number in range(40)]

@@ -19,10 +19,12 @@ import torch
 import yaml
 from filelock import FileLock
 from processes import (
+    resume_where_one_finds_another_checkpoint,
     run,
     run_stock_pipeline,
     run_together,
     train_until_one_cannot_read,
+    train_until_one_cannot_validate,
     train_until_one_is_stopped,
 )
 
@@ -711,6 +713,80 @@ def test_image_that_breaks_in_one_process_costs_no_iteration(
     assert (tmp_path / 'experiments/tiny/training_states/4.state').is_file()
     said = (tmp_path / 'process1.log').read_text()
     assert 'cannot be read (ValueError: damaged)' in said
+
+
+def test_validation_that_fails_in_one_process_costs_no_iteration(
+    paired_options, write_options, tmp_path
+):
+    data = paired_options['datasets']
+    data['val_2'] = data['val'] | {'name': 'more'}
+    words = ['-opt', write_options(paired_options), '--launcher', 'pytorch']
+    run_together(train_until_one_cannot_validate, words, folder=tmp_path)
+    assert (tmp_path / 'experiments/tiny/training_states/3.state').is_file()
+    assert '3.png: cut short.' in (tmp_path / 'process1.log').read_text()
+    other = (tmp_path / 'process0.log').read_text()
+    assert 'Another process cannot validate on pieces; it says why.' in other
+
+
+def test_processes_that_find_different_checkpoints_do_not_start(
+    paired_options, write_options, train, tmp_path
+):
+    """Else their weights would differ from then on, and one would wait for the other."""
+    assert train(paired_options) == 0
+    words = ['-opt', write_options(paired_options), '--launcher', 'pytorch']
+    run_together(resume_where_one_finds_another_checkpoint, words, folder=tmp_path)
+    said = (tmp_path / 'process0.log').read_text()
+    states = tmp_path / 'experiments/tiny/training_states'
+    listed = f'process 0: {states}/6.state, process 1: {states}/3.state'
+    assert f'different checkpoints to continue from ({listed}). path.root must be' in said
+
+
+def test_auto_resume_begins_from_the_named_state_where_it_finds_none(
+    paired_options, train, tmp_path, weights_of, same_weights
+):
+    """As in BasicSR; later, its own checkpoints come first."""
+    paired_options['logger']['save_checkpoint_freq'] = 3
+    train(paired_options)
+    state = tmp_path / 'experiments/tiny/training_states/3.state'
+    other = copy.deepcopy(paired_options) | {'name': 'other'}
+    other['path']['resume_state'] = str(state)
+    assert train(other, '--auto_resume') == 0
+    assert ', 6 iterations from 3 on' in log_of(other)
+    same_weights(weights_of(paired_options, 6), weights_of(other, 6))
+    state.unlink()
+    assert train(other, '--auto_resume') == 0
+    assert ', 6 iterations from 6 on' in log_of(other)
+
+
+def test_signal_in_the_last_validation_does_not_pass_for_the_end(
+    paired_options, train, monkeypatch
+):
+    def restore(model, lq):
+        if model.position:
+            signal.raise_signal(signal.SIGTERM)
+        return plain(model, lq)
+
+    plain = RestorationModel.restore
+    paired_options['val']['val_freq'] = 6
+    with monkeypatch.context() as patch:
+        patch.setattr(RestorationModel, 'restore', restore)
+        assert train(paired_options) == 128 + signal.SIGTERM
+    assert ' @ 6: ' not in log_of(paired_options)
+    assert train(paired_options, '--auto_resume') == 0
+    assert ' @ 6: ' in log_of(paired_options)
+
+
+@pytest.mark.parametrize('content', ['', '[1]', '{"iteration": 3}'])
+def test_damaged_record_of_a_run_is_named(content, paired_options, train, tmp_path, capsys):
+    train(paired_options)
+    record = tmp_path / 'experiments/tiny/best.json'
+    record.write_text(content)
+    assert train(paired_options, '--auto_resume') == 3
+    said = ''.join(capsys.readouterr())
+    assert str(record) in said
+    assert 'remove it, and its record begins anew' in said
+    record.unlink()
+    assert train(paired_options, '--auto_resume') == 0
 
 
 def test_validation_images_of_two_sets_do_not_meet(paired_options, train, pairs, tmp_path):

@@ -44,13 +44,17 @@ class LmdbReader(EncodedReader):
         self.path = path
         self.real_path = os.path.realpath(path)
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._num_bytes = os.path.getsize(os.path.join(path, DATA))
 
     def open(self, file: str) -> io.BytesIO:
         """Open one image by its key.
 
         Raises:
-            DataError: If there is no such key.
+            DataError: If there is no such key, or the LMDB has been cut since it was opened.
         """
+        if os.path.getsize(os.path.join(self.path, DATA)) < self._num_bytes:
+            # Reading beyond the end would kill the process.
+            raise DataError(f'{self.path}: cut short while in use. Copy or create it again.')
         with open_environment(self.real_path).begin() as transaction:
             value = transaction.get(file.encode())
         if value is None:

@@ -51,6 +51,7 @@ class RawReader(Reader):
     def __init__(self, path: str, images: Mapping[str, RawImage]) -> None:
         self.path = path
         self.images = images
+        self._num_bytes = end_of(images.values())
         self._file: mmap.mmap | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class RawReader(Reader):
             with open(os.path.join(self.path, PIXELS), 'rb') as stream:
                 self._file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         entry = self._entry(file)
-        if self._file.size() < len(self._file):  # reading beyond the end would kill the process
+        if self._file.size() < self._num_bytes:  # reading beyond the end would kill the process
             raise DataError(f'{self.path}: cut short while in use. Copy or create it again.')
         return np.frombuffer(self._file, np.uint8, entry.num_bytes, entry.offset)
 
@@ -136,8 +137,9 @@ def open_raw(path: str) -> tuple[RawReader, list[Group]]:
         if content['format'] != RAW_FORMAT:
             raise ValueError(f"its format is '{content['format']}', not '{RAW_FORMAT}'")
         images = {key: RawImage(*entry) for key, entry in content['images'].items()}
-        if min(min(image[:3]) for image in images.values()) < 0:
-            raise ValueError('an image lies at a negative place')
+        for key, image in images.items():
+            if not all(isinstance(number, int) and number >= 0 for number in image[:3]):
+                raise ValueError(f"the place of '{key}' is {image[:3]}")
         groups = [group_from_json(**group) for group in content['groups']]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f'{index}: not readable ({error}). Create the store again.') from error
@@ -145,9 +147,14 @@ def open_raw(path: str) -> tuple[RawReader, list[Group]]:
     return RawReader(path, images), groups
 
 
+def end_of(images: Iterable[RawImage]) -> int:
+    """Length of ``pixels.bin``, in bytes."""
+    return max((image.offset + image.num_bytes for image in images), default=0)
+
+
 def _check_length(path: str, images: Iterable[RawImage]) -> None:
     """Compare with the index: reading beyond the end would kill the process."""
-    expected = max((image.offset + image.num_bytes for image in images), default=0)
+    expected = end_of(images)
     length = os.path.getsize(os.path.join(path, PIXELS))
     if length != expected or not expected:
         raise DataError(
