@@ -222,12 +222,18 @@ def take(batches: Iterator[Any], count: int) -> list[Any]:
 
     Raises:
         DataError: If an item cannot be read.
+        RuntimeError: If a worker has ended.
     """
     try:
         return [next(batches) for _ in range(count)]
     except DataError as error:
         # Of a worker, torch gives the whole traceback, which ends with the message.
         raise DataError(str(error).rpartition(f'{DataError.__name__}: ')[2].strip()) from error
+    except (EOFError, ConnectionError, RuntimeError) as error:
+        raise RuntimeError(
+            f'A worker that reads images has ended ({type(error).__name__}: {error}). If the system '
+            'has killed it for want of memory, take fewer, datasets.train.num_worker_per_gpu.'
+        ) from error
 
 
 def set_up_worker(_: int) -> None:
