@@ -230,9 +230,11 @@ def take(batches: Iterator[Any], count: int) -> list[Any]:
         # Of a worker, torch gives the whole traceback, which ends with the message.
         raise DataError(str(error).rpartition(f'{DataError.__name__}: ')[2].strip()) from error
     except (EOFError, ConnectionError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and 'exited unexpectedly' not in str(error):
+            raise  # such as of crops of different sizes
         raise RuntimeError(
-            f'A worker that reads images has ended ({type(error).__name__}: {error}). If the system '
-            'has killed it for want of memory, take fewer, datasets.train.num_worker_per_gpu.'
+            f'A worker that reads images has ended ({error!r}). If the system has killed it for '
+            'want of memory, take fewer: datasets.train.num_worker_per_gpu.'
         ) from error
 
 
