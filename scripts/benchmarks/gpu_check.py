@@ -83,6 +83,8 @@ PARTS = (
     step_part('compiled RRDB-23', 'RRDB-23', 'channels_last+bf16+compiled'),
     Part('degradation', ('degradation.py', '--batch', '12', '--queue', '180', '--steps', '4'),
          ('--batch', '1', '--side', '96', '--crop', '64', '--rounds', '1', '--queue', '2'), 40),
+    Part('restoring', ('restoring.py', '--side', '256'),
+         ('--networks', 'SwinIR-S', '--side', '40', '--rounds', '1'), 40),
     Part('validation', ('validation.py', '--count', '40'),
          ('--count', '2', '--side', '256', '--blocks', '1'), 60),
 )  # fmt: skip

@@ -21,6 +21,7 @@ SUBJECTS = (
     'gan_step',
     'degradation',
     'lora_step',
+    'restoring',
     'validation',
     'start_up',
     'quickstart_memory',
