@@ -1,9 +1,9 @@
 """Perceptual super-resolution guided by image quality predictors, on top of BasicSR.
 
-Importing the package registers everything in BasicSR's registries. Its rooms, in the order in which
-one builds on another::
+Importing it registers everything in BasicSR's registries. Its packages, in the order in which one
+builds on another::
 
-    runtime       files that last, processes, randomness, paths
+    runtime       atomic files, processes, randomness, paths
     pretrained    weights by name: catalogue, sources, cache
     options       option files, and the constructor as schema
     sampling      policies: which candidate ground truth a crop is trained on

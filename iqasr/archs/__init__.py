@@ -1,4 +1,4 @@
-"""Stage 4: backbones beside those of BasicSR, which its registry holds already; discriminators."""
+"""Backbones beside those of BasicSR, which its registry holds already; discriminators."""
 
 from iqasr.archs.bicubic import Bicubic
 from iqasr.archs.patch_discriminator import PatchDiscriminator

@@ -1,4 +1,4 @@
-"""Stage 6: the objective, a weighted sum of terms."""
+"""The objective, a weighted sum of terms."""
 
 from iqasr.losses.adversary import Adversary, Judgement, KnownGradient, RelativisticGANLoss
 from iqasr.losses.anchors import BaseDistanceLoss, LRConsistencyLoss

@@ -3,7 +3,7 @@
 Source:
     Zhang et al. (2025), Augmenting perceptual super-resolution via image quality predictors, CVPR:
     weighted quality is subtracted from the loss. Written here; deviations: quality is normalised,
-    and calibration, warm-up, target, views and the check of the room are additions.
+    and calibration, warm-up, target, views and the check of the headroom are additions.
 """
 
 import logging
@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 
 from iqasr.losses.calibration import GradientRatio
 from iqasr.losses.low_pass import LowPassGradient
-from iqasr.losses.room import Room, measure_room
+from iqasr.losses.saturation import Headroom, measure_headroom
 from iqasr.losses.term import require_input
 from iqasr.losses.views import Views
 from iqasr.quality.base import QualityScorer
@@ -129,31 +129,34 @@ class QualityLoss(nn.Module):
 
         Raises:
             ValueError: If score or gradient is not finite; or, unless `allow_saturated`, if the
-                score is to be raised and has no room; see `iqasr.losses.room`.
+                score is to be raised and has no room; see `iqasr.losses.saturation`.
         """
-        place = 'room', self.scorer.name  # the same views of all images, apart from the run's draws
-        room = measure_room(lambda x: self.quality(x, gt, generator_at(*place)), output, gt)
-        found = self.describe(room)
-        if not room.is_finite:
+        place = (
+            'saturation',
+            self.scorer.name,
+        )  # the same views of all images, apart from the run's draws
+        headroom = measure_headroom(lambda x: self.quality(x, gt, generator_at(*place)), output, gt)
+        found = self.describe(headroom)
+        if not headroom.is_finite:
             raise ValueError(
                 f'{found}. Without a number nothing can be learnt: use another scorer.'
             )
-        if room.is_full and self.is_pushed and not self.allow_saturated:
+        if headroom.is_saturated and self.is_pushed and not self.allow_saturated:
             raise ValueError(
                 f'{found}. There is no room to gain. Use another scorer, or a range whose best end '
                 'lies higher; allow_saturated: true trains all the same.'
             )
         return found
 
-    def describe(self, room: Room) -> str:
+    def describe(self, headroom: Headroom) -> str:
         """Put a measurement into words, in the scorer's published units, too."""
         ends = torch.tensor(self.scorer.score_range)
         worst, best = (self.scorer.published(ends) + 0.0).tolist()  # no -0
-        own, gt = (f'{worst + value * (best - worst):.3g}' for value in room[:2])
+        own, gt = (f'{worst + value * (best - worst):.3g}' for value in headroom[:2])
         return (
-            f"{self.scorer.name} scores the network's output at {room.output:.2f} of 1 ({own} of "
-            f'{worst:g}..{best:g}), the ground truth at {room.gt:.2f} ({gt}); its gradient is '
-            f'{room.slope:.1%} of that on the ground truth reduced and enlarged'
+            f"{self.scorer.name} scores the network's output at {headroom.output:.2f} of 1 ({own} of "
+            f'{worst:g}..{best:g}), the ground truth at {headroom.gt:.2f} ({gt}); its gradient is '
+            f'{headroom.slope:.1%} of that on the ground truth reduced and enlarged'
         )
 
     def forward(

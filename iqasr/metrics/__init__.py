@@ -1,4 +1,4 @@
-"""Stage 8: metrics for validation and test."""
+"""Metrics for validation and test."""
 
 from iqasr.metrics.base_distance import calculate_base_distance
 from iqasr.metrics.checkerboard import calculate_checkerboard

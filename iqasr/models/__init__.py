@@ -1,3 +1,3 @@
-"""Stage 7: the model, one training step."""
+"""The model, one training step."""
 
 from iqasr.models.restoration_model import RestorationModel

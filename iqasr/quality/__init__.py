@@ -1,4 +1,4 @@
-"""Stage 5, quality: scorers map an image to its quality, higher is better."""
+"""Quality: scorers map an image to its quality, higher is better."""
 
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.dists import DISTSScorer

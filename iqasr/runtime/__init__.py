@@ -1,1 +1,1 @@
-"""The foundation of every stage: files that last, processes, randomness, paths, images."""
+"""What all else builds on: atomic files, processes, randomness, paths, weights."""

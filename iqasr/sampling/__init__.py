@@ -1,4 +1,4 @@
-"""Stage 2, sampling: which candidate ground truth a crop is trained on."""
+"""Sampling: which candidate ground truth a crop is trained on."""
 
 from iqasr.sampling.argmax import ArgmaxSampler
 from iqasr.sampling.base import GTSampler, perplexity

@@ -1,4 +1,4 @@
-"""The rooms of the package: each imports those before it, and there are no others."""
+"""The packages of iqasr: each imports those before it, and there are no others."""
 
 import ast
 import inspect
@@ -8,15 +8,17 @@ import iqasr
 
 PACKAGE = Path(iqasr.__file__).parent
 LOOSE = ['compat', 'registry']
-ROOMS = [line.split()[0] for line in inspect.getdoc(iqasr).splitlines() if line.startswith('    ')]
+PACKAGES = [
+    line.split()[0] for line in inspect.getdoc(iqasr).splitlines() if line.startswith('    ')
+]
 TOOLS = [
     *('enhancement', 'analysis', 'curation', 'ranking', 'user_study', 'report', 'restoration'),
     'improvement',
 ]
-ORDER = [*LOOSE, *ROOMS, *TOOLS, '__init__', 'train', 'test']
+ORDER = [*LOOSE, *PACKAGES, *TOOLS, '__init__', 'train', 'test']
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     return module.split('.')[1] if '.' in module else '__init__'
 
 
@@ -33,26 +35,26 @@ def arrows():
                 modules = [node.module or '']
             for module in modules:
                 if module.split('.')[0] == 'iqasr':
-                    yield path, parts[0], room_of(module)
+                    yield path, parts[0], package_of(module)
 
 
-def test_every_room_is_listed_and_few_modules_are_loose():
-    rooms = {path.parent.name for path in PACKAGE.glob('*/__init__.py')}
-    assert rooms == {*ROOMS, *TOOLS}
+def test_every_package_is_listed_and_few_modules_are_loose():
+    packages = {path.parent.name for path in PACKAGE.glob('*/__init__.py')}
+    assert packages == {*PACKAGES, *TOOLS}
     loose = {path.stem for path in PACKAGE.glob('*.py')}
     assert loose == {'__init__', 'train', 'test', *LOOSE}
 
 
-def test_rooms_import_only_those_before_them():
+def test_packages_import_only_those_before_them():
     wrong = [
         f'{path.relative_to(PACKAGE)} imports {target}'
-        for path, room, target in arrows()
-        if target != room and ORDER.index(target) > ORDER.index(room)
+        for path, package, target in arrows()
+        if target != package and ORDER.index(target) > ORDER.index(package)
     ]
     assert wrong == []
 
 
-def test_the_package_imports_its_rooms_in_their_order():
+def test_the_package_imports_its_packages_in_their_order():
     source = (PACKAGE / '__init__.py').read_text(encoding='utf-8')
     imported = [
         alias.name

@@ -1,4 +1,4 @@
-"""How much room a score has above what the network makes before it is trained on it.
+"""Whether a score can still rise above that of what the network makes before it is trained on it.
 
 Source:
     None: the rule and its limits were written here.
@@ -24,7 +24,7 @@ FLAT_SLOPE = 0.01
 """Share of the gradient on the enlargement below which there is no room."""
 
 
-class Room(NamedTuple):
+class Headroom(NamedTuple):
     """What a score says of a batch; means over images and processes."""
 
     output: float
@@ -40,13 +40,13 @@ class Room(NamedTuple):
         return not (math.isnan(self.output) or math.isnan(self.slope))
 
     @property
-    def is_full(self) -> bool:
+    def is_saturated(self) -> bool:
         """Whether there is hardly anything to gain."""
         return self.output >= FULL or self.slope < FLAT_SLOPE
 
 
-def measure_room(quality: Callable[[Tensor], Tensor], output: Tensor, gt: Tensor) -> Room:
-    """Measure the room of a score; all processes get the same result.
+def measure_headroom(quality: Callable[[Tensor], Tensor], output: Tensor, gt: Tensor) -> Headroom:
+    """Measure how near a score is to its end; all processes get the same result.
 
     Args:
         quality: Function from images to their normalised quality, :math:`(N,)`.
@@ -62,7 +62,7 @@ def measure_room(quality: Callable[[Tensor], Tensor], output: Tensor, gt: Tensor
         best = quality(gt).mean()
     found = mean_over_processes(torch.stack([own, best, own_power, enlarged_power]))
     slope = (found[2] / found[3]).sqrt()
-    return Room(*torch.stack([found[0], found[1], slope]).tolist())
+    return Headroom(*torch.stack([found[0], found[1], slope]).tolist())
 
 
 def mean_and_power(quality: Callable[[Tensor], Tensor], image: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.multiprocessing import spawn
 
 from iqasr.losses import Objective, QualityLoss
-from iqasr.losses.room import Room, measure_room
+from iqasr.losses.saturation import Headroom, measure_headroom
 from iqasr.quality import QualityScorer
 from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.errors import OptionError
@@ -76,7 +76,7 @@ def variance(image):
 
 def test_measured_by_hand(images):
     output, gt = images
-    room = measure_room(lambda x: 10 * x.var((1, 2, 3)), output, gt)
+    room = measure_headroom(lambda x: 10 * x.var((1, 2, 3)), output, gt)
     assert room.output == pytest.approx(10 * variance(output), rel=1e-5)
     assert room.gt == pytest.approx(10 * variance(gt), rel=1e-5)
     enlarged = F.interpolate(gt, (8, 8), mode='bicubic', antialias=True).clamp(0, 1)
@@ -98,15 +98,15 @@ def test_said_in_published_units(images):
 @pytest.mark.parametrize(
     ('room', 'full'),
     [
-        (Room(0.94, 0.9, 0.02), False),
-        (Room(0.95, 0.99, 1.0), True),
-        (Room(0.5, 0.9, 0.009), True),
-        (Room(0.5, 0.9, float('inf')), False),
+        (Headroom(0.94, 0.9, 0.02), False),
+        (Headroom(0.95, 0.99, 1.0), True),
+        (Headroom(0.5, 0.9, 0.009), True),
+        (Headroom(0.5, 0.9, float('inf')), False),
     ],
 )
 def test_full_is_by_score_or_by_slope(room, full):
     assert room.is_finite
-    assert room.is_full == full
+    assert room.is_saturated == full
 
 
 def test_no_slope_is_refused_though_the_score_is_low(images):
@@ -150,7 +150,7 @@ def test_objective_logs_under_the_name_of_the_term_and_refuses_by_its_option(ima
 def measure_on(rank, folder):
     dist.init_process_group('gloo', f'file://{folder}/store', rank=rank, world_size=2)
     gt = torch.rand(2, 3, 32, 32, generator=generator_at('rank', rank))
-    found = measure_room(lambda x: x.var((1, 2, 3)), (0.5 + rank / 2) * gt, gt)
+    found = measure_headroom(lambda x: x.var((1, 2, 3)), (0.5 + rank / 2) * gt, gt)
     torch.save(tuple(found), f'{folder}/{rank}.pth')
     dist.destroy_process_group()
 
