@@ -131,10 +131,8 @@ class QualityLoss(nn.Module):
             ValueError: If score or gradient is not finite; or, unless `allow_saturated`, if the
                 score is to be raised and has no room; see `iqasr.losses.saturation`.
         """
-        place = (
-            'saturation',
-            self.scorer.name,
-        )  # the same views of all images, apart from the run's draws
+        # The same views of all images, apart from the run's draws.
+        place = 'headroom', self.scorer.name
         headroom = measure_headroom(lambda x: self.quality(x, gt, generator_at(*place)), output, gt)
         found = self.describe(headroom)
         if not headroom.is_finite:
@@ -154,8 +152,8 @@ class QualityLoss(nn.Module):
         worst, best = (self.scorer.published(ends) + 0.0).tolist()  # no -0
         own, gt = (f'{worst + value * (best - worst):.3g}' for value in headroom[:2])
         return (
-            f"{self.scorer.name} scores the network's output at {headroom.output:.2f} of 1 ({own} of "
-            f'{worst:g}..{best:g}), the ground truth at {headroom.gt:.2f} ({gt}); its gradient is '
+            f"{self.scorer.name} scores the network's output at {headroom.output:.2f} of 1 ({own} "
+            f'of {worst:g}..{best:g}), the ground truth at {headroom.gt:.2f} ({gt}); its gradient is '
             f'{headroom.slope:.1%} of that on the ground truth reduced and enlarged'
         )
 

@@ -76,13 +76,13 @@ def variance(image):
 
 def test_measured_by_hand(images):
     output, gt = images
-    room = measure_headroom(lambda x: 10 * x.var((1, 2, 3)), output, gt)
-    assert room.output == pytest.approx(10 * variance(output), rel=1e-5)
-    assert room.gt == pytest.approx(10 * variance(gt), rel=1e-5)
+    headroom = measure_headroom(lambda x: 10 * x.var((1, 2, 3)), output, gt)
+    assert headroom.output == pytest.approx(10 * variance(output), rel=1e-5)
+    assert headroom.gt == pytest.approx(10 * variance(gt), rel=1e-5)
     enlarged = F.interpolate(gt, (8, 8), mode='bicubic', antialias=True).clamp(0, 1)
     enlarged = F.interpolate(enlarged, (32, 32), mode='bicubic', antialias=True).clamp(0, 1)
     # The gradient of a variance is the difference to the mean.
-    assert room.slope == pytest.approx((variance(output) / variance(enlarged)) ** 0.5, rel=0.01)
+    assert headroom.slope == pytest.approx((variance(output) / variance(enlarged)) ** 0.5, rel=0.01)
 
 
 def test_said_in_published_units(images):
@@ -105,8 +105,8 @@ def test_said_in_published_units(images):
     ],
 )
 def test_full_is_by_score_or_by_slope(room, full):
-    assert room.is_finite
-    assert room.is_saturated == full
+    assert headroom.is_finite
+    assert headroom.is_saturated == full
 
 
 def test_no_slope_is_refused_though_the_score_is_low(images):
