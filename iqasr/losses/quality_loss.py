@@ -153,8 +153,8 @@ class QualityLoss(nn.Module):
         own, gt = (f'{worst + value * (best - worst):.3g}' for value in headroom[:2])
         return (
             f"{self.scorer.name} scores the network's output at {headroom.output:.2f} of 1 ({own} "
-            f'of {worst:g}..{best:g}), the ground truth at {headroom.gt:.2f} ({gt}); its gradient is '
-            f'{headroom.slope:.1%} of that on the ground truth reduced and enlarged'
+            f'of {worst:g}..{best:g}), the ground truth at {headroom.gt:.2f} ({gt}); its gradient '
+            f'is {headroom.slope:.1%} of that on the ground truth reduced and enlarged'
         )
 
     def forward(

@@ -96,7 +96,7 @@ def test_said_in_published_units(images):
 
 
 @pytest.mark.parametrize(
-    ('room', 'full'),
+    ('headroom', 'full'),
     [
         (Headroom(0.94, 0.9, 0.02), False),
         (Headroom(0.95, 0.99, 1.0), True),
@@ -104,7 +104,7 @@ def test_said_in_published_units(images):
         (Headroom(0.5, 0.9, float('inf')), False),
     ],
 )
-def test_full_is_by_score_or_by_slope(room, full):
+def test_saturated_is_by_score_or_by_slope(headroom, full):
     assert headroom.is_finite
     assert headroom.is_saturated == full
 
