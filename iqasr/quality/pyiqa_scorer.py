@@ -25,7 +25,7 @@ from iqasr.pretrained import locate_weights
 from iqasr.pretrained.sources import sha256_of
 from iqasr.quality.base import QualityScorer
 from iqasr.quality.musiq import FastMUSIQ
-from iqasr.quality.pyiqa_weights import missing_weights
+from iqasr.quality.pyiqa_weights import missing_weights, offline_where_there_is_no_network
 from iqasr.registry import SCORER_REGISTRY, nearest
 
 NO_GRADIENT = (
@@ -166,7 +166,7 @@ def create_metric(pyiqa: ModuleType, metric: str, arguments: Mapping[str, Any]) 
         # Without gradients, as LIQE keeps tensors computed here, with their graph, for later calls.
         with silence_pyiqa(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(0)
-            with tensors_only():
+            with tensors_only(), offline_where_there_is_no_network():
                 return pyiqa.create_metric(metric, device='cpu', **arguments)
     except OSError as error:
         raise missing_weights(metric, arguments.get('pretrained_model_path'), error) from error

@@ -1,10 +1,49 @@
-"""The error for weights of pyiqa that are missing: which file, and what to do."""
+"""Weights of pyiqa that are missing: which file, and what to do; without long waits for it."""
 
+import functools
+import socket
 import traceback
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from iqasr.pretrained import entry_at
 from iqasr.runtime.errors import MissingWeightsError
+
+PATIENCE_S = 5.0
+"""Time in which a host has to answer."""
+
+
+@contextmanager
+def offline_where_there_is_no_network() -> Iterator[None]:
+    """Let huggingface_hub look for files on this machine only, where its host does not answer.
+
+    It would ask five times for every file, half a minute each.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = before or not is_reachable(constants.ENDPOINT)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+@functools.cache
+def is_reachable(url: str) -> bool:
+    """Tell whether the host of an address answers; asked once. A proxy is trusted to reach it."""
+    if urllib.request.getproxies():
+        return True
+    parts = urlsplit(url)
+    port = parts.port or {'http': 80}.get(parts.scheme, 443)
+    try:
+        socket.create_connection((parts.hostname or '', port), timeout=PATIENCE_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def missing_weights(metric: str, weights: str | None, error: OSError) -> MissingWeightsError:

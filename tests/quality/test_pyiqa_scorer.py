@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from iqasr.quality import PyIQAScorer
+from iqasr.quality import PyIQAScorer, pyiqa_weights
 from iqasr.quality.pyiqa_scorer import parse_range
 from iqasr.quality.pyiqa_weights import missing_weights
 from iqasr.runtime.errors import MissingWeightsError
@@ -144,6 +144,32 @@ def test_missing_backbone_of_hugging_face_names_repository_and_cache():
     assert 'HF_ENDPOINT' in message
     assert 'the option `weights` (own.pth)' in message
     assert 'Or give the path' not in message
+
+
+def test_without_network_nothing_is_waited_for(monkeypatch):
+    """A host that does not answer is asked once; files that are here are found all the same."""
+    from huggingface_hub import constants
+
+    asked = []
+
+    def refuse(address, timeout):
+        asked.append(address)
+        raise OSError('Name or service not known')
+
+    pyiqa_weights.is_reachable.cache_clear()
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
+    monkeypatch.setattr(pyiqa_weights.urllib.request, 'getproxies', dict)
+    monkeypatch.setattr(pyiqa_weights.socket, 'create_connection', refuse)
+    for _ in range(2):
+        with pyiqa_weights.offline_where_there_is_no_network():
+            assert constants.HF_HUB_OFFLINE
+        assert not constants.HF_HUB_OFFLINE
+    assert asked == [('huggingface.co', 443)]
+    pyiqa_weights.is_reachable.cache_clear()
+    monkeypatch.setattr(pyiqa_weights.urllib.request, 'getproxies', lambda: {'https': 'proxy:3128'})
+    with pyiqa_weights.offline_where_there_is_no_network():
+        assert not constants.HF_HUB_OFFLINE
+    pyiqa_weights.is_reachable.cache_clear()
 
 
 def test_weights_from_the_named_place_and_from_the_option_are_used(tmp_path):
