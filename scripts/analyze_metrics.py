@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.analysis.data_sets import analyse_data_sets
 from iqasr.analysis.given_scores import find_score_columns
+from iqasr.runtime.commands import exit_codes
 from iqasr.user_study import find_data_sets
 
 
@@ -32,11 +33,9 @@ def main() -> None:
     parser.add_argument('--cpu', action='store_true', help='do not use the GPU')
     args = vars(parser.parse_args())
     columns = [args.pop(name) for name in ('scores', 'lower_better', 'higher_better')]
-    try:
+    with exit_codes(parser.prog):
         sets = find_data_sets(args.pop('input'), args.pop('votes'))
         report, left_out = analyse_data_sets(sets, given=find_score_columns(*columns), **args)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(report)
     sys.exit(1 if left_out else 0)
 

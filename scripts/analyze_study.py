@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from iqasr.runtime.commands import exit_codes
 from iqasr.user_study import LEAST_CAUGHT, analyse_study
 
 
@@ -28,10 +29,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     logging.basicConfig(format='%(message)s')
-    try:
+    with exit_codes(parser.prog):
         text = analyse_study(args.study, args.votes, args.output, args.least_caught)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(text)
 
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.report.objectives import compare_objectives
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -25,10 +26,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    try:
+    with exit_codes(parser.prog):
         text = compare_objectives(args.input, args.output, args.only)
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f'{parser.prog}: {error}')
     sys.stdout.write(f'{text}\n')
 
 

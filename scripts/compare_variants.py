@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.report.variants import compare_variants
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -23,10 +24,8 @@ def main() -> None:
     parser.add_argument('--only_report', action='store_true', help='report on what is done')
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    try:
+    with exit_codes(parser.prog):
         text = compare_variants(args.input, args.output, only_report=args.only_report)
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f'{parser.prog}: {error}')
     sys.stdout.write(text)
 
 

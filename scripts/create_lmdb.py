@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.data.stores.raw_store import create_raw_store, verify_raw_store
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -29,15 +30,13 @@ def main() -> None:
     args = parser.parse_args()
     if (args.output is None) != args.verify:
         parser.error('give either -o or --verify')
-    try:
+    with exit_codes(parser.prog):
         if args.verify:
             verify_raw_store(args.input, args.workers)
         else:
             create = create_raw_store if args.codec == 'raw' else create_lmdb
             how = {'workers': args.workers, 'overwrite': args.overwrite}
             create(args.input, args.output, args.labels, **how)
-    except (OSError, ValueError) as error:
-        sys.exit(f'{parser.prog}: {error}')
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.curation import curate_from_words
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -32,11 +33,9 @@ def main() -> None:
     add('--cpu', action='store_true')
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
-    try:
+    with exit_codes(parser.prog):
         words = [args.pop(name) for name in ('input', 'output', 'scorers', 'limits')]
         left_out = curate_from_words(*words, **args)
-    except (OSError, ValueError, RuntimeError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.exit(1 if left_out else 0)
 
 

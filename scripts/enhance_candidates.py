@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.enhancement.run import NUMBER_FLAGS, REAL_ENHANCERS, enhance_from_words
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -34,10 +35,8 @@ def main() -> None:
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     places = (args.pop(name) for name in ('input', 'output', 'enhancers'))
-    try:
+    with exit_codes(parser.prog):
         unreadable = enhance_from_words(*places, **args)
-    except (OSError, ValueError, RuntimeError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.exit(1 if unreadable else 0)
 
 

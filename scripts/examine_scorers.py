@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.ranking import examination_table, examine_scorers
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -28,12 +29,10 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=224, help='side of the examined squares')
     parser.add_argument('--network', help='network as a distortion: name, weights or option file')
     args = parser.parse_args()
-    try:
+    with exit_codes(parser.prog):
         examinations = examine_scorers(
             args.input, args.scorers, reduce=args.reduce, network=args.network, size_px=args.size
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f'{parser.prog}: {error}')
     sys.stdout.write(f'{examination_table(examinations)}\n')
 
 

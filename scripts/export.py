@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.models.export import export
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -28,12 +29,9 @@ def main() -> None:
     args = parser.parse_args()
     lora = {'adapters': args.lora, 'adapter_weights': args.weights, 'scales': args.scale}
     choices = {'key': args.key, 'other': args.other, 'alphas': args.alpha, 'option_file': args.opt}
-    try:
+    with exit_codes(parser.prog):
         for path in export(args.input, args.output, **lora, **choices):
             sys.stdout.write(f'{path}\n')
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.stderr.write(f'{parser.prog}: {error}\n')
-        sys.exit(2)
 
 
 if __name__ == '__main__':

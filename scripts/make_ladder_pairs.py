@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.ranking.ladder_pairs import make_ladder_pairs
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -23,11 +24,9 @@ def main() -> None:
     parser.add_argument('--size', type=int, default=192, help='side of the squares, in pixels')
     parser.add_argument('--network', help='network as a distortion: weights or test option file')
     args = parser.parse_args()
-    try:
+    with exit_codes(parser.prog):
         choices = {'reduce': args.reduce, 'size_px': args.size, 'network': args.network}
         path = make_ladder_pairs(args.input, args.output, **choices)
-    except (OSError, ValueError, RuntimeError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(f'{path}\n')
 
 

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.analysis.qualisr import find_qualisr, write_qualisr_opinions
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -21,10 +22,8 @@ def main() -> None:
     parser.add_argument('-i', '--input', help='folder sample_data, default of the package')
     parser.add_argument('-o', '--output', required=True, help='CSV file')
     args = parser.parse_args()
-    try:
+    with exit_codes(parser.prog):
         names = write_qualisr_opinions(args.input or find_qualisr(), args.output)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(f'{args.output}: scores {" ".join(names)}\n')
 
 

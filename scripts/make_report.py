@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.report import PictureSize, write_report
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -28,11 +29,9 @@ def main() -> None:
     folders = args.folders + args.input
     if not folders:
         parser.error('name at least one result folder')
-    try:
+    with exit_codes(parser.prog):
         size = PictureSize(args.crop_px, args.whole_px, args.quality)
         report = write_report(folders, args.output, baseline=args.baseline, size=size)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(f'{report.table}\n\n{report.words}\nPage: {report.page}\n')
     if report.missing:
         parser.exit(2, f'{parser.prog}: ' + '\n'.join(report.missing) + '\n')

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.enhancement.run import real_enhancers
 from iqasr.enhancement.sample_dataset import make_sample_dataset
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -26,12 +27,10 @@ def main() -> None:
     parser.add_argument('--real', action='store_true', help='candidates by pretrained networks')
     parser.add_argument('--most', type=int, default=24, help='most patches of a photograph')
     args = parser.parse_args()
-    try:
+    with exit_codes(parser.prog):
         choices = {'reduce': args.reduce, 'most': args.most}
         choices |= {'enhancers': real_enhancers()} if args.real else {}
         make_sample_dataset(args.output, args.input, args.val, **choices)
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f'{parser.prog}: {error}')
 
 
 if __name__ == '__main__':

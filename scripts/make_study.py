@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from iqasr.runtime.commands import exit_codes
 from iqasr.user_study import Design, make_study
 
 
@@ -31,10 +32,8 @@ def main() -> None:
     add('--question', default=Design.question)
     args = vars(parser.parse_args())
     folders, target, *which = (args.pop(n) for n in ('methods', 'output', 'gt', 'dataset'))
-    try:
+    with exit_codes(parser.prog):
         manifest = make_study(folders, target, Design(**args), *which)
-    except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(
         f'Study {manifest.study}: {len(manifest.items)} pairs of {len(manifest.methods)} methods.\n'
         f'Give {target}/study.html to the raters, and keep the rest of {target} for the analysis.\n'

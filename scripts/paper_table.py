@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.report.paper import paper_table
 from iqasr.runtime.atomic_files import write_text_atomically
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -20,12 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Show the rows of the paper's table.")
     parser.add_argument('--out', help='Markdown file to write as well')
     args = parser.parse_args()
-    try:
+    with exit_codes(parser.prog):
         table = paper_table()
         if args.out:
             write_text_atomically(f'{table}\n', Path(args.out))
-    except (OSError, ValueError) as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
     sys.stdout.write(f'{table}\n')
 
 

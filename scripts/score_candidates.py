@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.data.scores.score_map import score_map
 from iqasr.data.scores.score_table import score_from_options
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -34,11 +35,9 @@ def main() -> None:
     how = vars(parser.parse_args())
     if 'score' not in how and how.keys() & {'crop', 'stride'}:
         parser.error('--crop and --stride are for --map')
-    try:
+    with exit_codes(parser.prog):
         options = '\n'.join(x.replace('=', ': ', 1) for x in how.pop('options'))
         score_from_options(options=yaml.safe_load(options) or {}, **how)
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f'{parser.prog}: {error}')
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from iqasr.ranking import RankerOptions, train_from_folder
+from iqasr.runtime.commands import exit_codes
 
 
 def main() -> None:
@@ -34,11 +35,9 @@ def main() -> None:
     args = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
     options = RankerOptions(**{name: args.pop(name) for name in numbers})
-    try:
+    with exit_codes(parser.prog):
         args['teacher'] = yaml.safe_load(args['teacher'] or 'null')
         train_from_folder(args.pop('input'), args.pop('output'), options, **args)
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f'{parser.prog}: {error}')
 
 
 if __name__ == '__main__':

@@ -149,7 +149,8 @@ def resume_where_one_finds_another_checkpoint(arguments: list[str]) -> int:
 def train_until_one_cannot_read(arguments: list[str]) -> int:
     """Train as one of several processes, of which the last one finds a damaged image."""
     from iqasr.data.loader import PlacedDataset
-    from iqasr.training.commands import WRONG_INPUT, train_command
+    from iqasr.runtime.commands import WRONG_INPUT
+    from iqasr.training.commands import train_command
 
     def fail(data: PlacedDataset, position: int, index: int) -> None:
         if position >= 16 and position % 2:

@@ -120,6 +120,7 @@ def analyse_panel(
     return PanelAnalysis(
         comparisons=decided,
         ties=len(every.p_b) - len(decided.p_b),
+        of_images=opinions is not None and opinions.kind == 'mos',
         undecided=(difference == 0).mean(0).tolist(),
         agreement=agreement,
         top_1_chance=chance,

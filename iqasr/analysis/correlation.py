@@ -7,13 +7,14 @@ Source:
 """
 
 import numpy as np
+from scipy.stats import kendalltau
 
 from iqasr.analysis.agreement import Comparisons
 from iqasr.analysis.bootstrap import Estimate, SourceBootstrap, ratio
 from iqasr.runtime.randomness import seed_of
 
 KENDALL_SOURCES = 500
-"""Most sources for Kendall's coefficient, which compares all values with all."""
+"""Most sources for the interval of Kendall's coefficient: a resample compares all with all."""
 
 
 def correlate(
@@ -104,7 +105,12 @@ def mid_ranks(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def kendall(x: np.ndarray, y: np.ndarray, bootstrap: SourceBootstrap) -> np.ndarray:
-    """Kendall's tau-b on the data, row 0, and on every resample, (R + 1,)."""
+    """Kendall's tau-b on the data, row 0, and on every resample, (R + 1,).
+
+    With more than `KENDALL_SOURCES` sources, the deviations of the resamples are those among so
+    many of them, chosen at random, reduced as the standard error is with all of them.
+    """
+    every = kendalltau(x, y).statistic
     sources = bootstrap.counts.shape[1]
     shuffled = np.random.default_rng(seed_of('kendall')).permutation(sources)
     chosen = np.sort(shuffled[:KENDALL_SOURCES])
@@ -121,4 +127,5 @@ def kendall(x: np.ndarray, y: np.ndarray, bootstrap: SourceBootstrap) -> np.ndar
             table[i] = np.add.reduceat(signs.sum(0), starts)
     counts = bootstrap.counts[:, chosen].astype(np.float64)
     concordance, pairs_x, pairs_y = (((counts @ table) * counts).sum(1) for table in sums)
-    return ratio(concordance, np.sqrt(pairs_x * pairs_y))
+    found = ratio(concordance, np.sqrt(pairs_x * pairs_y))
+    return every + (found - found[0]) * np.sqrt(len(chosen) / sources)

@@ -16,7 +16,7 @@ from iqasr.analysis.bootstrap import UNKNOWN, Estimate, SourceBootstrap
 from iqasr.analysis.correlation import correlate
 from iqasr.analysis.opinions import Opinion
 from iqasr.analysis.panel import PanelScorer
-from iqasr.analysis.report import as_columns
+from iqasr.analysis.report import PLCC_NOTE, as_columns
 from iqasr.runtime.atomic_files import write_csv, write_json, write_text_atomically
 from iqasr.runtime.markdown import markdown_table
 
@@ -29,8 +29,12 @@ def correlate_opinions(
     """Correlate a scorer with opinions, over the images for which it has a score.
 
     Returns:
-        ``images``, their number, and the `COEFFICIENTS`. ``plcc`` follows a logistic curve that is
-        fitted once to all images. NaN where the images have fewer than two sources.
+        ``images``, their number, and the `COEFFICIENTS`; NaN where the images have fewer than two
+        sources. ``plcc`` follows a rising logistic curve, and is 0 where none is nearer to the
+        opinions than a constant, as for a scorer that people contradict. The curve is fitted once,
+        to all images, and its freedom is not in the interval: that of a scorer unrelated to the
+        opinions lies above 0 in 10 to 18 % of cases instead of 2.5 % (measured, 40 and 120 images);
+        the best curve of every resample does so in a third of them or more. Believe ``srocc``.
     """
     quality = np.array([scorer.quality[opinion.path] for opinion in opinions], float)
     scored = np.isfinite(quality)
@@ -39,28 +43,33 @@ def correlate_opinions(
     if len(np.unique(sources)) < 2:
         return {'images': len(mos), **dict.fromkeys(COEFFICIENTS, UNKNOWN)}
     bootstrap = SourceBootstrap(sources, resamples)
-    return {
-        'images': len(mos),
-        **correlate(quality, mos, bootstrap, linearised=map_to_opinions(quality, mos)),
-    }
+    mapped = map_to_opinions(quality, mos)
+    found = correlate(quality, mos, bootstrap, linearised=mapped)
+    if np.ptp(mapped) == 0:
+        found['plcc'] = Estimate(0.0, 0.0, 0.0) if np.ptp(quality) and np.ptp(mos) else UNKNOWN
+    return {'images': len(mos), **found}
 
 
 def map_to_opinions(quality: np.ndarray, mos: np.ndarray) -> np.ndarray:
-    r"""Map quality to opinions by :math:`l + (h - l) / (1 + e^{-(q - c) / w})`, least squares.
+    r"""Map quality to opinions by :math:`l + s / (1 + e^{-(q - c) / w})`, least squares, s >= 0.
 
     Returns:
-        The mapped quality; a constant quality is returned as it is.
+        The mapped quality. It is the mean opinion where no such curve is better than that.
     """
-    if np.ptp(quality) == 0:
-        return quality
+    constant = np.full_like(quality, mos.mean())
+    if np.ptp(quality) == 0 or np.ptp(mos) == 0:
+        return constant
     scaled = (quality - quality.mean()) / quality.std()
 
     def curve(parameters: np.ndarray) -> np.ndarray:
-        low, high, centre, log_width = parameters
-        return low + (high - low) * expit((scaled - centre) / np.exp(log_width))
+        low, span, centre, log_width = parameters
+        return low + span * expit((scaled - centre) / np.exp(log_width))
 
-    best = least_squares(lambda p: curve(p) - mos, (mos.min(), mos.max(), 0, 0))
-    return curve(best.x)
+    least = (-np.inf, 0, -np.inf, -np.inf)  # a falling curve would turn a wrong scorer's PLCC round
+    start = (mos.min(), np.ptp(mos), 0, 0)
+    mapped = curve(least_squares(lambda p: curve(p) - mos, start, bounds=(least, np.inf)).x)
+    # What explains less than a millionth of the variance is a flat curve, near the bound.
+    return mapped if np.var(mos - mapped) < (1 - 1e-6) * np.var(mos) else constant
 
 
 def write_correlations(
@@ -81,7 +90,7 @@ def write_correlations(
     sources = len({opinion.source_id for opinion in opinions})
     text = (
         f'Mean opinion scores of {len(opinions)} images from {sources} sources. In brackets: 95 % '
-        f'intervals over sources. PLCC after a logistic curve.\n\n{table}\n'
+        f'intervals over sources. {PLCC_NOTE}\n\n{table}\n'
     )
     rows = [
         {'scorer': name, 'images': of['images'], **as_columns({k: of[k] for k in COEFFICIENTS})}

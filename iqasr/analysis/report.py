@@ -22,6 +22,12 @@ HEAT_MAPS = {
 HEADINGS = {'accuracy': 'accuracy', 'top_1': 'top-1'}
 """Of kinds of agreement that are no coefficients."""
 
+PLCC_NOTE = (
+    'PLCC after a rising logistic curve (0: none helps), fitted to the same images: its interval '
+    'is too hopeful for scorers that hardly agree; believe that of SROCC.'
+)
+"""What readers of a table of coefficients over images have to know."""
+
 FEW_SOURCES = (
     f'With fewer than {CROSS_VALIDATION_FOLDS} source images no cross-validation is possible: '
     'nothing is claimed of combinations.'
@@ -36,6 +42,8 @@ class PanelAnalysis:
     """The pairs that people decided."""
     ties: int
     """Pairs that people did not decide, or not clearly enough; they count only in correlations."""
+    of_images: bool
+    """Whether correlations are those of `correlate_opinions`, over images; else over pairs."""
     undecided: list[float]
     """Share of the pairs that each scorer cannot tell apart."""
     agreement: Mapping[str, list[Estimate]]
@@ -145,6 +153,8 @@ def report_text(analysis: PanelAnalysis) -> str:
             " Top-1: in how many sources a scorer's best image is the one that people like best; "
             f'by chance {analysis.top_1_chance:.3f}.'
         )
+    if analysis.of_images:
+        parts[0] += f' {PLCC_NOTE}'
     if len(comparisons.names) > 1:
         parts.append(complementarity_table(analysis))
         parts.append(combination_table(analysis) if analysis.combinations else FEW_SOURCES)

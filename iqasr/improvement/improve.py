@@ -50,8 +50,9 @@ from iqasr.report.commands import run_unless_done
 from iqasr.report.comparison import compare_runs
 from iqasr.report.report import write_report
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
+from iqasr.runtime.commands import REFUSALS, exit_code_of
 from iqasr.runtime.distributed import this_process
-from iqasr.runtime.errors import DataError, InputError
+from iqasr.runtime.errors import DataError
 from iqasr.runtime.paths import resolve
 
 logger = logging.getLogger('iqasr')
@@ -305,7 +306,7 @@ def improve_command(arguments: Sequence[str] | None = None) -> int:
     try:
         improvement = Improvement(args.weights, args.input, args.output, *choices)
         sys.stdout.write(improvement.run())
-    except (InputError, OSError, ValueError, RuntimeError) as error:
+    except REFUSALS as error:
         sys.stderr.write(f'{parser.prog}: {error}\n')
-        return 2
+        return exit_code_of(error)
     return 0

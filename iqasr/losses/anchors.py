@@ -79,8 +79,8 @@ class LRConsistencyLoss(nn.Module):
                 f'{size[0]}x{size[1]}: nothing remains. Make the crops larger (gt_size), or remove '
                 'this term.'
             )
-        reduced = F.interpolate(output, size, mode='bicubic', antialias=True)
-        difference = (reduced - lq)[..., BORDER:-BORDER, BORDER:-BORDER]
+        reduced = F.interpolate(output.float(), size, mode='bicubic', antialias=True)
+        difference = (reduced - lq.float())[..., BORDER:-BORDER, BORDER:-BORDER]
         if self.sigma_px:
             difference = low_pass(difference, self.sigma_px)
         distance = difference.abs() if self.criterion == 'l1' else difference.square()

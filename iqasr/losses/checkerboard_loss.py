@@ -24,6 +24,9 @@ class CheckerboardLoss(nn.Module):
     - *steps*: the relative standard deviation, over the same, of the mean absolute difference of
       neighbours, along and across.
 
+    A deviation of means over the whole batch is smaller than the mean of those of its parts: one
+    batch of eight had 0.11 where eight of one, accumulated or in as many processes, had 0.30.
+
     Source:
         Odena et al. (2016), Deconvolution and checkerboard artifacts, describe the patterns. The
         loss was written here.
@@ -48,6 +51,7 @@ class CheckerboardLoss(nn.Module):
 
     def forward(self, output: Tensor, gt: Tensor) -> Tensor:
         """Evaluate the loss; output and ground truth are :math:`(N, C, H, W)` in [0, 1]."""
+        output, gt = output.float(), gt.float()
         dots = self.by_place(self.by_place(output - gt).mT).mean(0)
         loss = PERCENT * spread(dots, (1, 2))
         for image in (output, output.mT):

@@ -20,6 +20,7 @@ from iqasr.degradation import from_uint8, to_uint8
 from iqasr.degradation.draws import happens, uniform
 from iqasr.degradation.jpeg import jpeg
 from iqasr.degradation.options import STRICT, JpegRange, PositiveRange, Range
+from iqasr.runtime.unit_range import clamp_to_unit
 
 RANDOM = ('crop', 'shift', 'flip', 'rescale_range', 'noise_range', 'jpeg_range')
 """Options that make views differ from each other."""
@@ -81,17 +82,17 @@ class Views(BaseModel):
         """
         if self.random and generator is None:
             raise ValueError('views: random views draw from `generator`; give a CPU generator.')
-        image = self._cut(image.clamp(0, 1), generator)
+        image = self._cut(clamp_to_unit(image), generator)
         if self.flip and happens(0.5, generator):
             image = image.flip(-1)
         if self.rescale_range:
             factor = uniform(*self.rescale_range, 1, generator).item()
             size = [int(side * factor) for side in image.shape[-2:]]
-            image = F.interpolate(image, size, mode='bicubic', antialias=True).clamp(0, 1)
+            image = clamp_to_unit(F.interpolate(image, size, mode='bicubic', antialias=True))
         if self.noise_range:
             sigma = uniform(*self.noise_range, 1, generator).item() / 255
             noise = torch.randn(image.shape[1:], generator=generator).to(image, non_blocking=True)
-            image = (image + sigma * noise).clamp(0, 1)
+            image = clamp_to_unit(image + sigma * noise)
         if self.rounding:
             image = straight_through(image, lambda x: from_uint8(to_uint8(x)))
         if self.jpeg_range:
@@ -116,5 +117,5 @@ class Views(BaseModel):
 def straight_through(image: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:
     """Apply an operation that has no useful gradient, and give it that of the identity."""
     with torch.no_grad():
-        change = operation(image) - image
-    return image + change
+        result = operation(image)
+    return result + (image - image.detach())  # adds 0: the result is exact

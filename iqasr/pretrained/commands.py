@@ -11,10 +11,8 @@ from iqasr.pretrained.cache import find_weights, import_file, is_here, megabytes
 from iqasr.pretrained.catalogue import CATALOGUE
 from iqasr.pretrained.entry import Entry
 from iqasr.pretrained.sources import PackageSource, sha256_of
+from iqasr.runtime.commands import exit_code_of
 from iqasr.runtime.errors import InputError
-
-MISSING = 2
-"""Exit code when weights are not to be had, or a file is none."""
 
 
 def weights_command(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +42,7 @@ def each(items: Sequence[str | Path], work: Callable[..., str]) -> int:
             done.append(work(item))
         except (InputError, OSError) as error:
             sys.stderr.write(f'{error}\n')
-            code = MISSING
+            code = max(code, exit_code_of(error))
     sys.stdout.write(''.join(f'{line}\n' for line in done))
     return code
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.quality.normalisation import normalise_quality
+from iqasr.runtime.unit_range import clamp_to_unit
 
 FAR_BEYOND = 2.0
 """What most values of an image in [0, 255] exceed, and those of one in [0, 1] do not."""
@@ -83,7 +84,8 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
 
         Args:
             image: :math:`(N, 3, H, W)` RGB in [0, 1]; values somewhat beyond are clamped, as are
-                all of an image with a gradient: a network in training may overshoot.
+                all of an image with a gradient: a network in training may overshoot. Clamped values
+                have no gradient.
             reference: Images to compare with, as `image`; ignored unless `needs_reference`.
 
         Returns:
@@ -112,7 +114,7 @@ class QualityScorer(nn.Module, metaclass=ScorerType):
             torch.set_grad_enabled(torch.is_grad_enabled() and self.differentiable),
             torch.autocast(image.device.type, enabled=False),
         ):
-            score = self._score(*(tensor.float().clamp(0, 1) for tensor in inputs.values()))
+            score = self._score(*(clamp_to_unit(tensor.float()) for tensor in inputs.values()))
         quality = self.published(score.float().reshape(len(image)))
         return quality.where(quality.isfinite(), math.nan)
 

@@ -133,7 +133,7 @@ def convolution(inputs: int, outputs: int) -> nn.Conv2d:
 
 @SCORER_REGISTRY.register()
 class RankerScorer(QualityScorer):
-    """A small learned scorer of technical quality; packaged, fast, with a gradient everywhere.
+    """A small learned scorer of technical quality; packaged, fast, differentiable in all of [0, 1].
 
     It ranks photographs above ever worse versions of themselves, and outputs of networks as people
     do who voted. It responds to fine detail, blur, noise, compression, ringing, halos and repeated

@@ -152,20 +152,22 @@ def collect_directions(results: Sequence[ResultFolder]) -> dict[str, str | None]
 def describe_steps(comparison: RunComparison) -> str:
     """Say in words what each run did to the pictures of the one before it.
 
-    Example: ``amo, after original: better by RANKER (5 of 6 images); worse by PSNR (1 of 6).``
+    Better or worse is only what the 95 % interval over images says; of one image there is none.
+
+    Example: ``amo, after original: better by RANKER (5 of 6 images); no clear difference by PSNR
+    (1 of 6 images).``, with how many images gain.
     """
     lines = []
     for number, run in enumerate(comparison.runs[1:], 1):
-        verdicts: dict[str, list[str]] = {'better': [], 'worse': []}
-        for column, (metric, better) in enumerate(comparison.better.items()):
-            sign = {'higher': 1, 'lower': -1}.get(better, 0)
-            own, before = comparison.values[number, column], comparison.values[number - 1, column]
-            gains = sign * (own - before)
-            gains = gains[np.isfinite(gains)]
-            if sign and gains.size and gains.mean() != 0:
-                said = f'{metric.upper()} ({(gains > 0).sum()} of {gains.size} images)'
-                verdicts['better' if gains.mean() > 0 else 'worse'].append(said)
-        parts = [f'{word} by {", ".join(names)}' for word, names in verdicts.items() if names]
+        said: dict[str, list[str]] = {'better': [], 'worse': [], 'no clear difference': []}
+        steps = comparison.values[number] - comparison.values[number - 1]
+        for (metric, better), step in zip(comparison.better.items(), steps, strict=True):
+            known = step[np.isfinite(step)]
+            if better and known.any():
+                gains = known > 0 if better == 'higher' else known < 0
+                verdict = classify(mean_estimate(step[None]), better) or 'no clear difference'
+                said[verdict].append(f'{metric.upper()} ({gains.sum()} of {gains.size} images)')
+        parts = [f'{word} by {", ".join(names)}' for word, names in said.items() if names]
         lines.append(
             f'{run}, after {comparison.runs[number - 1]}: {"; ".join(parts) or "the same"}.'
         )

@@ -7,12 +7,9 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from iqasr.options.file import read_yaml
-from iqasr.options.opt import checked_options
-from iqasr.options.sections import OURS, Name, Section
+from iqasr.options.sections import OURS, Name
 from iqasr.quality import scorer_section
-from iqasr.report.study_runs import digest_of, options_of_test
-from iqasr.runtime.errors import OptionError
+from iqasr.report.study_runs import StudyPlan, digest_of, options_of_test
 
 TESTED = 'photographs'
 """Name of the test set."""
@@ -21,7 +18,7 @@ DATA_OPTIONS = {'train', 'test', 'reduce', 'patch_px', 'train_patches', 'test_ph
 """Options of a plan on which its data depend, beside the scale."""
 
 
-class ObjectivePlan(Section):
+class ObjectivePlan(StudyPlan):
     """Which networks are fine-tuned for which scorers, and what judges the outcome.
 
     Attributes:
@@ -51,7 +48,6 @@ class ObjectivePlan(Section):
     objectives: dict[Name, str | dict[str, Any] | None]
     strengths: list[PositiveFloat] = Field(min_length=1)
     iterations: PositiveInt | dict[str, PositiveInt]
-    options: dict[str, Any]
 
     @property
     def control(self) -> str:
@@ -101,17 +97,37 @@ class ObjectivePlan(Section):
     def test_options(
         self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
     ) -> dict[str, Any]:
-        """Write the option file of a test.
-
-        Args:
-            name: Name of its results.
-            root: Folder that receives them.
-            data: Folder of the data.
-            weights: Of the network; None for bicubic enlargement.
-            key: Which weights of the file.
-        """
+        """Write the option file of a test; arguments as in `StudyPlan.test_options`."""
         shared = self.options | {'val': self.val()}
         return options_of_test(name, shared, root, {TESTED: data / 'test'}, weights, key)
+
+    def problems(self) -> list[str]:
+        """List what contradicts itself in the plan."""
+        absent = super().problems()
+        problems = [*absent]
+        if sum(objective is None for objective in self.objectives.values()) != 1:
+            problems.append(
+                'objectives: give exactly one as null, the control without quality term.'
+            )
+        names = [Path(network).stem for network in self.networks]
+        if len({*names, 'bicubic'}) <= len(names):
+            problems.append('networks: their files need different names, none of them bicubic.')
+        if isinstance(self.iterations, dict) and (
+            missing := [network for network in self.networks if network not in self.iterations]
+        ):
+            problems.append(f'iterations: give a number for {", ".join(missing)}, too.')
+        if not absent and self.patch_px % self.options['scale']:
+            problems.append(f'patch_px: use a multiple of the scale, {self.options["scale"]}.')
+        for name in self.optimised:
+            try:
+                scorer = {k: v for k, v in self.quality_opt(name)['scorer'].items() if k != 'range'}
+                val = self.options.get('val', {})
+                other = name in val.get('panel', []) and scorer != scorer_section(name)
+                if other or name in val.get('metrics', {}):
+                    problems.append(f'objectives.{name}: val judges by another one; rename it.')
+            except (ValueError, ImportError) as error:
+                problems.append(f'objectives.{name}: {error}')
+        return problems
 
 
 @dataclass(frozen=True)
@@ -135,7 +151,7 @@ class ObjectiveRun:
         return f'{Path(self.network).stem}-{self.label.replace(" ", "-")}'
 
     def train_options(self, root: Path, data: Path) -> dict[str, Any]:
-        """Write the option file of the training; arguments as in `ObjectivePlan.test_options`."""
+        """Write the option file of the training; arguments as in `StudyPlan.test_options`."""
         content = copy.deepcopy(self.plan.options)
         content.pop('val', None)
         train = content['train']
@@ -152,51 +168,6 @@ class ObjectiveRun:
         path = {'pretrain_network_g': self.network, 'root': str(root)}
         content['path'] = content.get('path', {}) | path
         return {'name': self.name, 'model_type': OURS} | content
-
-
-def read_plan(path: str | Path) -> ObjectivePlan:
-    """Read a plan.
-
-    Raises:
-        OptionError: If it cannot be read, or cannot be carried out; the message lists why.
-    """
-    try:
-        plan = ObjectivePlan(**checked_options('plan', read_yaml(path), ObjectivePlan))
-    except OptionError as error:
-        raise OptionError(f'{path}:\n{error}') from None
-    if problems := problems_of(plan):
-        raise OptionError('\n'.join([f'{path}:', *problems]))
-    return plan
-
-
-def problems_of(plan: ObjectivePlan) -> list[str]:
-    """List what contradicts itself in a plan."""
-    problems = []
-    if sum(objective is None for objective in plan.objectives.values()) != 1:
-        problems.append('objectives: give exactly one as null, the control without quality term.')
-    names = [Path(network).stem for network in plan.networks]
-    if len({*names, 'bicubic'}) <= len(names):
-        problems.append('networks: their files need different names, none of them bicubic.')
-    if isinstance(plan.iterations, dict) and (
-        missing := [network for network in plan.networks if network not in plan.iterations]
-    ):
-        problems.append(f'iterations: give a number for {", ".join(missing)}, too.')
-    sections = ('scale', 'datasets', 'train')
-    absent = [name for name in sections if name not in plan.options]
-    if absent or 'train' not in plan.options.get('datasets', {}):
-        problems.append('options: need scale, datasets.train and train, as an option file does.')
-    elif plan.patch_px % plan.options['scale']:
-        problems.append(f'patch_px: use a multiple of the scale, {plan.options["scale"]}.')
-    for name in plan.optimised:
-        try:
-            scorer = {k: v for k, v in plan.quality_opt(name)['scorer'].items() if k != 'range'}
-            val = plan.options.get('val', {})
-            other = name in val.get('panel', []) and scorer != scorer_section(name)
-            if other or name in val.get('metrics', {}):
-                problems.append(f'objectives.{name}: val judges by another one; rename it.')
-        except (ValueError, ImportError) as error:
-            problems.append(f'objectives.{name}: {error}')
-    return problems
 
 
 def digest_of_data(plan: ObjectivePlan) -> str:

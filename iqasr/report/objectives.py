@@ -5,10 +5,8 @@ the score. So networks are fine-tuned for each scorer at several strengths, and 
 control, the same run without the quality term, by other scorers and by eye.
 """
 
-import logging
 import math
 import shutil
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,56 +19,36 @@ from iqasr.enhancement.squares import cut_squares
 from iqasr.evaluation.evaluate import write_image
 from iqasr.registry import nearest
 from iqasr.report.comparison import RunComparison, compare_runs
-from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
+from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data
 from iqasr.report.pictures import picture_rows
-from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line
+from iqasr.report.study_runs import BICUBIC, START, StudyRuns, list_notes
 from iqasr.report.table import MARKDOWN
 from iqasr.runtime.atomic_files import write_json, write_text_atomically
 from iqasr.runtime.crops import spread
 from iqasr.runtime.errors import DataError, OptionError
-from iqasr.runtime.markdown import escape_markdown
 from iqasr.runtime.paths import resolve
-
-logger = logging.getLogger('iqasr')
 
 
 @dataclass
 class ObjectiveStudy(StudyRuns):
-    """All runs of a plan, in a folder; may be killed and started again.
-
-    Args:
-        root: Folder for option files, experiments and results.
-        plan: What to do.
-        data: Folder of the data.
-    """
+    """All runs of a plan; arguments as of `StudyRuns`."""
 
     plan: ObjectivePlan
-    data: Path
 
     def run(self, network: str, objectives: Collection[str]) -> None:
         """Do the unfinished tests and trainings of a network; one that fails stops no other."""
-        runs = [run for run in self.plan.runs_of(network) if run.objective in objectives]
         self.attempt(BICUBIC, lambda: self.test_network(BICUBIC, None))
         start = self.start_of(network)
         self.attempt(start, lambda: self.test_network(start, network))
-        for number, run in enumerate(runs, 1):
-            begin = time.monotonic()
-            self.attempt(run.name, lambda run=run: self.train_and_test(run))
-            state = 'failed' if run.name in self.failures else 'done'
-            seconds = time.monotonic() - begin
-            logger.info('%d/%d %s: %s, %.0f s', number, len(runs), run.name, state, seconds)
+        self.attempt_each([r for r in self.plan.runs_of(network) if r.objective in objectives])
 
     def start_of(self, network: str) -> str:
         """Name the results of a network before all runs."""
         return f'{Path(network).stem}-{START}'
 
-    def train_and_test(self, run: ObjectiveRun) -> None:
-        """Do one training and its test, as far as they are not done."""
-        self.test_network(run.name, *self.train(run.train_options(self.root, self.data)))
-
-    def test_network(self, name: str, weights: str | None, key: str = 'params') -> None:
-        """Test a network, if that is not done."""
-        self.test(self.plan.test_options(name, self.root, self.data, weights, key))
+    def train_options(self, run: ObjectiveRun) -> dict[str, Any]:
+        """Write the option file of a training."""
+        return run.train_options(self.root, self.data)
 
     def is_begun(self, network: str) -> bool:
         """Whether anything of a network was tried."""
@@ -102,9 +80,8 @@ class ObjectiveStudy(StudyRuns):
         content['failures'] = failed
         content['warnings'] = {run.label: self.warnings(run.name) for run in runs}
         write_json(content, self.root / f'{stem}.json')
-        notes = [f'{name} failed: {last_line(why)}' for name, why in failed.items()]
-        notes += [f'{name}: {x}' for name, lines in content['warnings'].items() for x in lines]
-        parts += ['\n'.join(f'- {escape_markdown(note)}' for note in notes)] if notes else []
+        notes = [f'{name}: {x}' for name, lines in content['warnings'].items() for x in lines]
+        parts += list_notes(failed, notes)
         return '\n\n'.join(parts)
 
     def picture_labels(self, runs: Sequence[ObjectiveRun]) -> list[list[str]]:
@@ -184,7 +161,7 @@ def compare_objectives(plan_file: str, target: str, only: Sequence[str] = ()) ->
         DataError: If the photographs do not suffice.
         OptionError: If the plan cannot be carried out, or has no such name.
     """
-    plan, root = read_plan(plan_file), Path(target).resolve()
+    plan, root = ObjectivePlan.read(plan_file), Path(target).resolve()
     known = [*plan.networks, *plan.objectives]
     if unknown := [name for name in only if name not in known]:
         raise OptionError(f'{plan_file}: has no {unknown[0]}.{nearest(unknown[0], known)}')

@@ -4,10 +4,12 @@ import hashlib
 import json
 import logging
 import shutil
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import yaml
@@ -15,11 +17,14 @@ import yaml
 from iqasr.data.files.photographs import detailed_places
 from iqasr.enhancement.sample_dataset import write_pair
 from iqasr.evaluation.result_folder import ResultFolder, read_result_folder
-from iqasr.options.sections import OURS
+from iqasr.options.file import read_yaml
+from iqasr.options.opt import checked_options
+from iqasr.options.sections import OURS, Section
 from iqasr.report.commands import run_unless_done
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.crops import cut_square
-from iqasr.runtime.errors import DataError
+from iqasr.runtime.errors import DataError, OptionError
+from iqasr.runtime.markdown import escape_markdown
 
 logger = logging.getLogger('iqasr')
 
@@ -27,15 +32,66 @@ BICUBIC, START = 'bicubic', 'start'
 """Labels of what is compared beside the runs: the enlargement, and the network before them."""
 
 
+class StudyPlan(Section):
+    """What a study does.
+
+    Attributes:
+        options: The option file that all runs share, without names, data paths and weights. Its
+            ``val`` holds the judges.
+    """
+
+    options: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a plan.
+
+        Raises:
+            OptionError: If it cannot be read, or cannot be carried out; the message lists why.
+        """
+        try:
+            plan = cls(**checked_options('plan', read_yaml(path), cls))
+        except OptionError as error:
+            raise OptionError(f'{path}:\n{error}') from None
+        if problems := plan.problems():
+            raise OptionError('\n'.join([f'{path}:', *problems]))
+        return plan
+
+    def problems(self) -> list[str]:
+        """List what is missing, or contradicts itself."""
+        there = {*self.options, *(f'datasets.{x}' for x in self.options.get('datasets', {}))}
+        if there >= {'scale', 'datasets.train', 'train'}:
+            return []
+        return ['options: need scale, datasets.train and train, as an option file does.']
+
+    @abstractmethod
+    def test_options(
+        self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
+    ) -> dict[str, Any]:
+        """Write the option file of a test.
+
+        Args:
+            name: Name of its results.
+            root: Folder that receives them.
+            data: Folder of the data.
+            weights: Of the network; None for bicubic enlargement.
+            key: Which weights of the file.
+        """
+
+
 @dataclass
-class StudyRuns:
+class StudyRuns(ABC):
     """Trainings and tests in a folder; may be killed and started again.
 
     Args:
         root: Folder for option files, experiments and results.
+        plan: What to do.
+        data: Folder of the data.
     """
 
     root: Path
+    plan: StudyPlan
+    data: Path
     failures: dict[str, str] = field(default_factory=dict, kw_only=True)
     """Why runs or tests failed, by name."""
 
@@ -46,6 +102,27 @@ class StudyRuns:
         except (OSError, RuntimeError, ValueError) as error:
             self.failures[name] = str(error)
             logger.warning('%s: %s', name, last_line(str(error)))
+
+    def attempt_each(self, runs: Sequence[Any]) -> None:
+        """Do the unfinished runs, which have a ``name``; one that fails stops no other."""
+        for number, run in enumerate(runs, 1):
+            begin = time.monotonic()
+            self.attempt(run.name, lambda run=run: self.train_and_test(run))
+            state = 'failed' if run.name in self.failures else 'done'
+            seconds = time.monotonic() - begin
+            logger.info('%d/%d %s: %s, %.0f s', number, len(runs), run.name, state, seconds)
+
+    def train_and_test(self, run: Any) -> None:
+        """Do one training and its test, as far as they are not done."""
+        self.test_network(run.name, *self.train(self.train_options(run)))
+
+    @abstractmethod
+    def train_options(self, run: Any) -> dict[str, Any]:
+        """Write the option file of a training."""
+
+    def test_network(self, name: str, weights: str | None, key: str = 'params') -> None:
+        """Test a network, None for bicubic enlargement, if that is not done."""
+        self.test(self.plan.test_options(name, self.root, self.data, weights, key))
 
     def train(self, options: dict[str, Any]) -> tuple[str, str]:
         """Do a training, if it is not done; returns its weights and which of them to take."""
@@ -154,6 +231,12 @@ def write_test_set(
 def digest_of(content: Mapping[str, Any]) -> str:
     """Identify what data depend on, JSON content: eight hex digits."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def list_notes(failures: Mapping[str, str], notes: Iterable[str] = ()) -> list[str]:
+    """Write a list, Markdown, of failures by name and of further notes; nothing if none."""
+    said = [*(f'{name} failed: {last_line(why)}' for name, why in failures.items()), *notes]
+    return ['\n'.join(f'- {escape_markdown(note)}' for note in said)] if said else []
 
 
 def last_line(text: str) -> str:

@@ -9,11 +9,8 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from iqasr.options.file import read_yaml
-from iqasr.options.opt import checked_options
 from iqasr.options.sections import OURS, Name, Section
-from iqasr.report.study_runs import BICUBIC, START, digest_of, options_of_test
-from iqasr.runtime.errors import OptionError
+from iqasr.report.study_runs import BICUBIC, START, StudyPlan, digest_of, options_of_test
 
 
 class TestSet(Section):
@@ -63,7 +60,7 @@ class Variant(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class VariantPlan(Section):
+class VariantPlan(StudyPlan):
     """Which variants of a training are run, and how they are compared.
 
     Attributes:
@@ -89,7 +86,6 @@ class VariantPlan(Section):
     tests: dict[Name, TestSet] = Field(min_length=1)
     seeds: list[int] = Field(min_length=1)
     backbones: dict[Name, Backbone] = Field(min_length=1)
-    options: dict[str, Any]
     variants: dict[Name, Variant] = Field(min_length=1)
     comparisons: list[tuple[str, str]] = Field(default_factory=list)
     curve: list[str] = Field(default_factory=list)
@@ -146,7 +142,7 @@ class VariantPlan(Section):
     def test_options(
         self, name: str, root: Path, data: Path, weights: str | None, key: str = 'params'
     ) -> dict[str, Any]:
-        """Write the option file of a test; arguments as of `options_of_test`."""
+        """Write the option file of a test; arguments as in `StudyPlan.test_options`."""
         sets = {dataset: data / self.folder_of(dataset) for dataset in self.tests}
         return options_of_test(name, self.options, root, sets, weights, key)
 
@@ -154,6 +150,26 @@ class VariantPlan(Section):
         """Name the folder of a test set, by all that it depends on."""
         content = self.tests[test].model_dump() | {'scale': self.options['scale']}
         return f'{test}_{digest_of(content)}'
+
+    def problems(self) -> list[str]:
+        """List what contradicts itself in the plan."""
+        problems, earlier = super().problems(), []
+        for name, variant in self.variants.items():
+            for word in ('after', 'like'):
+                other = getattr(variant, word)
+                if other is not None and other not in earlier:
+                    problems.append(f'variants.{name}.{word}: {other} does not stand before it.')
+            earlier.append(name)
+        for name, backbone in self.backbones.items():
+            there, path = set(backbone.variants or self.variants), f'backbones.{name}.variants'
+            problems += [f'{path}: {x} is no variant.' for x in sorted(there - {*self.variants})]
+            origins = {self.origin(x) for x in there & {*self.variants}} - {None}
+            problems += [f'{path}: lacks {x}, from which others start.' for x in origins - there]
+        known = {*self.variants, START, BICUBIC}
+        named = [*self.curve, *(name for pair in self.comparisons for name in pair)]
+        unknown = dict.fromkeys(name for name in named if name not in known)
+        problems += [f'{name}: is compared, but is no variant.' for name in unknown]
+        return problems
 
 
 @dataclass(frozen=True)
@@ -193,42 +209,3 @@ def merged(options: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         else:
             result[name] = copy.deepcopy(value)
     return result
-
-
-def read_variant_plan(path: str | Path) -> VariantPlan:
-    """Read a plan.
-
-    Raises:
-        OptionError: If it cannot be read, or contradicts itself; the message lists how.
-    """
-    try:
-        plan = VariantPlan(**checked_options('plan', read_yaml(path), VariantPlan))
-    except OptionError as error:
-        raise OptionError(f'{path}:\n{error}') from None
-    if problems := problems_of(plan):
-        raise OptionError('\n'.join([f'{path}:', *problems]))
-    return plan
-
-
-def problems_of(plan: VariantPlan) -> list[str]:
-    """List what contradicts itself in a plan."""
-    problems, earlier = [], []
-    for name, variant in plan.variants.items():
-        for word in ('after', 'like'):
-            other = getattr(variant, word)
-            if other is not None and other not in earlier:
-                problems.append(f'variants.{name}.{word}: {other} does not stand before it.')
-        earlier.append(name)
-    for name, backbone in plan.backbones.items():
-        there, path = set(backbone.variants or plan.variants), f'backbones.{name}.variants'
-        problems += [f'{path}: {x} is no variant.' for x in sorted(there - {*plan.variants})]
-        origins = {plan.origin(x) for x in there & {*plan.variants}} - {None}
-        problems += [f'{path}: lacks {x}, from which others start.' for x in origins - there]
-    known = {*plan.variants, START, BICUBIC}
-    named = [*plan.curve, *(name for pair in plan.comparisons for name in pair)]
-    unknown = dict.fromkeys(name for name in named if name not in known)
-    problems += [f'{name}: is compared, but is no variant.' for name in unknown]
-    absent = [name for name in ('scale', 'datasets', 'train') if name not in plan.options]
-    if absent or 'train' not in plan.options.get('datasets', {}):
-        problems.append('options: need scale, datasets.train and train, as an option file does.')
-    return problems

@@ -1,7 +1,5 @@
 """A study of variants of a training: several seeds and backbones, compared with intervals."""
 
-import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,16 +18,14 @@ from iqasr.evaluation.result_folder import ResultFolder
 from iqasr.quality import scorer_section
 from iqasr.registry import SCORER_REGISTRY, build
 from iqasr.report.pictures import picture_rows
-from iqasr.report.study_runs import BICUBIC, START, StudyRuns, last_line, write_test_set
+from iqasr.report.study_runs import BICUBIC, START, StudyRuns, list_notes, write_test_set
 from iqasr.report.table import ARROWS
-from iqasr.report.variant_plan import TestSet, VariantPlan, VariantRun, read_variant_plan
+from iqasr.report.variant_plan import TestSet, VariantPlan, VariantRun
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.crops import spread
 from iqasr.runtime.errors import DataError
-from iqasr.runtime.markdown import escape_markdown, markdown_table
+from iqasr.runtime.markdown import markdown_table
 from iqasr.runtime.paths import resolve
-
-logger = logging.getLogger('iqasr')
 
 PICTURES_A_ROW = 6
 
@@ -39,19 +35,9 @@ Values = Mapping[str, Mapping[int, Mapping[str, np.ndarray]]]
 
 @dataclass
 class VariantStudy(StudyRuns):
-    """All runs of a plan, in a folder; may be killed and started again.
-
-    Args:
-        root: Folder for option files, experiments and results.
-        plan: What to do.
-    """
+    """All runs of a plan; arguments as of `StudyRuns`."""
 
     plan: VariantPlan
-
-    @property
-    def data(self) -> Path:
-        """Folder of the test sets."""
-        return self.root / 'tests'
 
     def make_test_sets(self) -> None:
         """Make the test sets that are not there yet."""
@@ -83,21 +69,13 @@ class VariantStudy(StudyRuns):
                 start, lambda name=start, weights=weights: self.test_network(name, weights)
             )
             for seed in self.plan.seeds:
-                for variant in self.plan.variants_of(backbone):
-                    begin, run = time.monotonic(), VariantRun(backbone, variant, seed)
-                    self.attempt(run.name, lambda run=run: self.train_and_test(run))
-                    state = 'failed' if run.name in self.failures else 'done'
-                    logger.info('%s: %s, %.0f s', run.name, state, time.monotonic() - begin)
+                names = self.plan.variants_of(backbone)
+                self.attempt_each([VariantRun(backbone, name, seed) for name in names])
                 self.report()
 
-    def train_and_test(self, run: VariantRun) -> None:
-        """Do one training and its test, as far as they are not done."""
-        options = self.plan.train_options(run, self.root, self.quality)
-        self.test_network(run.name, *self.train(options))
-
-    def test_network(self, name: str, weights: str | None, key: str = 'params') -> None:
-        """Test a network, if that is not done."""
-        self.test(self.plan.test_options(name, self.root, self.data, weights, key))
+    def train_options(self, run: VariantRun) -> dict[str, Any]:
+        """Write the option file of a training."""
+        return self.plan.train_options(run, self.root, self.quality)
 
     def result_name(self, backbone: str, label: str, seed: int) -> str:
         """Name the results of a variant, of the start or of bicubic enlargement."""
@@ -123,9 +101,7 @@ class VariantStudy(StudyRuns):
             if found.keys() <= {BICUBIC, START}:
                 continue
             parts += [f'## {backbone}', *self.tables(found), *self.figures(backbone, found)]
-        notes = [f'{name} failed: {last_line(why)}' for name, why in self.failures.items()]
-        parts += ['\n'.join(f'- {escape_markdown(note)}' for note in notes)] if notes else []
-        text = '\n\n'.join(parts) + '\n'
+        text = '\n\n'.join([*parts, *list_notes(self.failures)]) + '\n'
         write_text_atomically(text, self.root / 'study.md')
         return text
 
@@ -260,8 +236,9 @@ def compare_variants(plan_file: str, target: str, *, only_report: bool = False) 
         DataError: If images or candidates are missing.
         OptionError: If the plan cannot be carried out.
     """
-    study = VariantStudy(Path(target).resolve(), read_variant_plan(plan_file))
+    plan, root = VariantPlan.read(plan_file), Path(target).resolve()
+    study = VariantStudy(root, plan, root / 'tests')
     if not only_report:
-        study.root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
         study.run()
     return study.report()

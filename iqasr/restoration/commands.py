@@ -24,9 +24,10 @@ from iqasr.restoration.jobs import Job, find_jobs
 from iqasr.restoration.picture_restorer import PictureRestorer
 from iqasr.restoration.restore import Tally, restore_pictures
 from iqasr.runtime.atomic_files import write_json
+from iqasr.runtime.commands import exit_code_of
 from iqasr.runtime.distributed import Process, joined_processes
-from iqasr.runtime.errors import InputError, StorageError
-from iqasr.training.commands import NOT_STORED, WRONG_INPUT, require_folder
+from iqasr.runtime.errors import InputError
+from iqasr.training.commands import require_folder
 
 logger = logging.getLogger('iqasr')
 
@@ -53,7 +54,7 @@ def restore_command(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.write(f'{line}\n')
     except (InputError, ValueError) as error:
         sys.stderr.write(f'iqasr-restore: {error}\n')
-        return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
+        return exit_code_of(error)
     except KeyboardInterrupt:
         sys.stderr.write('iqasr-restore: stopped. Started again, it goes on where it was.\n')
         return INTERRUPTED

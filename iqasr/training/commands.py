@@ -22,8 +22,9 @@ from iqasr.options.sections import OpenOptions, Options
 from iqasr.registry import MODEL_REGISTRY, lookup
 from iqasr.runtime.atomic_files import write_text_atomically
 from iqasr.runtime.checkpoint_folder import CheckpointFolder
+from iqasr.runtime.commands import exit_code_of
 from iqasr.runtime.distributed import Process, join_processes, leave_processes
-from iqasr.runtime.errors import CheckpointError, InputError, OptionError, StorageError
+from iqasr.runtime.errors import CheckpointError, InputError, OptionError
 from iqasr.runtime.paths import natural_order, project_root, resolve, set_aside, time_stamp
 from iqasr.training.dry_run import check
 from iqasr.training.opt import opt_of
@@ -44,12 +45,6 @@ logger = logging.getLogger('iqasr')
 
 INCOMPLETE = 1
 """Exit code when a test left out metrics of the panel."""
-
-WRONG_INPUT = 2
-"""Exit code when options, data or weights are refused."""
-
-NOT_STORED = 3
-"""Exit code when a checkpoint or result cannot be written, or no checkpoint can be read again."""
 
 
 def train_command(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +116,7 @@ def run(
         return work(options, process, arguments)
     except InputError as error:
         logger.error('%s', error)
-        return NOT_STORED if isinstance(error, StorageError) else WRONG_INPUT
+        return exit_code_of(error)
     finally:
         leave_processes()
 

@@ -10,10 +10,8 @@ from iqasr.checking.dialects.rules import translate
 from iqasr.models.networks import build_generator
 from iqasr.options.file import ENDINGS, read_yaml
 from iqasr.options.sections import RECOGNISED
+from iqasr.runtime.commands import WRONG_INPUT, exit_code_of
 from iqasr.runtime.errors import OptionError
-
-CANNOT_RUN = 2
-"""Exit code when an option file does not run, or there is none."""
 
 
 def check_command(arguments: Sequence[str] | None = None) -> int:
@@ -34,10 +32,10 @@ def check_command(arguments: Sequence[str] | None = None) -> int:
         for path, verdict in survey(parsed.paths):
             sys.stdout.write(f'{path.as_posix()}: {verdict}\n')
             sys.stdout.flush()
-            code = code if verdict.startswith('runs') else CANNOT_RUN
+            code = code if verdict.startswith('runs') else WRONG_INPUT
     except OptionError as error:
         sys.stderr.write(f'{parser.prog}: {error}\n')
-        return CANNOT_RUN
+        return exit_code_of(error)
     return code
 
 

@@ -109,6 +109,17 @@ def test_correlation_is_that_of_scipy_on_copied_rows(random_data, ours, theirs):
         assert value == pytest.approx(theirs(x[copies], y[copies]).statistic, abs=1e-9)
 
 
+def test_many_sources_change_neither_the_value_nor_the_width_of_kendalls(random_data, monkeypatch):
+    sources, x, y = random_data
+    bootstrap = SourceBootstrap(sources, 400)
+    exact = bootstrap.estimate(kendall(x, y, bootstrap))
+    monkeypatch.setattr('iqasr.analysis.correlation.KENDALL_SOURCES', 20)
+    found = bootstrap.estimate(kendall(x, y, bootstrap))
+    assert found.value == pytest.approx(scipy.stats.kendalltau(x, y).statistic, abs=1e-12)
+    assert found.low < found.value < found.high
+    assert found.high - found.low == pytest.approx(exact.high - exact.low, rel=0.35)
+
+
 def test_shares_without_degrees_are_not_correlated_with():
     assert correlate_pairs(comparisons_of(np.ones((3, 1)), p_b=[0, 0.5, 1]), 10) == {}
 

@@ -13,6 +13,7 @@ from iqasr.analysis.given_scores import (
     read_given_scores,
     refuse_unknown_columns,
 )
+from iqasr.analysis.report import PLCC_NOTE
 from iqasr.runtime.errors import DataError, OptionError
 
 ITEMS = """\
@@ -83,6 +84,7 @@ def test_agreement_of_items_is_that_by_hand(items, tmp_path):
     assert json.loads((out / 'analysis.json').read_text())['top_1_chance'] == 0.5
     assert report.startswith('5 pairs from 2 source images (1 more without a clear winner).')
     assert 'by chance 0.500' in report
+    assert PLCC_NOTE in report
     assert '| scorer | accuracy | top-1 | SROCC | KROCC | PLCC |' in report
 
 

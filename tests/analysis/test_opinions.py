@@ -8,9 +8,10 @@ from scipy.special import expit
 from scipy.stats import kendalltau, spearmanr
 
 from iqasr.analysis.analysis import analyse_metrics
-from iqasr.analysis.opinion_correlation import correlate_opinions
+from iqasr.analysis.opinion_correlation import correlate_opinions, map_to_opinions
 from iqasr.analysis.opinions import Opinion, read_opinions
 from iqasr.analysis.panel import PanelScorer
+from iqasr.analysis.report import PLCC_NOTE
 from iqasr.runtime.errors import DataError
 
 
@@ -41,6 +42,22 @@ def test_plcc_is_1_where_opinions_are_a_logistic_curve_of_the_score():
     assert np.corrcoef(quality, 1 + 4 * expit((quality - 10) / 3))[0, 1] < 0.95
 
 
+def test_plcc_of_a_scorer_that_people_contradict_is_0():
+    draw = np.random.default_rng(0)
+    mos = draw.normal(size=200)
+    found = correlate_opinions(*judged(-mos + 0.5 * draw.normal(size=200), mos), resamples=20)
+    assert found['srocc'].value < -0.8
+    assert found['plcc'] == (0, 0, 0)
+
+
+def test_curve_of_opinions_never_falls_with_quality():
+    draw = np.random.default_rng(3)
+    for slope in (-1, -0.2, 0, 0.2, 1):
+        quality, noise = draw.normal(size=(2, 60))
+        mapped = map_to_opinions(quality, slope * quality + noise)
+        assert (np.diff(mapped[np.argsort(quality)]) >= -1e-9).all()
+
+
 def test_intervals_hold_the_truth_as_often_as_they_should():
     draw, rho, inside = np.random.default_rng(1), 0.7, 0
     truth = 6 / np.pi * np.arcsin(rho / 2)
@@ -66,7 +83,7 @@ def test_images_of_one_source_count_as_one_in_the_interval():
 @pytest.mark.parametrize('quality', [[1.0] * 5, [np.nan] * 5])
 def test_scorer_that_tells_nothing_apart_has_no_coefficient(quality):
     found = correlate_opinions(*judged(quality, [1, 2, 3, 4, 5]), resamples=20)
-    assert np.isnan(found['srocc'].value)
+    assert np.isnan([found['srocc'].value, found['plcc'].value]).all()
 
 
 @pytest.fixture
@@ -84,6 +101,7 @@ def test_analysis_of_opinions_shows_who_agrees(opinions_csv, scorers, tmp_path):
     assert failures == {}
     assert (out / 'report.md').read_text() == report
     assert report.startswith('Mean opinion scores of 36 images from 36 sources.')
+    assert PLCC_NOTE in report
     assert report.index('| brightness | 1.000 [1.000, 1.000]') < report.index('| flatness')
     rows = {row['scorer']: row for row in csv.DictReader((out / 'agreement.csv').open())}
     assert float(rows['brightness']['krocc']) == 1

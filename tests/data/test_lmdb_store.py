@@ -358,5 +358,5 @@ def test_script_takes_labels_along(labelled, tmp_path, target, monkeypatch):
 def test_script_runs_anywhere_and_ends_in_a_message(tmp_path):
     command = [sys.executable, str(SCRIPT), '-i', 'nowhere', '-o', 'x.lmdb']
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == 'create_lmdb.py: nowhere: not a folder of images.\n'

@@ -54,6 +54,18 @@ def test_consistency_by_hand():
     assert l2.item() == pytest.approx(2 * (0.01 + 0.01 + 0.16) / 4, rel=1e-5)
 
 
+@pytest.mark.parametrize('sigma_px', [0, 1.0])
+def test_half_precision_is_compared_in_full(sigma_px, image):
+    lq = BicubicDegradation(scale=4)(image, None).half()
+    output = (image.half() * 0.9).requires_grad_()
+    loss = LRConsistencyLoss(sigma_px=sigma_px)(output, lq=lq)
+    assert loss.dtype == torch.float32
+    full = LRConsistencyLoss(sigma_px=sigma_px)(output.float(), lq=lq.float())
+    torch.testing.assert_close(loss, full)
+    loss.backward()
+    assert output.grad.isfinite().all()
+
+
 def test_blur_forgives_noise_but_not_a_change_of_brightness(image):
     lq = BicubicDegradation(scale=4)(image, None)
     noisy = lq + 0.05 * torch.randn(lq.shape, generator=generator_at('noise'))

@@ -68,6 +68,22 @@ def test_gradient_removes_a_pattern_and_is_finite_without(gt):
     assert flat.grad.isfinite().all()
 
 
+def test_parts_of_a_batch_have_a_larger_loss_than_the_whole(gt):
+    output = gt + 0.05 * torch.randn(gt.shape, generator=torch.Generator().manual_seed(1))
+    loss = CheckerboardLoss(period=4)
+    parts = (loss(output[:1], gt[:1]) + loss(output[1:], gt[1:])) / 2
+    assert parts > 1.2 * loss(output, gt)
+
+
+def test_half_precision_is_compared_in_full(gt):
+    output = gt.roll(2, 3).half().requires_grad_()
+    loss = CheckerboardLoss(period=4)(output, gt.half())
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, CheckerboardLoss(period=4)(output.float(), gt.half().float()))
+    loss.backward()
+    assert output.grad.isfinite().all()
+
+
 def test_options():
     with pytest.raises(ValueError, match=r'period'):
         build(LOSS_REGISTRY, {'type': 'CheckerboardLoss'})

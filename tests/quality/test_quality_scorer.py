@@ -44,6 +44,15 @@ def test_image_is_clamped_and_left_alone():
     assert image.max() == 1.5
 
 
+def test_gradient_ends_beyond_the_range_and_not_at_its_bounds():
+    image = torch.full((1, 3, 8, 8), 0.5)
+    image[0, 0, 0, :5] = torch.tensor([-0.1, 0, 1, 1.1, math.inf])
+    image.requires_grad_()
+    (gradient,) = torch.autograd.grad(Brightness()(image).sum(), image)
+    assert (gradient[0, 0, 0] != 0).tolist() == [False, True, True, False, False, True, True, True]
+    assert (gradient[0, 1:] != 0).all()
+
+
 def test_image_in_0_to_255_is_refused_even_a_dark_one():
     dark = torch.rand(1, 3, 8, 8) * 20
     with pytest.raises(ValueError, match=r'darkness: most values of the image are above 2;.*255'):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-BETTER = {'psnr': 'higher', 'niqe': 'lower', 'detail': None}
+BETTER = {'psnr': 'higher', 'ssim': 'higher', 'niqe': 'lower', 'detail': None}
 
 
 @pytest.fixture

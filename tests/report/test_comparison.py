@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from iqasr.analysis.means import mean_estimate
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.report import compare_runs
 from iqasr.report.comparison import describe_steps
@@ -27,17 +28,29 @@ def test_other_baseline_turns_the_differences_around(two_runs):
     assert comparison.cells[0][0].verdict == 'worse'
 
 
-def test_steps_are_described_by_what_most_images_show(make_results):
+def test_steps_are_described_as_far_as_their_intervals_exclude_0(make_results):
+    after = {'psnr': [2.0, 1.0, 6.0], 'niqe': [6.0, 6.1, np.nan], 'ssim': [0.4, 0.5, 0.7]}
     folders = [
-        make_results('start', {'psnr': [1.0, 2.0, 3.0], 'niqe': [5.0, 5.0, 5.0]}),
-        make_results('amo', {'psnr': [2.0, 1.0, 6.0], 'niqe': [5.0, 6.0, np.nan]}),
-        make_results('same', {'psnr': [2.0, 1.0, 6.0], 'niqe': [5.0, 6.0, np.nan]}),
+        make_results(
+            'start', {'psnr': [1.0, 2.0, 3.0], 'niqe': [5.0, 5.0, 5.0], 'ssim': [0.2, 0.31, 0.5]}
+        ),
+        make_results('amo', after),
+        make_results('same', after),
     ]
     (comparison,) = compare_runs(read_result_folders(folders))
+    assert not mean_estimate(np.array([[1.0, -1.0, 3.0]])).excludes_zero
     assert describe_steps(comparison).splitlines() == [
-        'amo, after start: better by PSNR (2 of 3 images); worse by NIQE (0 of 2 images).',
+        'amo, after start: better by SSIM (3 of 3 images); worse by NIQE (0 of 2 images); '
+        'no clear difference by PSNR (2 of 3 images).',
         'same, after amo: the same.',
     ]
+
+
+def test_a_single_image_shows_no_clear_difference(make_results):
+    folders = [make_results('a', {'psnr': [20.0]}), make_results('b', {'psnr': [30.0]})]
+    (comparison,) = compare_runs(read_result_folders(folders))
+    expected = 'b, after a: no clear difference by PSNR (1 of 1 images).'
+    assert describe_steps(comparison) == expected
 
 
 def test_noise_alone_proves_nothing(make_results):

@@ -9,7 +9,7 @@ import yaml
 
 from iqasr.checking.check import load_options
 from iqasr.options.file import read_yaml
-from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data, read_plan
+from iqasr.report.objective_plan import ObjectivePlan, ObjectiveRun, digest_of_data
 from iqasr.report.objectives import compare_objectives, make_data
 from iqasr.runtime.errors import DataError, OptionError
 from iqasr.runtime.paths import project_root
@@ -206,11 +206,11 @@ def test_plan_that_cannot_be_carried_out_is_refused(plan, tmp_path, change, mess
     path = tmp_path / 'plan.yml'
     path.write_text(yaml.safe_dump(plan | change))
     with pytest.raises(OptionError, match=message):
-        read_plan(path)
+        ObjectivePlan.read(path)
 
 
 def test_shipped_plan_writes_option_files_that_pass_the_check(tmp_path):
-    plan = read_plan(SHIPPED)
+    plan = ObjectivePlan.read(SHIPPED)
     network = plan.networks[0]
     for run in plan.runs_of(network):
         assert isinstance(run, ObjectiveRun)

@@ -11,7 +11,7 @@ import yaml
 from iqasr.checking.check import load_options
 from iqasr.options.file import read_yaml
 from iqasr.report import variants
-from iqasr.report.variant_plan import VariantPlan, VariantRun, merged, read_variant_plan
+from iqasr.report.variant_plan import VariantPlan, VariantRun, merged
 from iqasr.report.variants import compare_variants, variant_tables
 from iqasr.runtime.errors import DataError, OptionError
 from iqasr.runtime.paths import project_root
@@ -186,7 +186,7 @@ def test_backbone_may_take_part_in_some_variants(plan, tmp_path):
     plan['backbones']['small']['variants'] = ['ft', 'none']
     (tmp_path / 'plan.yml').write_text(yaml.safe_dump(plan))
     with pytest.raises(OptionError) as caught:
-        read_variant_plan(tmp_path / 'plan.yml')
+        VariantPlan.read(tmp_path / 'plan.yml')
     assert 'backbones.small.variants: none is no variant.' in str(caught.value)
     assert 'backbones.small.variants: lacks amo, from which others start.' in str(caught.value)
 
@@ -237,7 +237,7 @@ def test_plan_that_contradicts_itself_is_refused(plan, tmp_path, change, message
     path = tmp_path / 'plan.yml'
     path.write_text(yaml.safe_dump(copy.deepcopy(plan) | change))
     with pytest.raises(OptionError, match=message):
-        read_variant_plan(path)
+        VariantPlan.read(path)
 
 
 def test_missing_test_image_is_named(carry_out, tmp_path):
@@ -247,7 +247,7 @@ def test_missing_test_image_is_named(carry_out, tmp_path):
 
 
 def test_shipped_plan_writes_option_files_that_pass_the_check(tmp_path):
-    plan = read_variant_plan(SHIPPED)
+    plan = VariantPlan.read(SHIPPED)
     for backbone, variant in (('srvgg', 'amo'), ('dat', 'ft_full'), ('srvgg', 'ft')):
         run = VariantRun(backbone, variant, 0)
         path = tmp_path / 'train.yml'
