@@ -123,8 +123,9 @@ def train_until_one_is_stopped(arguments: list[str]) -> int:
 def train_until_one_cannot_validate(arguments: list[str]) -> int:
     """Train as one of several processes, of which the last one finds a damaged image."""
     from iqasr.evaluation import evaluate
+    from iqasr.runtime.commands import WRONG_INPUT
     from iqasr.runtime.errors import DataError
-    from iqasr.training.commands import WRONG_INPUT, train_command
+    from iqasr.training.commands import train_command
 
     def fail(item: Mapping[str, Any], *others: Any) -> Any:
         if os.environ['RANK'] == '1':
@@ -138,7 +139,8 @@ def train_until_one_cannot_validate(arguments: list[str]) -> int:
 def resume_where_one_finds_another_checkpoint(arguments: list[str]) -> int:
     """Continue as one of several processes, of which the last one cannot read the newest state."""
     from iqasr.runtime.checkpoint_folder import CheckpointFolder
-    from iqasr.training.commands import WRONG_INPUT, train_command
+    from iqasr.runtime.commands import WRONG_INPUT
+    from iqasr.training.commands import train_command
 
     if os.environ['RANK'] == '1':
         plain = CheckpointFolder.iterations
