@@ -292,6 +292,18 @@ def test_grey_is_the_mean_of_the_three_channels(photographs):
     assert np.abs(band()[..., 0] - expected.numpy()).max() <= 0.51
 
 
+@pytest.mark.parametrize(('kind', 'is_halved'), [(np.uint8, True), (np.uint16, False)])
+def test_half_precision_is_for_8_bits_alone(kind, is_halved, photographs):
+    dtypes = []
+    network = small_network()
+    network.register_forward_hook(lambda _, __, output: dtypes.append(output.dtype))
+    picture = Picture(photographs[0].astype(kind) * (1 if is_halved else 257))
+    (band,) = PictureRestorer(network, 2, CPU, half=True, memory_bytes=1e12).bands(picture)
+    dtypes.clear()  # of the memory measured
+    band()
+    assert (torch.float16 in dtypes) == is_halved
+
+
 def test_edges_of_what_is_transparent_are_clean():
     pixels = np.zeros((40, 40, 3), np.uint8)
     alpha = np.zeros((40, 40, 1), np.uint8)
