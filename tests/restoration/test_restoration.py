@@ -17,6 +17,7 @@ from iqasr.data.files.pictures import Picture, read_picture
 from iqasr.options.sections import LoRAOptions
 from iqasr.restoration import picture_restorer, restore, tile_sizes
 from iqasr.restoration.commands import restore_command
+from iqasr.restoration.comparison import squares
 from iqasr.restoration.jobs import find_jobs
 from iqasr.restoration.picture_restorer import PictureRestorer, fill_transparent
 from iqasr.restoration.restore import restore_pictures
@@ -186,6 +187,14 @@ def test_several_networks_lie_side_by_side(folder, weights, tmp_path, capsys):
     }
     assert sizes == {'double': (104, 80), 'triple': (156, 120)}
     assert Image.open(tmp_path / 'out/comparison.png').size == (3 * 256, 256 + 22)
+
+
+def test_the_square_shown_has_the_most_detail_in_grey(tmp_path):
+    image = np.full((64, 128, 3), 128, np.uint8)
+    image[::2, :64, 2] = image[::2, 64:, 0] = 228  # blue left; red, which is brighter, right
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    (square,) = squares([tmp_path / 'a.png'])
+    assert square[..., 0].std() == 0 < square[..., 2].std()
 
 
 def test_adapters_count_by_their_scale(folder, weights, tmp_path):
