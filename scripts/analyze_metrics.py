@@ -10,7 +10,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.analysis.data_sets import analyse_data_sets
 from iqasr.analysis.given_scores import find_score_columns
 from iqasr.runtime.commands import exit_codes

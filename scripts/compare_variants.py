@@ -11,7 +11,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.report.variants import compare_variants
 from iqasr.runtime.commands import exit_codes
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.ranking.ladder_pairs import make_ladder_pairs
 from iqasr.runtime.commands import exit_codes
 

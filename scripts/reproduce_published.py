@@ -12,7 +12,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import iqasr  # noqa: F401 - prepares the import of basicsr
 from iqasr.report.published import reproduce
 from iqasr.runtime.commands import exit_codes
 

@@ -47,11 +47,8 @@ class Adapted:
     @property
     def weight(self) -> Tensor:
         """The weight with the correction, at the scale that is set."""
-        return self.adapted_weight(self.lora_scale)
-
-    def adapted_weight(self, scale: float) -> Tensor:
-        """Add the correction to the weight, at any scale."""
-        return add_low_rank(self.base_weight, self.lora_a, self.lora_b, self.lora_alpha * scale)
+        alpha = self.lora_alpha * self.lora_scale
+        return add_low_rank(self.base_weight, self.lora_a, self.lora_b, alpha)
 
 
 class AdaptedConv2d(Adapted, nn.Conv2d):
@@ -64,8 +61,6 @@ class AdaptedLinear(Adapted, nn.Linear):
 
 ADAPTED = {nn.Conv2d: AdaptedConv2d, nn.Linear: AdaptedLinear}
 """The adapted class of each class of layer that can be adapted."""
-
-PLAIN = {adapted: plain for plain, adapted in ADAPTED.items()}
 
 
 def add_low_rank(weight: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
@@ -105,7 +100,7 @@ def add_lora(
             would be larger than what they adapt.
     """
     if lora_layers(network):
-        raise ValueError(f'{type(network).__name__} has adapters already; merge them first.')
+        raise ValueError(f'{type(network).__name__} has adapters already; give it without.')
     ranks, layers = select_layers(network, options), adaptable_layers(network)
     weights = {name: layers[name].weight.flatten(1) for name in ranks}
     own = sum(rank * sum(weights[name].shape) for name, rank in ranks.items())
@@ -124,12 +119,12 @@ def add_lora(
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
-def freeze(network: nn.Module, frozen: bool = True) -> None:
-    """Keep weights from being trained and statistics of batches from being updated; or not."""
-    network.requires_grad_(not frozen)
+def freeze(network: nn.Module) -> None:
+    """Keep weights from being trained and statistics of batches from being updated."""
+    network.requires_grad_(False)
     for module in network.modules():
         if isinstance(module, _BatchNorm) and module.running_mean is not None:
-            module.track_running_stats = not frozen
+            module.track_running_stats = False
 
 
 def attach(layer: nn.Module, a: Tensor, b: Tensor, alpha: float) -> None:
@@ -142,8 +137,9 @@ def attach(layer: nn.Module, a: Tensor, b: Tensor, alpha: float) -> None:
 
 
 def lora_layers(network: nn.Module) -> dict[str, Adapted]:
-    """Find the adapted layers of a network."""
-    return {name: m for name, m in network.named_modules() if isinstance(m, Adapted)}
+    """Find the adapted layers of a network; one that is used several times, by all its names."""
+    modules = network.named_modules(remove_duplicate=False)
+    return {name: module for name, module in modules if isinstance(module, Adapted)}
 
 
 def set_lora_scale(network: nn.Module, scale: float) -> None:
@@ -199,30 +195,11 @@ def load_lora_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 @torch.no_grad()
-def merged_state(network: nn.Module, scale: float = 1.0) -> dict[str, Tensor]:
-    """Return the state dict of the plain network that does what the adapted one does.
+def merged_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of the plain network that does what this one does.
 
     Args:
-        network: Network with or without adapters; left untouched.
-        scale: Of the adapters, in place of the one set; 0 gives the base.
+        network: Network with or without adapters, at the scale that is set; left untouched.
     """
-    merged = {
-        f'{name}.weight': layer.adapted_weight(scale)
-        for name, layer in lora_layers(network).items()
-    }
+    merged = {f'{name}.weight': layer.weight for name, layer in lora_layers(network).items()}
     return base_state(network) | merged
-
-
-@torch.no_grad()
-def merge_lora(network: nn.Module, scale: float = 1.0) -> None:
-    """Turn a network into a plain one that trains in full, its adapters in its weights.
-
-    Args:
-        network: Changed in place.
-        scale: As in `merged_state`; 0 drops the adapters.
-    """
-    for layer in lora_layers(network).values():
-        layer.base_weight.copy_(layer.adapted_weight(scale))
-        del layer.lora_a, layer.lora_b, layer.lora_alpha, layer.lora_scale
-        layer.__class__ = PLAIN[type(layer)]
-    freeze(network, False)

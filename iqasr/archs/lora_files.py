@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,11 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from iqasr.archs.lora import add_low_rank, attach, base_state, freeze, lora_layers, merge_lora
-from iqasr.options.lora import adaptable_layers, is_derived
+from iqasr.archs.lora import add_low_rank, base_state, lora_layers
+from iqasr.options.lora import is_derived
 from iqasr.runtime.atomic_files import save_safetensors
 from iqasr.runtime.errors import CheckpointError
 from iqasr.runtime.weights import load_file, refuse_non_finite
-
-logger = logging.getLogger('iqasr')
 
 
 @dataclass(frozen=True)
@@ -73,21 +70,17 @@ class Profile:
                     f'{"missing" if weight is None else "of another size"} here. Check network_g.'
                 )
 
-    def check_base(self, base: Sequence[str], *, strict: bool = True) -> None:
+    def check_base(self, base: Sequence[str]) -> None:
         """Compare the `base_hashes` of other weights with the profile's own.
 
         Raises:
-            CheckpointError: If they differ and `strict`; otherwise it is only said.
+            CheckpointError: If they differ.
         """
-        if is_same_base(self.base, base):
-            return
-        reason = (
-            f"adapter '{self.name}' was trained on base weights {self.base[0][:8]}, these are "
-            f'{base[0][:8]}. Give the file and the key (params or params_ema) it started from'
-        )
-        if strict:
-            raise CheckpointError(f'{reason}.')
-        logger.warning('%s; it is used all the same.', reason)
+        if not is_same_base(self.base, base):
+            raise CheckpointError(
+                f"adapter '{self.name}' was trained on base weights {self.base[0][:8]}, these are "
+                f'{base[0][:8]}. Give the file and the key (params or params_ema) it started from.'
+            )
 
 
 def base_hashes(weights: Mapping[str, Tensor]) -> list[str]:
@@ -163,40 +156,14 @@ def read_lora(path: str | Path) -> Profile:
     return Profile(**about | {'base': [base] if isinstance(base, str) else base}, adapters=adapters)
 
 
-def load_lora(network: nn.Module, path: str | Path, *, strict: bool = True) -> None:
-    """Give a network the adapters of a file, in place of any it has, and freeze the rest.
-
-    Args:
-        network: Network with the base weights of the profile; changed in place.
-        path: What `save_lora` wrote.
-        strict: Refuse adapters that were trained on other base weights, instead of saying so.
-
-    Raises:
-        CheckpointError: If the file cannot be read, or does not belong to this network.
-    """
-    profile = read_lora(path)
-    weights = base_state(network)
-    profile.check_layers(weights)
-    profile.check_base(base_hashes(weights), strict=strict)
-    merge_lora(network, scale=0)
-    layers = adaptable_layers(network)
-    freeze(network)
-    for name, (a, b) in profile.adapters.items():
-        attach(layers[name], a, b, profile.alpha)
-
-
 def merge_profiles(
-    weights: Mapping[str, Tensor],
-    profiles: Sequence[tuple[Profile, float]],
-    *,
-    strict: bool = True,
+    weights: Mapping[str, Tensor], profiles: Sequence[tuple[Profile, float]]
 ) -> dict[str, Tensor]:
     """Add profiles, each with its scale, to the weights of their base.
 
     Args:
         weights: State dict of the base; left untouched.
         profiles: Profiles and their scales; 0 leaves a profile out, 1 is as it was trained.
-        strict: Refuse profiles of other base weights, instead of saying so.
 
     Returns:
         State dict of a plain network.
@@ -207,7 +174,7 @@ def merge_profiles(
     merged, base = dict(weights), base_hashes(weights)
     for profile, scale in profiles:
         profile.check_layers(weights)
-        profile.check_base(base, strict=strict)
+        profile.check_base(base)
         for layer in profile.adapters:
             merged[f'{layer}.weight'] = profile.correct(layer, merged[f'{layer}.weight'], scale)
     return merged

@@ -77,8 +77,8 @@ class MultiGTDataset(Dataset):
             places, or None.
         negatives: Also return a candidate that people judged worse, and one they judged better.
         degradation: Section of the degradation that makes the low-quality input. The model applies
-            it, on the device; it is only kept here.
-        queue_size: Pairs that the model keeps to mix its batches of; only kept here, likewise.
+            it, on the device.
+        queue_size: Pairs that the model keeps to mix its batches of, likewise.
         dataroot_labels: Folder of the human judgements, if it is not ``<dataroot_gt>/labels``.
         originals: Each photograph of `dataroot_gt` is its own ground truth, without candidates.
         grey: Take greyscale images, too: their channels are equal.
@@ -140,8 +140,6 @@ class MultiGTDataset(Dataset):
         self.scale = scale
         self.sampler = sampling
         self.negatives = negatives
-        self.degradation = degradation
-        self.queue_size = queue_size
         self.margin = margin
         self.use_hflip = use_hflip
         self.use_rot = use_rot

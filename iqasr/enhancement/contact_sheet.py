@@ -28,10 +28,8 @@ def write_contact_sheet(
     """
     rows = []
     for group in spread(groups, ROWS):
-        images = [
-            decode_rgb(Path(file).read_bytes(), str(file))[..., ::-1].copy() for file in group
-        ]
+        images = [decode_rgb(Path(file).read_bytes(), str(file)) for file in group]
         (place,) = detailed_places(images[0], CROP_PX, 1)
-        rows.append([cut_square(image, place, CROP_PX) for image in images])
+        rows.append([cut_square(image, place, CROP_PX)[..., ::-1] for image in images])
     sheet = crop_grid(rows, labels, CROP_PX, ZOOM)
     write_bytes_atomically(cv2.imencode('.png', sheet)[1].tobytes(), path)

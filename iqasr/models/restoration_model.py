@@ -116,11 +116,12 @@ class RestorationModel(BaseModel):
         self.step: TrainingStep | None = None
         self.history: ValidationHistory | None = None
         self.checkpoints: CheckpointFolder | None = None
-        self.preparation = SamplePreparation(
-            {}, scale=options.scale, sharpen=[], process=self.process, seed=self.seed
-        )
         if self.is_train:
             self.init_training(resumed.get('forms'))
+        else:
+            self.preparation = SamplePreparation(
+                {}, scale=options.scale, sharpen=[], process=self.process, seed=self.seed
+            )
 
     def init_training(self, layouts: Mapping[str, str] | None) -> None:
         """Set up what only training needs."""

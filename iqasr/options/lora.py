@@ -46,13 +46,15 @@ def adaptable_layers(network: nn.Module) -> dict[str, nn.Module]:
     """Find the layers that can be adapted, in the network's order.
 
     Left out are subclasses, since they may use their weight in ways of their own; grouped
-    convolutions, whose weight is not one matrix; and layers that do not train.
+    convolutions, whose weight is not one matrix; layers that compute their weight from other
+    parameters, as ``weight_norm`` makes them; and layers that do not train.
     """
     return {
         name: module
         for name, module in network.named_modules()
         if type(module) in ADAPTABLE
         and getattr(module, 'groups', 1) == 1
+        and isinstance(module.weight, nn.Parameter)
         and module.weight.requires_grad
     }
 
@@ -73,9 +75,11 @@ def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
         Rank by name of layer.
 
     Raises:
-        ValueError: If all ranks are 0, or a pattern matches nothing; then it lists what there is.
+        ValueError: If all ranks are 0, a layer shares its weight with another, or a pattern
+            matches nothing; then it lists what there is.
     """
-    names = list(adaptable_layers(network))
+    layers = adaptable_layers(network)
+    names = list(layers)
     network_name = type(network).__name__
     target = options.target
     if target is None:
@@ -96,7 +100,25 @@ def select_layers(network: nn.Module, options: LoRAOptions) -> dict[str, int]:
         ranks |= dict.fromkeys(matching(selected, [pattern]), rank)
     if not any(ranks.values()):
         raise ValueError('ranks: leave no layer to adapt; give at least one a rank above 0.')
-    return {name: rank for name, rank in ranks.items() if rank}
+    selected = [name for name, rank in ranks.items() if rank]
+    holders = holders_of_weights(network)
+    for name in selected:
+        names = holders[id(layers[name].weight)]
+        if len(names) > 1:
+            raise ValueError(
+                f'target: {" and ".join(names)} of {network_name} are one weight, which cannot be '
+                f"adapted for one layer alone. Leave it out, by ranks: {{'{name}': 0}}."
+            )
+    return {name: ranks[name] for name in selected}
+
+
+def holders_of_weights(network: nn.Module) -> dict[int, list[str]]:
+    """List by whom each weight is held, by its id; a layer used several times counts once."""
+    holders: dict[int, list[str]] = {}
+    for name, module in network.named_modules():
+        for key, weight in module.named_parameters(name, recurse=False, remove_duplicate=False):
+            holders.setdefault(id(weight), []).append(key)
+    return holders
 
 
 def matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:

@@ -5,7 +5,9 @@ import math
 import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 from pydantic import (
@@ -145,10 +147,7 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     that is one of Python or torch.
     """
     function = target.__init__ if inspect.isclass(target) else target
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError):
-        hints = {}
+    hints = hints_of(function)
     parameters = list(inspect.signature(function).parameters.values())[inspect.isclass(target) :]
     named = {
         p.name: (kind_of(p, hints), ... if p.default is p.empty else p.default)
@@ -160,6 +159,17 @@ def parameters_of(target: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
         if base.__module__.split('.')[0] not in ('builtins', 'torch', 'typing', 'abc'):
             named = named | parameters_of(base) | named
     return named
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """Resolve annotations; one of a name that only type checkers import is left out."""
+    hints: dict[str, Any] = {}
+    names = getattr(inspect.unwrap(function), '__globals__', None)
+    for name, annotation in getattr(function, '__annotations__', {}).items():
+        alone = SimpleNamespace(__annotations__={name: annotation})
+        with suppress(NameError, TypeError, AttributeError, SyntaxError):
+            hints |= typing.get_type_hints(alone, names, include_extras=True)
+    return hints
 
 
 def schema_names(target: Callable[..., Any], provided: Collection[str] = ()) -> list[str]:

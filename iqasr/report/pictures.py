@@ -151,7 +151,7 @@ def choose_places(
     places = {}
     if len(outputs) > 1:
         places['most different'] = most_different_place(outputs, crop_px)
-    for y, x in detailed_places(detailed, crop_px, 5):
+    for y, x in detailed_places(detailed[..., ::-1], crop_px, 5):
         if all(abs(y - b) >= crop_px or abs(x - a) >= crop_px for b, a in places.values()):
             places['most detailed'] = (y, x)
             break
@@ -200,7 +200,8 @@ def picture_grid(
         for name in results[0].sets[dataset]['files']:
             versions = read_versions(results, dataset, name)
             versions.pop(len(results) + 1, None)  # the input
-            for place in detailed_places(versions[max(versions)], crop_px, per_image):
+            reference = versions[max(versions)][..., ::-1]
+            for place in detailed_places(reference, crop_px, per_image):
                 rows.append({v: cut_square(image, place, crop_px) for v, image in versions.items()})
     labels = dict(enumerate([*(r.name for r in results), 'ground truth']))
     shown = sorted({version for row in rows for version in row})
@@ -242,12 +243,12 @@ def picture_rows(
     for name in found[0].sets[dataset]['files']:
         versions = read_versions(found, dataset, name)
         reference = versions.get(len(found), versions[0])
-        (place,) = detailed_places(reference, crop_px, 1)
+        (place,) = detailed_places(reference[..., ::-1], crop_px, 1)
         labels = [*results, 'ground truth']
         cut = {
             labels[i]: cut_square(versions[i], place, crop_px) for i in versions if i < len(labels)
         }
-        crops.append((detail_of(cut_square(reference, place, crop_px)), cut))
+        crops.append((detail_of(cut_square(reference, place, crop_px)[..., ::-1]), cut))
     crops.sort(key=lambda crop: crop[0], reverse=True)
     white = np.full((crop_px, crop_px, 3), 255, np.uint8)
     grids = []

@@ -34,7 +34,7 @@ def write_comparison(path: Path, groups: Sequence[Sequence[Path]], labels: Seque
 def squares(files: Sequence[Path]) -> list[np.ndarray]:
     """Cut the same square out of an input and its outputs, of whatever scale; BGR."""
     images = [read_bgr(file) for file in files]
-    ((top, left),) = detailed_places(images[0], INPUT_PX, 1)
+    ((top, left),) = detailed_places(images[0][..., ::-1], INPUT_PX, 1)
     shown = []
     for image in images:
         scale = image.shape[0] // images[0].shape[0]

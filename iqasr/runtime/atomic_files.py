@@ -61,10 +61,9 @@ def save_atomically(content: Any, path: Path) -> None:
 def save_safetensors(
     tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
-    """Save tensors; see `open_atomically`."""
-    write_bytes_atomically(
-        save({k: v.cpu().contiguous() for k, v in tensors.items()}, metadata), path
-    )
+    """Save tensors, one of several names under each of them; see `open_atomically`."""
+    own = {k: v.cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    write_bytes_atomically(save(own, metadata), path)
 
 
 def write_bytes_atomically(content: bytes, path: Path) -> None:

@@ -172,3 +172,12 @@ def test_interval_widens_when_pairs_come_from_fewer_sources():
         scores = accuracy(found, found.difference, SourceBootstrap(found.sources))[1:]
         widths.append(scores.std())
     assert widths[1] == pytest.approx(widths[0] * np.sqrt(10), rel=0.1)
+
+
+def test_interval_of_few_sources_is_as_wide_as_that_of_students_t():
+    values = scipy.stats.norm.ppf((np.arange(6) + 0.5) / 6)[:, None]
+    found = comparisons_of(values)
+    bootstrap = SourceBootstrap(found.sources, resamples=20_000)
+    mean = bootstrap.estimate(bootstrap.sums(values)[:, 0] / 6)
+    t = scipy.stats.t.ppf(0.975, 5) * values.std(ddof=1) / np.sqrt(6)
+    assert (mean.high - mean.low) / 2 == pytest.approx(t, rel=0.05)

@@ -15,14 +15,12 @@ from iqasr.archs.lora import (
     lora_layers,
     lora_scale,
     lora_state,
-    merge_lora,
     merged_state,
     set_lora_scale,
 )
 from iqasr.archs.lora_files import (
     base_hashes,
     is_same_base,
-    load_lora,
     merge_profiles,
     read_lora,
     save_lora,
@@ -167,7 +165,7 @@ def test_the_knob_moves_the_output(network, lq):
 def test_merged_weights_do_what_the_adapters_do(scale, network, lq):
     plain = copy.deepcopy(network).eval()
     set_lora_scale(tuned(network), scale)
-    plain.load_state_dict(merged_state(network, scale), strict=True)
+    plain.load_state_dict(merged_state(network), strict=True)
     with torch.no_grad():
         assert (plain(lq) - network(lq)).abs().max() <= 1e-5
 
@@ -191,22 +189,39 @@ def test_a_weight_keeps_its_precision_under_autocast(device):
     assert device == 'meta' or (found - 1.0002).abs().max() < 1e-6
 
 
-def test_a_merged_network_is_an_ordinary_one(network, same_weights):
-    plain = copy.deepcopy(network)
-    expected = merged_state(tuned(network))
-    merge_lora(network)
-    same_weights(network.state_dict(), expected)
-    assert repr(network) == repr(plain)
-    assert [vars(m).keys() for m in network.modules()] == [vars(m).keys() for m in plain.modules()]
-    assert all(p.requires_grad for p in network.parameters())
-
-
-def test_merging_at_0_restores_the_base(network, same_weights):
+def test_the_base_stays_as_it_was(network, same_weights):
     expected = copy.deepcopy(network.state_dict())
-    tuned(network)
-    same_weights(base_state(network), expected)
-    merge_lora(network, 0)
-    same_weights(network.state_dict(), expected)
+    same_weights(base_state(tuned(network)), expected)
+
+
+class Repeated(nn.Module):
+    """Uses one layer three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3)
+        self.body = nn.Sequential(*[nn.Conv2d(8, 8, 3, padding=1)] * 3)
+
+    def forward(self, image):
+        return self.body(self.first(image))
+
+
+def test_a_layer_used_several_times_is_merged_and_saved_under_all_its_names(lq, tmp_path):
+    network, merged = Repeated(), Repeated()
+    base = copy.deepcopy(network)
+    expected = tuned(network, LoRAOptions(rank=2, target=['body.*']))(lq)
+    assert len(lora_state(network)) == 6
+    save_lora(network, tmp_path / 'a.safetensors')
+    profile = read_lora(tmp_path / 'a.safetensors')
+    for state in (
+        merged_state(network),
+        merge_profiles(base.state_dict(), [(profile, 1.0)]),
+        merge_profiles(as_saved(tmp_path / 'base.safetensors', base.state_dict()), [(profile, 1)]),
+    ):
+        merged.load_state_dict(state)
+        with torch.no_grad():
+            assert (merged(lq) - expected).abs().max() <= 1e-6
+            assert (base(lq) - expected).abs().max() > 1e-2
 
 
 def test_a_copy_is_independent(network, lq):
@@ -262,6 +277,23 @@ def test_grouped_convolutions_and_subclasses_are_not_adapted():
     assert select_layers(network, LoRAOptions(target=['*'])).keys() == {'2'}
 
 
+@pytest.mark.filterwarnings('ignore:.*weight_norm. is deprecated')
+@pytest.mark.parametrize('norm', [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_layers_that_compute_their_weight_are_not_adapted(norm):
+    network = nn.Sequential(norm(nn.Conv2d(4, 4, 3)), nn.Conv2d(4, 4, 3))
+    assert select_layers(network, LoRAOptions(target=['*'])).keys() == {'1'}
+
+
+@pytest.mark.parametrize('target', ['*', '1'])
+def test_layers_that_share_their_weight_are_refused(target):
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4))
+    network[2].weight = network[1].weight
+    with pytest.raises(ValueError, match=r"1\.weight and 2\.weight of Sequential .*'1': 0"):
+        select_layers(network, LoRAOptions(target=[target]))
+    without = LoRAOptions(target=['*'], ranks={'[12]': 0})
+    assert select_layers(network, without).keys() == {'0'}
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -298,7 +330,7 @@ def test_adapters_larger_than_their_layers_are_refused():
 
 def test_a_second_adapter_is_refused(network):
     add_lora(network, LoRAOptions(), generator_at(0))
-    with pytest.raises(ValueError, match='has adapters already; merge them first'):
+    with pytest.raises(ValueError, match='has adapters already; give it without'):
         add_lora(network, LoRAOptions(), generator_at(0))
 
 
@@ -321,21 +353,12 @@ def test_the_state_of_other_ranks_is_refused(network):
         load_lora_state(other, lora_state(tuned(network)))
 
 
-def test_a_file_gives_a_plain_network_the_adapters(network, lq, tmp_path):
-    plain = copy.deepcopy(network).eval()
+def test_a_file_holds_the_adapters_by_the_name_of_the_file(network, same_weights, tmp_path):
+    base = copy.deepcopy(network).state_dict()
     save_lora(tuned(network), tmp_path / 'crisp.safetensors')
-    load_lora(plain, tmp_path / 'crisp.safetensors')
-    assert torch.equal(plain(lq), network(lq))
-    trainable = {name for name, p in plain.named_parameters() if p.requires_grad}
-    assert trainable == lora_state(plain).keys()
-    assert read_lora(tmp_path / 'crisp.safetensors').name == 'crisp'
-
-
-def test_a_file_replaces_the_adapters_there_are(network, tmp_path):
-    plain = copy.deepcopy(network)
-    save_lora(tuned(network, LoRAOptions(rank=3)), tmp_path / 'a.safetensors')
-    load_lora(tuned(plain, LoRAOptions(rank=1)), tmp_path / 'a.safetensors')
-    assert {len(layer.lora_a) for layer in lora_layers(plain).values()} == {3}
+    profile = read_lora(tmp_path / 'crisp.safetensors')
+    assert profile.name == 'crisp'
+    same_weights(merge_profiles(base, [(profile, 1.0)]), merged_state(network))
 
 
 @pytest.fixture
@@ -417,24 +440,20 @@ def test_files_of_earlier_versions_stay_usable(trained, signed, tmp_path):
         merge_profiles(rrdb().state_dict(), [(read_lora(tmp_path / 'old.safetensors'), 1.0)])
 
 
-def test_adapters_of_another_base_are_refused_with_both_hashes(tmp_path, caplog):
-    network, other = tuned(rrdb()), rrdb()
+def test_adapters_of_another_base_are_refused_with_both_hashes(tmp_path):
+    network, other = tuned(rrdb()), rrdb().state_dict()
     path = tmp_path / 'a.safetensors'
     save_lora(network, path)
-    own, others = (base_hashes(base_state(n))[0][:8] for n in (network, other))
+    own, others = (base_hashes(weights)[0][:8] for weights in (base_state(network), other))
     with pytest.raises(CheckpointError, match=f"'a' was trained on .* {own}, these are {others}"):
-        load_lora(other, path)
-    assert not lora_layers(other)
-    load_lora(other, path, strict=False)
-    assert lora_layers(other)
-    assert 'used all the same' in caplog.text
+        merge_profiles(other, [(read_lora(path), 1.0)])
 
 
 @pytest.mark.parametrize(('other', 'what'), [(rrdb(1, 8), 'of another size'), (swinir(), 'missin')])
 def test_adapters_of_another_network_are_refused(other, what, tmp_path):
     save_lora(tuned(rrdb()), tmp_path / 'a.safetensors')
     with pytest.raises(CheckpointError, match=rf"another network: its layer '\S+' is {what}"):
-        load_lora(other, tmp_path / 'a.safetensors')
+        merge_profiles(other.state_dict(), [(read_lora(tmp_path / 'a.safetensors'), 1.0)])
 
 
 def test_files_that_hold_no_adapters_are_refused(tmp_path):
@@ -467,7 +486,8 @@ def test_profiles_add_up(tmp_path):
         network.load_state_dict(weights)
         save_lora(tuned(network, seed=seed), tmp_path / f'{seed}.safetensors')
         profiles.append((read_lora(tmp_path / f'{seed}.safetensors'), scale))
-        corrections.append({k: v - weights[k] for k, v in merged_state(network, scale).items()})
+        set_lora_scale(network, scale)
+        corrections.append({k: v - weights[k] for k, v in merged_state(network).items()})
     merged = merge_profiles(weights, profiles)
     for key, value in weights.items():
         expected = value + corrections[0][key] + corrections[1][key]

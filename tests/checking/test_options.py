@@ -420,6 +420,17 @@ def test_function_arguments_are_a_schema():
     assert check_section(Problems(), 'p', {'weight': '2'}, target, ('image',)) == {'weight': 2.0}
 
 
+def test_an_annotation_that_cannot_be_resolved_leaves_the_others_checked():
+    class Target:
+        def __init__(self, image: 'OnlyForTypeCheckers', *, weight: 'int' = 1):  # noqa: F821
+            pass
+
+    problems = Problems()
+    check_section(problems, 'p', {'image': [1], 'weight': 0.5}, Target)
+    (entry,) = problems.entries
+    assert entry.startswith('p.weight: should be a valid integer')
+
+
 def test_kwargs_do_not_swallow_misspelled_options():
     def target(a: int = 1, **kwargs):
         return a

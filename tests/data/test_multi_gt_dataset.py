@@ -223,7 +223,6 @@ def test_built_from_its_section_as_basicsr_does(make_set, monkeypatch):
     assert made.sampler.temperature == 0.01
     assert made.online
     assert (made.opt['name'], made.opt['phase']) == ('train', 'train')
-    assert (made.degradation, made.queue_size) == (opt['degradation'], 4)
     assert made[0]['candidates'].shape == (3, 3, SIZE, SIZE)
     assert not takes_options(MultiGTDataset)
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from iqasr.data.files.photographs import detailed_places, read_photographs, reduced
+from iqasr.data.files.photographs import detail_of, detailed_places, read_photographs, reduced
 from iqasr.enhancement.sample_dataset import make_sample_dataset
 from iqasr.runtime.errors import DataError
 
@@ -45,6 +45,14 @@ def test_most_detailed_place_comes_first(photographs):
     image[48:, :48] = photographs[0][:48, :48]
     assert detailed_places(image, 48, 1) == [(48, 0)]
     assert len(detailed_places(image, 48, 9)) == 4
+
+
+def test_detail_is_that_of_the_grey_levels_of_rgb():
+    image = np.full((48, 96, 3), 128, np.uint8)
+    image[::2, :48, 2] = image[::2, 48:, 0] = 228  # blue left; red, which is brighter, right
+    assert detailed_places(image, 48, 2) == [(0, 48), (0, 0)]
+    blue, red = detail_of(image[:, :48]), detail_of(image[:, 48:])
+    assert red / blue == pytest.approx((0.299 / 0.114) ** 2, rel=0.1)
 
 
 def test_sample_set_of_other_photographs(tmp_path):

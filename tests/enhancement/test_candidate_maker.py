@@ -16,6 +16,7 @@ from iqasr.data.candidates.candidate_set import open_candidates
 from iqasr.data.checks.candidate_checks import check_candidates
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.enhancement.candidate_maker import make_candidates
+from iqasr.enhancement.contact_sheet import write_contact_sheet
 from iqasr.enhancement.recipe import Recipe
 from iqasr.enhancement.run import enhance_from_words
 from iqasr.runtime.distributed import Process
@@ -170,6 +171,15 @@ def test_candidates_go_with_their_photographs(source, settings, tmp_path, caplog
         >= {n: h for n, h in expected.items() if n.endswith('.png') and 'sheet' not in n}.items()
     )
     assert {*hashes(target)} == {*expected}
+
+
+def test_the_sheet_shows_the_square_with_the_most_detail_in_grey(tmp_path):
+    image = np.full((192, 384, 3), 128, np.uint8)
+    image[::2, :192, 2] = image[::2, 192:, 0] = 228  # blue left; red, which is brighter, right
+    write_photograph(tmp_path / 'a.png', image)
+    write_contact_sheet(tmp_path / 'sheet.png', [[tmp_path / 'a.png']], ['original'])
+    shown = read_photograph(tmp_path / 'sheet.png')[-384:]
+    assert shown[..., 2].std() == 0 < shown[..., 0].std()
 
 
 def test_broken_photograph_is_named_and_left_out(source, tmp_path, caplog):

@@ -179,6 +179,14 @@ def test_memory_is_cut_back_to_where_a_run_resumes(tmp_path):
     assert json.loads(whole)['best']['iteration'] == 1
 
 
+def test_first_validation_that_is_repeated_is_the_start():
+    guard = guard_of()
+    start = guard.start
+    guard.update(rows(**HONEST), 0)
+    assert guard.start != start
+    assert [record['index'] for record in guard.history] == [0]
+
+
 def test_metric_that_was_not_watched_makes_a_new_start(tmp_path):
     guard, path = guard_of(held_out=['psnr']), tmp_path / 'guard.json'
     guard.write(path)

@@ -7,7 +7,7 @@ import pytest
 from iqasr.evaluation.evaluate import Result
 from iqasr.evaluation.history import ValidationHistory
 from iqasr.metrics import build_metric
-from iqasr.options.sections import ValOptions
+from iqasr.options.sections import GuardOptions, ValOptions
 from iqasr.runtime.distributed import Process
 
 METRICS = [build_metric('psnr', {'type': 'calculate_psnr', 'crop_border': 0})]
@@ -48,3 +48,20 @@ def test_files_that_hold_the_best_only_are_read(history, tmp_path):
     for until, found in ((300, {'a/psnr': [best['a/psnr']]}), (100, {})):
         resumed.read(until)
         assert resumed.records == found
+
+
+@pytest.mark.parametrize('lost', ['best.json', 'guard.json'])
+def test_a_validation_that_one_file_lacks_is_due_again(lost, tmp_path):
+    metrics = [
+        build_metric(n, {'type': f'calculate_{n}', 'crop_border': 0}) for n in ('psnr', 'ssim')
+    ]
+    guard = GuardOptions(optimised='ssim', held_out=['psnr'])
+    options = ValOptions(val_freq=100, guard=guard)
+    made = [ValidationHistory(options, metrics, ['a'], tmp_path, Process()) for _ in range(2)]
+    rows = [{'name': str(i), 'psnr': 30.0 + i, 'ssim': 0.8 + i / 20} for i in range(3)]
+    for iteration in (0, 100):
+        made[0].add(Result('a', rows), iteration, None)
+    assert not made[0].is_due(100, 1000)
+    (tmp_path / lost).unlink()
+    made[1].read(100)
+    assert made[1].is_due(100, 1000)

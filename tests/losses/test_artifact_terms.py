@@ -58,6 +58,11 @@ def test_ldl_without_an_average_has_a_map_without_zeros():
     assert (artifact_map(gt, output, None) > 0).all()
 
 
+def test_an_average_that_is_no_better_than_the_output_leaves_the_map():
+    gt, output, _ = images(3)
+    assert torch.equal(artifact_map(gt, output, output), artifact_map(gt, output, None))
+
+
 def test_the_artifact_map_is_that_of_basicsr():
     gt, output, average = images(3, seed=1)
     theirs = get_refined_artifact_map(gt, output, average, 7)

@@ -166,6 +166,14 @@ def test_calibrated_gradient_has_the_asked_ratio():
     assert total.item() == pytest.approx((log['l_quality'] + log['l_pixel']).item(), rel=1e-6)
 
 
+def test_calibration_measures_beyond_the_target_too():
+    free, bound = (
+        objective(calibrate_iter=1, **more)(batch())[1] for more in ({}, {'target': 0.01})
+    )
+    assert bound['l_quality'] == 0
+    assert bound['w_quality'] == free['w_quality'] > 0
+
+
 def ratio_of(data):
     own, others = norms(data, 1.0)
     return 0.25 * others / own

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from iqasr.losses import Batch, Objective, build_term
+from iqasr.losses.shared_features import SharedFeatures
 
 CONTENT = {'type': 'PerceptualLoss', 'layer_weights': {'conv1_2': 0.1, 'conv3_4': 1}}
 STYLE = {
@@ -76,6 +77,12 @@ def test_another_batch_has_other_features(batch, vgg):
     first = objective(batch)[0].item()
     same = replace(batch, output=batch.gt.clone().requires_grad_())
     assert objective(same)[0].item() < 1e-6 < first
+
+
+def test_views_of_one_memory_have_features_of_their_own(batch, vgg):
+    shared = SharedFeatures(build_term(CONTENT).loss.vgg, ['conv1_2'], {})
+    for view in (batch.gt, batch.gt[:1], batch.gt.transpose(2, 3)):
+        assert torch.equal(shared(view)['conv1_2'], shared.extractor(view)['conv1_2'])
 
 
 def test_networks_of_other_normalisation_stay_apart(batch, passes):

@@ -8,7 +8,7 @@ import torch
 from basicsr.archs.rrdbnet_arch import RRDBNet
 from basicsr.archs.swinir_arch import SwinIR
 
-from iqasr.archs.lora import add_lora, lora_layers, set_lora_scale
+from iqasr.archs.lora import add_lora, lora_layers, merged_state, set_lora_scale
 from iqasr.archs.lora_files import save_lora
 from iqasr.archs.rrdb_pixel_shuffle import RRDBPSNet
 from iqasr.models.export import SIZES, export, interpolate
@@ -90,6 +90,21 @@ def test_merged_weights_load_in_stock_basicsr_and_spandrel(
             expected = network(lq)
             assert (plain(lq) - expected).abs().max() <= 1e-5
             assert (load(path)(lq) - expected.clamp(0, 1)).abs().max() <= 1e-5
+
+
+def test_adapters_add_up_by_their_weights(saved, tmp_path, script):
+    network = adapted(saved())
+    save_lora(network, tmp_path / 'a.safetensors')
+    for layer in lora_layers(network).values():
+        layer.lora_b.data *= -3
+    save_lora(network, tmp_path / 'b.safetensors')
+    files = ['-l', tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', '-w', '0.5', '0.25']
+    code, _ = script('-i', tmp_path / 'net.pth', *files, '-o', tmp_path / 'sum.safetensors')
+    assert code == 0
+    set_lora_scale(network, 1 / 12)  # 0.5 a - 0.75 a = -0.25 a, and this one is -3 a
+    found = load_file(tmp_path / 'sum.safetensors')
+    for name, value in merged_state(network).items():
+        torch.testing.assert_close(found[name], value)
 
 
 @pytest.mark.parametrize('key', ['params', 'params_ema'])

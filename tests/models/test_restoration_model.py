@@ -1,7 +1,10 @@
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from iqasr.archs.sizes import SizeRequirements
+from iqasr.models.networks import restore_whole
 from iqasr.models.sample_preparation import crop_at
 
 
@@ -39,6 +42,17 @@ def test_averaged_weights_follow_the_formula(paired_options, model_of, iterate):
             average[key] = 0.9 * average[key] + 0.1 * value.detach()
     for key, value in model.net_g_ema.named_parameters():
         assert torch.allclose(value, average[key], atol=1e-7)
+
+
+def test_statistics_of_batches_are_taken_over_not_averaged(paired_options, model_of, iterate):
+    model = model_of(paired_options)
+    norms = [nn.BatchNorm2d(8), nn.BatchNorm2d(8).eval()]
+    for network, norm in zip((model.net_g, model.net_g_ema), norms, strict=True):
+        network.body.append(norm)
+    iterate(model, paired_batch(), 1)
+    assert norms[0].running_mean.abs().max() > 0
+    assert torch.equal(norms[1].running_mean, norms[0].running_mean)
+    assert norms[1].num_batches_tracked == 1
 
 
 class CountOperations(TorchDispatchMode):
@@ -139,6 +153,14 @@ def test_windowed_networks_take_any_size(size, paired_options, model_of):
     output = model.restore(torch.rand(1, 3, *size))
     assert output.shape[-2:] == (size[0] * 4, size[1] * 4)
     assert torch.equal(output, output.clamp(0, 1))
+
+
+@pytest.mark.parametrize('size', [(8, 20), (20, 8), (9, 9)])
+def test_images_smaller_than_what_they_lack_are_padded(size):
+    network = nn.Identity()
+    network.size_requirements = SizeRequirements(minimum=16)
+    lq = torch.rand(1, 3, *size)
+    assert torch.equal(restore_whole(network, lq, 1), lq)
 
 
 @pytest.mark.parametrize('lora', [None, {'rank': 2, 'target': ['*']}])

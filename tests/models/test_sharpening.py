@@ -60,6 +60,18 @@ def test_what_is_degraded_is_sharpened_and_no_ground_truth(prepare):
     assert sharpened is None
 
 
+@pytest.mark.parametrize('sharpen', [['gan'], []])
+def test_the_discriminator_sees_sharpened_ground_truths_when_asked(
+    sharpen, gan_options, model_of, iterate, batch_of
+):
+    model, seen, batch = model_of(gan_options | {'sharpen': sharpen}), [], batch_of(0)
+    judge = model.step.judge
+    model.step.judge = lambda output, real, parts: seen.append(real) or judge(output, real, parts)
+    iterate(model, batch, 1)
+    expected = USMSharp()(batch['gt']) if sharpen else batch['gt']
+    assert torch.equal(seen[0], expected)
+
+
 @pytest.mark.parametrize(
     ('change', 'message'),
     [

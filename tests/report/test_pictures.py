@@ -8,6 +8,7 @@ from iqasr.data.files.photographs import detailed_places
 from iqasr.evaluation.result_folder import read_result_folders
 from iqasr.report import PictureSize, picture_grid
 from iqasr.report.pictures import (
+    choose_places,
     cut_views,
     data_uri,
     most_different_place,
@@ -57,6 +58,12 @@ def test_jpeg_keeps_within_a_few_grey_levels(photographs):
     assert 0 < error.mean() < 2.5
 
 
+def test_detail_is_that_of_the_grey_levels_of_bgr():
+    image = np.full((40, 80, 3), 128, np.uint8)
+    image[::2, :40, 2] = image[::2, 40:, 0] = 228  # red, which is brighter, left; blue right
+    assert choose_places([image], image, 40) == {'most detailed': (0, 0)}
+
+
 @pytest.mark.parametrize('what', ['output', 'gt'])
 def test_other_sizes_are_refused_by_name(two_runs, what):
     results = read_result_folders(two_runs)
@@ -101,7 +108,7 @@ def test_rows_show_the_most_detailed_photographs_first(two_runs):
     base, crops, detail = results['base'], {}, {}
     for name in base.sets['pieces']['files']:
         truth = cv2.imread(str(base.find_file('pieces', name, 'gt')))
-        crops[name] = cut_square(truth, *detailed_places(truth, 48, 1), 48)
+        crops[name] = cut_square(truth, *detailed_places(truth[..., ::-1], 48, 1), 48)
         grey = cv2.cvtColor(crops[name], cv2.COLOR_BGR2GRAY)
         detail[name] = cv2.Laplacian(grey, cv2.CV_64F).var()
     best = sorted(crops, key=detail.__getitem__)[:-3:-1]

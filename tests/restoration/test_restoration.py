@@ -17,6 +17,7 @@ from iqasr.data.files.pictures import Picture, read_picture
 from iqasr.options.sections import LoRAOptions
 from iqasr.restoration import picture_restorer, restore, tile_sizes
 from iqasr.restoration.commands import restore_command
+from iqasr.restoration.comparison import squares
 from iqasr.restoration.jobs import find_jobs
 from iqasr.restoration.picture_restorer import PictureRestorer, fill_transparent
 from iqasr.restoration.restore import restore_pictures
@@ -188,6 +189,14 @@ def test_several_networks_lie_side_by_side(folder, weights, tmp_path, capsys):
     assert Image.open(tmp_path / 'out/comparison.png').size == (3 * 256, 256 + 22)
 
 
+def test_the_square_shown_has_the_most_detail_in_grey(tmp_path):
+    image = np.full((64, 128, 3), 128, np.uint8)
+    image[::2, :64, 2] = image[::2, 64:, 0] = 228  # blue left; red, which is brighter, right
+    Image.fromarray(image).save(tmp_path / 'a.png')
+    (square,) = squares([tmp_path / 'a.png'])
+    assert square[..., 0].std() == 0 < square[..., 2].std()
+
+
 def test_adapters_count_by_their_scale(folder, weights, tmp_path):
     network = small_network(2, 2)
     add_lora(network, LoRAOptions(rank=2), torch.Generator().manual_seed(0))
@@ -290,6 +299,18 @@ def test_grey_is_the_mean_of_the_three_channels(photographs):
     with torch.no_grad():
         expected = 255 * small_network()(lq)[0].clamp(0, 1).mean(0)
     assert np.abs(band()[..., 0] - expected.numpy()).max() <= 0.51
+
+
+@pytest.mark.parametrize(('kind', 'is_halved'), [(np.uint8, True), (np.uint16, False)])
+def test_half_precision_is_for_8_bits_alone(kind, is_halved, photographs):
+    dtypes = []
+    network = small_network()
+    network.register_forward_hook(lambda _, __, output: dtypes.append(output.dtype))
+    picture = Picture(photographs[0].astype(kind) * (1 if is_halved else 257))
+    (band,) = PictureRestorer(network, 2, CPU, half=True, memory_bytes=1e12).bands(picture)
+    dtypes.clear()  # of the memory measured
+    band()
+    assert (torch.float16 in dtypes) == is_halved
 
 
 def test_edges_of_what_is_transparent_are_clean():

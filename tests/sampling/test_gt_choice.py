@@ -9,8 +9,9 @@ from torch.utils.data import default_collate
 from iqasr.data.files.crop import turned
 from iqasr.data.multi_gt_dataset import MultiGTDataset
 from iqasr.data.scores.score_table import score_candidates
-from iqasr.models.choice import GTChoice
+from iqasr.models.choice import GTChoice, build_choice
 from iqasr.quality.base import QualityScorer
+from iqasr.registry import SCORER_REGISTRY
 from iqasr.runtime.randomness import generator_at
 from iqasr.sampling import ArgmaxSampler, SoftmaxSampler
 
@@ -70,6 +71,16 @@ def test_argmax_on_the_crop_is_what_scoring_by_hand_chooses(candidates):
         shares[by_hand] += 0.1
     assert [log[f'choice_{k}'].item() for k in range(3)] == pytest.approx(shares.tolist())
     assert log['quality_chosen'] > log['quality_mean']
+
+
+def test_scores_found_online_are_normalised_as_the_section_asks(monkeypatch):
+    monkeypatch.setitem(SCORER_REGISTRY._obj_map, 'Roughness', Roughness)
+    candidates = torch.rand(2, 3, 3, 32, 32, generator=generator_at(0))
+    for norm in ('none', 'zscore_set'):
+        quality = {'scorer': {'type': 'Roughness'}, 'norm': norm}
+        section = {'sampling': {'type': 'ArgmaxSampler'}, 'quality': quality, 'gt_size': 32}
+        found = build_choice(section, CPU).score(candidates, torch.ones(2, 3, dtype=torch.bool))
+        assert (found.mean(1).abs() < 1e-4).all() == (norm == 'zscore_set')
 
 
 def test_candidates_that_are_not_allowed_are_neither_scored_nor_chosen(candidates):

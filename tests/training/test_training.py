@@ -242,6 +242,11 @@ def test_non_finite_loss_rolls_back_and_says_so(paired_options, train, weights_o
     assert all(value.isfinite().all() for value in weights_of(paired_options, 6).values())
 
 
+def test_rollbacks_are_counted_since_the_last_checkpoint(paired_options, train, monkeypatch):
+    PoisonedStep(monkeypatch, {1, 2, 3, 7})  # three times before iteration 3, once after it
+    assert train(paired_options) == 0
+
+
 def test_lasting_non_finite_loss_stops_the_run(paired_options, train, monkeypatch, weights_of):
     PoisonedStep(monkeypatch, set(range(4, 100)))
     with pytest.raises(RuntimeError, match='4 times since the checkpoint at iteration 3'):

@@ -47,7 +47,7 @@ def detailed_places(image: np.ndarray, size: int, count: int) -> list[tuple[int,
     """Find the corners (top, left) of the squares with the most detail that do not overlap.
 
     Detail is the variance of the Laplacian of the grey levels, as in the patch selection of HGGT.
-    An image smaller than `size` has one, at (0, 0).
+    An image, ``(H, W, 3)`` uint8 RGB, smaller than `size` has one, at (0, 0).
     """
     height, width = image.shape[:2]
     laplacian = laplacian_of(image)
@@ -61,10 +61,10 @@ def detailed_places(image: np.ndarray, size: int, count: int) -> list[tuple[int,
 
 
 def detail_of(image: np.ndarray) -> float:
-    """Measure the detail of an image, ``(H, W, 3)`` uint8, as `detailed_places` does."""
+    """Measure the detail of an image, ``(H, W, 3)`` uint8 RGB, as `detailed_places` does."""
     return float(laplacian_of(image).var())
 
 
 def laplacian_of(image: np.ndarray) -> np.ndarray:
-    """Laplacian of the grey levels, ``(H, W)`` float64."""
-    return cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.CV_64F)
+    """Laplacian of the grey levels of an RGB image, ``(H, W)`` float64."""
+    return cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.CV_64F)

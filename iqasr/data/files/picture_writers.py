@@ -30,7 +30,6 @@ STRIP_ROWS = 64
 LOSSY_QUALITY = 95
 CLASSIC_TIFF_BYTES = 2**32 - 2**26
 
-MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 PNG_COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}
 """Colour type of a PNG by the number of channels."""
 
