@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -73,6 +74,8 @@ def command_parser() -> argparse.ArgumentParser:
     add('-w', '--weights', nargs='+', required=True, help='file, or name (iqasr-weights list); '
         'of several, each has a folder, and a sheet compares them')  # fmt: skip
     add('-o', '--output', required=True, help='folder; made if need be')
+    add('--outscale', type=float, metavar='S', help='make each picture S times as large as its '
+        'input; default: the scale of the weights')  # fmt: skip
     add('--lora', nargs='+', default=[], metavar='FILE', help='adapters of the weights')
     add('--lora_scale', nargs='+', type=float, help='strength of each; default 1')
     add('--suffix', default='', help='put behind each name, such as _x4')
@@ -114,6 +117,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
         made_by = {
             'weights': hash_weights(network.state_dict()),
             'self_ensemble': arguments.self_ensemble,
+            'outscale': None if arguments.outscale == scale else arguments.outscale,
         }
         check = {'process': process, 'overwrite': arguments.overwrite}
         since = check_record(output / into / RECORD, made_by, jobs, **check)
@@ -128,9 +132,9 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
 
 def check_numbers(arguments: argparse.Namespace) -> None:
     """Refuse numbers out of range."""
-    for name in ('memory_gb', 'tile_px'):
+    for name in ('memory_gb', 'tile_px', 'outscale'):
         value = getattr(arguments, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise InputError(f'--{name}: {value}; give more than 0.')
     if Path(arguments.suffix).name != arguments.suffix:
         raise InputError(f'--suffix: {arguments.suffix}; give a part of a name, not of a path.')
@@ -147,6 +151,7 @@ def limits(arguments: argparse.Namespace, process: Process) -> dict[str, Any]:
         'half': precision == 'float16' or (precision == 'auto' and on_gpu),
         'tile_px': arguments.tile_px,
         'self_ensemble': arguments.self_ensemble,
+        'outscale': arguments.outscale,
     }
 
 
@@ -176,7 +181,8 @@ def check_record(
     Args:
         path: Record of what made the pictures, and of the file of each; made when pictures are
             first written to the folder, and anew when they are overwritten.
-        made_by: ``weights``, their hash, and ``self_ensemble``.
+        made_by: ``weights``, their hash, ``self_ensemble``, and ``outscale``, None for the scale of
+            the weights.
         jobs: The pictures.
         process: This process.
         overwrite: Let other pictures be replaced.
@@ -193,11 +199,11 @@ def check_record(
     advice = 'Name another folder, or give --overwrite.'
     made = None if overwrite or not path.exists() else path.stat().st_mtime_ns
     if made is not None:
-        found = {'self_ensemble': False} | read_record(path)
+        found = {'self_ensemble': False, 'outscale': None} | read_record(path)
         if any(found.get(key) != value for key, value in made_by.items()):
             raise InputError(
                 f'{path.parent}: holds pictures restored with other weights or adapters, or '
-                f'with another choice of --self_ensemble. {advice}'
+                f'with another choice of --self_ensemble or --outscale. {advice}'
             )
         known = found.get('sources', {})
         if others := [name for name in there if known.get(name, sources[name]) != sources[name]]:

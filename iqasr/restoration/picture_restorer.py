@@ -56,6 +56,7 @@ class PictureRestorer:
         half: Compute in half precision, but for pictures of 16 bits.
         tile_px: Side of the tiles; None to choose by the memory.
         self_ensemble: Take the mean over eight orientations of the input.
+        outscale: How many times the final picture is larger than the input; None for `scale`.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class PictureRestorer:
         half: bool = False,
         tile_px: int | None = None,
         self_ensemble: bool = False,
+        outscale: float | None = None,
     ) -> None:
+        self.outscale = scale if outscale is None else outscale
         self.network, self.scale, self.device = network.to(device), scale, device
         self.half, self.tile_px, self.self_ensemble = half, tile_px, self_ensemble
         if memory_bytes is None:
@@ -97,12 +100,12 @@ class PictureRestorer:
         whole = self.bytes_per_pixel * height * width + on_cpu * shape.nbytes
         if self.tile_px is None and height * width <= most**2 and whole <= room:
             return Division(max(height, width), 0)
-        overlap = self.overlap_px
+        overlap, resized = self.overlap_px, self.outscale != self.scale  # resizing holds one more
 
         def cost(side: int) -> float:
             seen = min(height, side + 2 * overlap) * min(width, side + 2 * overlap)
             band = shape.nbytes / height * min(height, side)
-            return self.bytes_per_pixel * seen + on_cpu * BANDS_IN_MEMORY * band
+            return self.bytes_per_pixel * seen + on_cpu * (BANDS_IN_MEMORY + resized) * band
 
         return Division(self.tile_px or choose_tile(cost, room, most), overlap)
 

@@ -18,6 +18,7 @@ from iqasr.data.files.picture_writers import is_written_whole, refuse_what_is_lo
 from iqasr.data.files.pictures import Picture, read_picture
 from iqasr.restoration.jobs import Job
 from iqasr.restoration.picture_restorer import PictureRestorer, fill_transparent
+from iqasr.restoration.resizing import resize_bands
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError, StorageError
 from iqasr.runtime.overlap import ahead
@@ -201,7 +202,7 @@ class RestorationRun:
         if self.stopped:
             return
         picture = read_picture(job.source)
-        shape = picture.enlarged(self.restorer.scale)
+        shape = picture.enlarged(self.restorer.outscale)
         refuse_what_is_lost(job.target.suffix, shape)
         if is_written_whole(job.target.suffix) and 3 * shape.nbytes > self.restorer.room:
             raise DataError(
@@ -209,7 +210,10 @@ class RestorationRun:
                 'memory several times. Use --format png or tif, which are written row by row.'
             )
         fill_transparent(picture)
-        write_picture(job.target, shape, self.restored_bands(job, picture))
+        bands, restored = self.restored_bands(job, picture), picture.enlarged(self.restorer.scale)
+        if restored != shape:
+            bands = resize_bands(bands, restored, shape)
+        write_picture(job.target, shape, bands)
 
     def restored_bands(self, job: Job, picture: Picture) -> Iterator[np.ndarray]:
         """Restore a picture band by band, one ahead of what is asked for."""

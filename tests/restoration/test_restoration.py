@@ -155,6 +155,41 @@ def test_self_ensemble_is_not_mixed_with_single_outputs(folder, weights, tmp_pat
     assert np.abs(mean - single).max() > 1
 
 
+def test_outscale_is_the_size_of_the_final_picture(folder, weights, tmp_path, capsys):
+    files = [str(folder / name) for name in ('a.png', 'deep/grey.png', 'deep/er/sixteen.tif')]
+    words = [*files, '-w', str(weights / 'double.pth'), '-o', str(tmp_path / 'out')]
+    assert restore_command(words) == 0
+    whole = Image.open(tmp_path / 'out/a.png')
+    assert restore_command([*words, '--outscale', '2']) == 0  # that of the weights
+    assert '3 pictures there already' in capsys.readouterr().out
+    assert restore_command([*words, '--outscale', '1.3']) == 2
+    assert 'another choice of --self_ensemble or --outscale' in capsys.readouterr().err
+    assert restore_command([*words, '--outscale', '1.3', '--overwrite']) == 0
+    found = {f: read_picture(tmp_path / 'out' / f).pixels for f in ('a.png', 'grey.png')}
+    assert found['grey.png'].shape == (52, 68, 1)
+    expected = np.asarray(whole.resize((68, 52), Image.Resampling.LANCZOS)).astype(int)
+    assert np.abs(found['a.png'] - expected).max() <= 1
+    sixteen = read_picture(tmp_path / 'out/sixteen.tif').pixels
+    assert sixteen.dtype == np.uint16
+    assert np.abs(sixteen / 257 - expected).max() <= 2
+    assert restore_command([*words, '--outscale', '1.3']) == 0
+    assert '3 pictures there already' in capsys.readouterr().out
+    for wrong in ('0', '-1', 'nan', 'inf'):
+        assert restore_command([*words, '--outscale', wrong]) == 2
+        assert f'--outscale: {float(wrong)}; give more than 0.' in capsys.readouterr().err
+
+
+def test_outputs_of_another_size_are_compared(folder, weights, tmp_path):
+    names = [str(weights / f'{name}.pth') for name in ('double', 'triple')]
+    words = [str(folder / 'a.png'), '-w', *names, '-o', str(tmp_path / 'out')]
+    assert restore_command([*words, '--outscale', '0.7']) == 0
+    sheet = np.asarray(Image.open(tmp_path / 'out/comparison.png')).astype(int)
+    assert sheet.shape == (256 + 22, 3 * 256, 3)
+    columns = np.split(sheet[22:180, :], 3, axis=1)  # of a picture of 40 x 52 px
+    assert np.abs(columns[1] - columns[0])[:, :200].mean() < 30
+    assert (columns[1][:, :200] == 255).mean() < 0.1
+
+
 def test_a_picture_of_the_same_name_from_elsewhere_is_not_taken_for_done(
     folder, weights, tmp_path, capsys
 ):

@@ -66,13 +66,11 @@ class Picture:
     profile: bytes | None = None
     exif: bytes | None = None
 
-    def enlarged(self, scale: int) -> Shape:
-        """Describe this picture at a larger scale."""
-        height, width, channels = self.pixels.shape
-        channels += self.alpha is not None
-        return Shape(
-            height * scale, width * scale, channels, self.pixels.dtype, self.profile, self.exif
-        )
+    def enlarged(self, scale: float) -> Shape:
+        """Describe this picture at another scale; sides are rounded, and at least 1 px."""
+        height, width = (max(1, round(side * scale)) for side in self.pixels.shape[:2])
+        channels = self.pixels.shape[-1] + (self.alpha is not None)
+        return Shape(height, width, channels, self.pixels.dtype, self.profile, self.exif)
 
 
 def read_picture(path: Path) -> Picture:
