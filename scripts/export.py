@@ -25,9 +25,11 @@ def main() -> None:
     parser.add_argument('--other', help='weights to blend with')
     parser.add_argument('--alpha', type=float, nargs='+', default=[0.5], help='share of the other')
     parser.add_argument('-opt', help='option file of a network that is not recognised')
+    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='only one, of ONNX')
     args = parser.parse_args()
     lora = {'adapters': args.lora, 'adapter_weights': args.weights, 'scales': args.scale}
     choices = {'key': args.key, 'other': args.other, 'alphas': args.alpha, 'option_file': args.opt}
+    choices['size'] = args.size and tuple(args.size)
     try:
         for path in export(args.input, args.output, **lora, **choices):
             sys.stdout.write(f'{path}\n')

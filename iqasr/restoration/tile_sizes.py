@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from iqasr.runtime.textures import random_texture
 
 logger = logging.getLogger('iqasr')
 
@@ -135,7 +136,7 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
     """
     middle = OVERLAPS_PX[0]
     side = middle + 2 * OVERLAPS_PX[-1]
-    texture = random_texture(side).to(device)
+    texture = random_texture(side, side).to(device)
 
     def restore_middle(around: int) -> Tensor:
         first = (side - middle) // 2 - around
@@ -158,11 +159,3 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
         255 * change,
     )
     return OVERLAPS_PX[-1]
-
-
-def random_texture(side: int) -> Tensor:
-    """Draw a texture, coarse and a little fine, :math:`(1, 3, side, side)` RGB in [0, 1]."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, side // 8, side // 8, generator=generator)
-    coarse = F.interpolate(coarse, (side, side), mode='bicubic').clamp(0, 1)
-    return 0.9 * coarse + 0.1 * torch.rand(1, 3, side, side, generator=generator)
