@@ -17,7 +17,8 @@ from torch import nn
 
 from iqasr.archs.lora import base_state
 from iqasr.archs.lora_files import merge_profiles, read_lora
-from iqasr.data.files.picture_writers import WRITERS
+from iqasr.data.files.picture_writers import WRITERS, format_of
+from iqasr.data.files.pictures import PICTURE_SUFFIXES
 from iqasr.enhancement.network_enhancer import hash_weights
 from iqasr.models.networks import locate_network, open_network
 from iqasr.restoration.comparison import write_comparison
@@ -73,7 +74,8 @@ def command_parser() -> argparse.ArgumentParser:
     add('inputs', nargs='+', metavar='INPUT', help='file, folder (at any depth), or pattern')
     add('-w', '--weights', nargs='+', required=True, help='file, or name (iqasr-weights list); '
         'of several, each has a folder, and a sheet compares them')  # fmt: skip
-    add('-o', '--output', required=True, help='folder; made if need be')
+    add('-o', '--output', required=True, help='folder, made if need be; or, of one file, a '
+        'picture')  # fmt: skip
     add('--outscale', type=float, metavar='S', help='make each picture S times as large as its '
         'input; default: the scale of the weights')  # fmt: skip
     add('--lora', nargs='+', default=[], metavar='FILE', help='adapters of the weights')
@@ -96,6 +98,8 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     """Restore all pictures with the network of each file of weights."""
     check_numbers(arguments)
     output = Path(arguments.output).expanduser()
+    if output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+        return restore_to_file(arguments, output, process)
     require_folder(output, '--output')
     paths = [locate_network(weights) for weights in arguments.weights]
     names = [path.stem for path in paths]
@@ -128,6 +132,32 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     if len(paths) > 1 and process.is_main:
         compare(output / SHEET, targets, names)
     return total
+
+
+def restore_to_file(arguments: argparse.Namespace, target: Path, process: Process) -> Tally:
+    """Restore one picture to a file that is named; no record is kept of it."""
+    source = Path(arguments.inputs[0]).expanduser()
+    if max(len(arguments.inputs), len(arguments.weights)) > 1 or not source.is_file():
+        raise InputError(
+            f'--output: {target} is the name of a picture, which takes one input file and one '
+            'network. Name a folder.'
+        )
+    if format_of(target) is None:
+        raise InputError(f'--output: {target}: name a file of {", ".join(WRITERS)}.')
+    if arguments.suffix or arguments.format:
+        raise InputError(f'--output: {target} is a whole name: leave out --suffix and --format.')
+    require_folder(target.parent, '--output')
+    if target.exists() and (target.samefile(source) or not arguments.overwrite):
+        advice = '' if target.samefile(source) else ', or give --overwrite'
+        raise InputError(f'--output: {target} is there already. Name another file{advice}.')
+    path = locate_network(arguments.weights[0])
+    restorer = PictureRestorer(
+        *open_adapted(path, arguments.lora, arguments.lora_scale),
+        process.device,
+        **limits(arguments, process),
+    )
+    jobs = [Job(source, target)]
+    return restore_pictures(jobs, restorer, since=math.inf, process=process, label=path.stem)
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from iqasr.data.files.picture_writers import is_written_whole, refuse_what_is_lost, write_picture
+from iqasr.data.files.picture_writers import (
+    format_of,
+    is_written_whole,
+    refuse_what_is_lost,
+    write_picture,
+)
 from iqasr.data.files.pictures import Picture, read_picture
 from iqasr.restoration.jobs import Job
 from iqasr.restoration.picture_restorer import PictureRestorer, fill_transparent
@@ -203,11 +208,12 @@ class RestorationRun:
             return
         picture = read_picture(job.source)
         shape = picture.enlarged(self.restorer.outscale)
-        refuse_what_is_lost(job.target.suffix, shape)
-        if is_written_whole(job.target.suffix) and 3 * shape.nbytes > self.restorer.room:
+        suffix = format_of(job.target)
+        refuse_what_is_lost(suffix, shape)
+        if is_written_whole(suffix) and 3 * shape.nbytes > self.restorer.room:
             raise DataError(
-                f'its output takes {shape.nbytes / 1e9:.1f} GB, which {job.target.suffix} needs in '
-                'memory several times. Use --format png or tif, which are written row by row.'
+                f'its output takes {shape.nbytes / 1e9:.1f} GB, which {suffix} needs in memory '
+                'several times. Use PNG or TIFF (--format), which are written row by row.'
             )
         fill_transparent(picture)
         bands, restored = self.restored_bands(job, picture), picture.enlarged(self.restorer.scale)

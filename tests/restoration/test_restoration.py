@@ -179,6 +179,48 @@ def test_outscale_is_the_size_of_the_final_picture(folder, weights, tmp_path, ca
         assert f'--outscale: {float(wrong)}; give more than 0.' in capsys.readouterr().err
 
 
+def test_a_single_picture_is_restored_to_the_file_that_is_named(folder, weights, tmp_path, capsys):
+    words = [str(folder / 'a.png'), '-w', str(weights / 'double.pth')]
+    out = tmp_path / 'new' / 'b.JPEG'
+    assert restore_command([*words, '-o', str(out)]) == 0
+    assert files_in(out.parent) == ['b.JPEG']
+    with Image.open(out) as image:
+        assert (image.format, image.size) == ('JPEG', (104, 80))
+    assert capsys.readouterr().out.startswith(f'1 picture restored to {out} in ')
+    before = out.read_bytes()
+    words_3 = [str(folder / 'a.png'), '-w', str(weights / 'triple.pth'), '-o', str(out)]
+    assert restore_command(words_3) == 2
+    assert f'{out} is there already. Name another file, or give' in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert restore_command([*words_3, '--overwrite']) == 0
+    assert Image.open(out).width == WIDTHS['triple']
+    place = tmp_path / 'is_a_folder.png'
+    place.mkdir()
+    assert restore_command([*words, '-o', str(place)]) == 0
+    assert Image.open(place / 'a.png').width == WIDTHS['double']
+
+
+def test_a_file_is_named_for_one_picture_and_network_only(folder, weights, tmp_path, capsys):
+    double, triple = (str(weights / f'{name}.pth') for name in ('double', 'triple'))
+    picture, out = str(folder / 'a.png'), str(tmp_path / 'out.png')
+    before = (folder / 'a.png').read_bytes()
+    one = 'takes one input file and one network. Name a folder.'
+    wrong = [
+        ([picture, str(folder / 'a.jpg'), '-w', double, '-o', out], one),
+        ([str(folder), '-w', double, '-o', out], one),
+        ([str(folder / '*.png'), '-w', double, '-o', out], one),
+        ([picture, '-w', double, triple, '-o', out], one),
+        ([picture, '-w', double, '-o', str(tmp_path / 'a.bmp')], 'name a file of .png, .tif,'),
+        ([picture, '-w', double, '-o', out, '--format', 'jpg'], 'leave out --suffix and --format'),
+        ([picture, '-w', double, '-o', picture, '--overwrite'], 'is there already. Name another'),
+    ]
+    for words, message in wrong:
+        assert restore_command(words) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out.png').exists()
+    assert (folder / 'a.png').read_bytes() == before
+
+
 def test_outputs_of_another_size_are_compared(folder, weights, tmp_path):
     names = [str(weights / f'{name}.pth') for name in ('double', 'triple')]
     words = [str(folder / 'a.png'), '-w', *names, '-o', str(tmp_path / 'out')]
@@ -254,7 +296,7 @@ def test_adapters_count_by_their_scale(folder, weights, tmp_path):
         (['photos', '-o', 'out', '--tile_px', '0'], '--tile_px: 0; give more than 0'),
         (['photos', '-o', 'out', '--lora_scale', '1'], '1 for 0 adapters'),
         (['photos', '-o', 'out', '--suffix', '/x'], '--suffix: /x; give a part of a name'),
-        (['photos', '-o', 'photos/a.png'], '--output: photos/a.png is a file'),
+        (['photos', '-o', 'photos/notes.txt'], '--output: photos/notes.txt is a file'),
     ],
 )
 def test_what_cannot_begin_is_refused(
