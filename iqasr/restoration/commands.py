@@ -88,6 +88,8 @@ def command_parser() -> argparse.ArgumentParser:
         help='auto: float16 on a GPU, but for pictures of 16 bits')  # fmt: skip
     add('--memory_gb', type=float, help='how much memory to use; default: a share of what is free')
     add('--tile_px', type=int, help='side of the tiles; default: what the memory allows')
+    add('--tile_overlap_px', type=int, help='what tiles see beyond each side; default: as far as '
+        'the network sees, found by trying')  # fmt: skip
     add('--self_ensemble', action='store_true',
         help='mean over eight orientations: a little better, eight times as slow')  # fmt: skip
     add('--cpu', action='store_true', help='do not use the GPU')
@@ -166,6 +168,8 @@ def check_numbers(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and not 0 < value < math.inf:
             raise InputError(f'--{name}: {value}; give more than 0.')
+    if (arguments.tile_overlap_px or 0) < 0:
+        raise InputError(f'--tile_overlap_px: {arguments.tile_overlap_px}; give 0 or more.')
     if Path(arguments.suffix).name != arguments.suffix:
         raise InputError(f'--suffix: {arguments.suffix}; give a part of a name, not of a path.')
     scales = arguments.lora_scale
@@ -180,6 +184,7 @@ def limits(arguments: argparse.Namespace, process: Process) -> dict[str, Any]:
         'memory_bytes': arguments.memory_gb and arguments.memory_gb * 1e9,
         'half': precision == 'float16' or (precision == 'auto' and on_gpu),
         'tile_px': arguments.tile_px,
+        'tile_overlap_px': arguments.tile_overlap_px,
         'self_ensemble': arguments.self_ensemble,
         'outscale': arguments.outscale,
     }

@@ -55,6 +55,8 @@ class PictureRestorer:
             what is free.
         half: Compute in half precision, but for pictures of 16 bits.
         tile_px: Side of the tiles; None to choose by the memory.
+        tile_overlap_px: Pixels seen beyond each side of a tile; None to find how far the network
+            sees.
         self_ensemble: Take the mean over eight orientations of the input.
         outscale: How many times the final picture is larger than the input; None for `scale`.
     """
@@ -68,12 +70,14 @@ class PictureRestorer:
         memory_bytes: float | None = None,
         half: bool = False,
         tile_px: int | None = None,
+        tile_overlap_px: int | None = None,
         self_ensemble: bool = False,
         outscale: float | None = None,
     ) -> None:
         self.outscale = scale if outscale is None else outscale
         self.network, self.scale, self.device = network.to(device), scale, device
-        self.half, self.tile_px, self.self_ensemble = half, tile_px, self_ensemble
+        self.half, self.self_ensemble = half, self_ensemble
+        self.tile_px, self.tile_overlap_px = tile_px, tile_overlap_px
         if memory_bytes is None:
             self.room = free_memory(device)
         else:
@@ -86,9 +90,14 @@ class PictureRestorer:
 
     @cached_property
     def overlap_px(self) -> int:
-        """How far the network sees."""
+        """How far tiles see beyond each side: what is given, or as far as the network sees."""
+        if self.tile_overlap_px is not None:
+            return self.tile_overlap_px
         overlap = find_overlap(self.restore_tile, self.scale, self.device)
         logger.info('Tiles see %s px beyond each side.', overlap)
+        if self.tile_px is not None and overlap > self.tile_px:
+            logger.warning('That is more than the tiles have (%s px): larger ones are faster '
+                           '(--tile_px).', self.tile_px)  # fmt: skip
         return overlap
 
     def division(self, picture: Picture) -> Division:

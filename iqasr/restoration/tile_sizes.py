@@ -124,7 +124,7 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
 
     The middle of a random texture is restored with more and more around it, until the next of
     `OVERLAPS_PX` changes no pixel by more than `TOLERANCE`. A network that sees all of a picture
-    gets the largest overlap, and a warning says how far its tiles are from the whole.
+    gets the largest overlap, and a warning says that its tiles are not what the whole gives.
 
     Args:
         restore: The network.
@@ -152,8 +152,9 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
             return overlap
         narrow = wide
     logger.warning(
-        'This network sees far: tiles, which memory makes necessary, are an approximation. With %s '
-        'instead of %s px around it, a pixel changes by up to %.1f levels of 255.',
+        'This network sees far: tiles are an approximation. With %s instead of %s px around it, a '
+        'pixel of a texture changes by up to %.1f levels of 255; compared with a picture restored '
+        'whole, the difference may be larger.',
         OVERLAPS_PX[-1],
         OVERLAPS_PX[-2],
         255 * change,

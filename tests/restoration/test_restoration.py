@@ -406,7 +406,41 @@ def test_the_overlap_covers_what_a_network_sees(caplog):
     assert tile_sizes.find_overlap(nn.Identity(), 1, CPU) == 8
     assert caplog.records == []
     assert tile_sizes.find_overlap(SeesAll(), 1, CPU) == 96
-    assert 'are an approximation' in caplog.text
+    assert 'tiles are an approximation' in caplog.text
+    assert 'restored whole, the difference may be larger' in caplog.text
+    assert 'memory' not in caplog.text
+
+
+def test_the_overlap_can_be_given(monkeypatch, caplog):
+    caplog.set_level('INFO', 'iqasr')
+    picture, network = Picture(np.zeros((100, 100, 3), np.uint8)), small_network()
+    small = PictureRestorer(network, 2, CPU, tile_px=5)
+    assert small.division(picture) == (5, 8)
+    assert 'Tiles see 8 px beyond each side' in caplog.text
+    assert 'more than the tiles have (5 px): larger ones are faster' in caplog.text
+    caplog.clear()
+    PictureRestorer(network, 2, CPU, tile_px=64).division(picture)
+    assert 'faster' not in caplog.text
+    monkeypatch.setattr(picture_restorer, 'find_overlap', None)  # not tried
+    given = PictureRestorer(network, 2, CPU, tile_px=64, tile_overlap_px=0)
+    assert given.division(picture) == (64, 0)
+    whole = PictureRestorer(network, 2, CPU, tile_overlap_px=3)
+    assert whole.division(picture) == (100, 0)
+
+
+def test_the_command_takes_an_overlap(folder, weights, tmp_path, capsys, caplog):
+    words = [str(folder / 'a.png'), '-w', str(weights / 'double.pth'), '--tile_px', '16']
+    for overlap in (0, 8):
+        out = ['-o', str(tmp_path / str(overlap)), '--tile_overlap_px', str(overlap)]
+        assert restore_command([*words, *out]) == 0
+    image = np.asarray(Image.open(folder / 'a.png'))
+    expected = by_hand(weights / 'double.pth', image)
+    found = [np.asarray(Image.open(tmp_path / n / 'a.png')).astype(int) for n in ('0', '8')]
+    assert np.abs(found[1] - expected).max() <= 1
+    assert np.abs(found[0] - expected).max() > 1  # seams
+    assert 'Tiles see' not in caplog.text
+    assert restore_command([*words, '-o', str(tmp_path), '--tile_overlap_px', '-1']) == 2
+    assert '--tile_overlap_px: -1; give 0 or more' in capsys.readouterr().err
 
 
 def test_memory_is_counted_while_it_is_alive():
