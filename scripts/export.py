@@ -16,7 +16,7 @@ from iqasr.models.export import export
 def main() -> None:
     """Parse the command line and write the files."""
     parser = argparse.ArgumentParser(description='Write a network as others load it.')
-    parser.add_argument('-i', '--input', required=True, help='.pth or .safetensors')
+    parser.add_argument('-i', '--input', required=True, help='weights, or folder of a run')
     parser.add_argument('-o', '--output', required=True, help='.pth, .safetensors or .onnx')
     parser.add_argument('--key', default='params_ema', choices=['params_ema', 'params'])
     parser.add_argument('-l', '--lora', nargs='+', default=[], help='adapters to merge')

@@ -15,9 +15,9 @@ from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import differs_when_reloaded, network_of
 from iqasr.checking.check import load_options
 from iqasr.compat import quiet_onnx_export
+from iqasr.models.networks import locate_network
 from iqasr.options.file import read_yaml
 from iqasr.options.sections import RECOGNISED
-from iqasr.pretrained import locate_weights
 from iqasr.registry import ARCH_REGISTRY, build
 from iqasr.runtime.atomic_files import save_atomically, save_safetensors, write_bytes_atomically
 from iqasr.runtime.errors import CheckpointError
@@ -54,14 +54,14 @@ def export(
     """Write weights as others load them.
 
     Args:
-        source: Weights, ``.pth`` or ``.safetensors``, or their name.
+        source: Weights, ``.pth`` or ``.safetensors``, or their name, or the folder of a run.
         output: ``<name>.pth`` (BasicSR's form), ``.safetensors`` or ``.onnx``. Several results are
             written as ``<name>_a<alpha>_s<scale>``.
         key: ``params_ema``, the averaged weights, or ``params``, those of the last step.
         adapters: Files of adapters that were trained on `source`, to merge.
         adapter_weights: Weight of each file in their sum; None for 1.
         scales: Factors of the sum of the adapters; a result for each.
-        other: Weights of the same network to blend with, or their name.
+        other: Weights of the same network to blend with, likewise.
         alphas: Share of `other` in the blend; a result for each.
         option_file: Says what the network is; None to recognise it from its weights.
         size: Height and width of the only input that an ``.onnx`` takes; None for any size.
@@ -78,12 +78,12 @@ def export(
         raise ValueError(f'{output}: write .pth, .safetensors or .onnx.')
     if size is not None and output.suffix != '.onnx':
         raise ValueError(f'{output}: takes any size; only .onnx can be made for one (--size).')
-    source = locate_weights(source)
+    source = locate_network(source)
     results = {'': parameters_in(load_file(source), key, source)}
     if adapters or adapter_weights:
         results = adapted(results[''], adapters, adapter_weights, scales)
     if other is not None:
-        second = parameters_in(load_file(locate_weights(other)), key, other)
+        second = parameters_in(load_file(locate_network(other)), key, other)
         results = {
             f'_a{alpha:g}{name}': interpolate(weights, second, alpha)
             for name, weights in results.items()

@@ -28,6 +28,7 @@ from iqasr.restoration.restore import Tally, restore_pictures
 from iqasr.runtime.atomic_files import write_json
 from iqasr.runtime.distributed import Process, joined_processes
 from iqasr.runtime.errors import InputError, StorageError
+from iqasr.runtime.paths import resolve
 from iqasr.training.commands import NOT_STORED, WRONG_INPUT, require_folder
 
 logger = logging.getLogger('iqasr')
@@ -72,8 +73,8 @@ def command_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add('inputs', nargs='+', metavar='INPUT', help='file, folder (at any depth), or pattern')
-    add('-w', '--weights', nargs='+', required=True, help='file, or name (iqasr-weights list); '
-        'of several, each has a folder, and a sheet compares them')  # fmt: skip
+    add('-w', '--weights', nargs='+', required=True, help='file, name (iqasr-weights list), or '
+        'folder of a run; of several, each has a folder, and a sheet compares them')  # fmt: skip
     add('-o', '--output', required=True, help='folder, made if need be; or, of one file, a '
         'picture')  # fmt: skip
     add('--outscale', type=float, metavar='S', help='make each picture S times as large as its '
@@ -104,7 +105,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
         return restore_to_file(arguments, output, process)
     require_folder(output, '--output')
     paths = [locate_network(weights) for weights in arguments.weights]
-    names = [path.stem for path in paths]
+    names = [label_of(*pair) for pair in zip(arguments.weights, paths, strict=True)]
     if len(set(names)) < len(names):
         raise InputError(f'-w: {", ".join(names)}: give each file of weights another name.')
     if arguments.lora and len(paths) > 1:
@@ -136,6 +137,12 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     return total
 
 
+def label_of(weights: str, path: Path) -> str:
+    """Name a network by its file; or by its run, where all files are called the same."""
+    folder = resolve(weights)
+    return folder.resolve().name if folder.is_dir() else path.stem
+
+
 def restore_to_file(arguments: argparse.Namespace, target: Path, process: Process) -> Tally:
     """Restore one picture to a file that is named; no record is kept of it."""
     source = Path(arguments.inputs[0]).expanduser()
@@ -159,7 +166,7 @@ def restore_to_file(arguments: argparse.Namespace, target: Path, process: Proces
         **limits(arguments, process),
     )
     jobs = [Job(source, target)]
-    return restore_pictures(jobs, restorer, since=math.inf, process=process, label=path.stem)
+    return restore_pictures(jobs, restorer, since=math.inf, process=process, label=target.name)
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:

@@ -257,3 +257,11 @@ def test_adapters_given_as_a_network_are_recognised(saved, tmp_path, script):
     assert code == 2
     assert 'a.safetensors: holds adapters alone; merge them by scripts/export.py -l' in said
     assert not (tmp_path / 'out.pth').exists()
+
+
+def test_the_folder_of_a_run_is_exported(saved, tmp_path, same_weights):
+    (tmp_path / 'models').mkdir()
+    saved(file='models/net_g_latest.pth')
+    best = saved(seed=1, file='models/net_g_best.pth')
+    (path,) = export(tmp_path, tmp_path / 'out.pth')
+    same_weights(load_file(path)['params_ema'], best.state_dict())

@@ -265,6 +265,28 @@ def test_several_networks_lie_side_by_side(folder, weights, tmp_path, capsys):
     assert Image.open(tmp_path / 'out/comparison.png').size == (3 * 256, 256 + 22)
 
 
+def test_of_the_folder_of_a_run_the_best_weights_are_taken(
+    folder, weights, tmp_path, capsys, caplog
+):
+    for run, files in {
+        'one': {'latest': 'double'},
+        'two': {'latest': 'double', 'best': 'triple'},
+    }.items():
+        models = tmp_path / 'experiments' / run / 'models'
+        models.mkdir(parents=True)
+        for name, kind in files.items():
+            shutil.copy(weights / f'{kind}.pth', models / f'net_g_{name}.pth')
+    runs = [str(tmp_path / 'experiments' / run) for run in ('one', 'two')]
+    picture, out = str(folder / 'a.png'), tmp_path / 'out'
+    assert restore_command([picture, '-w', *runs, '-o', str(out)]) == 0
+    widths = [Image.open(out / run / 'a.png').width for run in ('one', 'two')]
+    assert widths == list(WIDTHS.values())
+    assert f'{runs[0]}: its weights are those of models/net_g_latest.pth.' in caplog.text
+    assert f'{runs[1]}: its weights are those of models/net_g_best.pth.' in caplog.text
+    assert restore_command([picture, '-w', str(tmp_path), '-o', str(out)]) == 2
+    assert 'holds neither net_g_best.pth nor net_g_latest.pth' in capsys.readouterr().err
+
+
 def test_adapters_count_by_their_scale(folder, weights, tmp_path):
     network = small_network(2, 2)
     add_lora(network, LoRAOptions(rank=2), torch.Generator().manual_seed(0))
