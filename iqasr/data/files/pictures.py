@@ -16,10 +16,16 @@ from iqasr.data.files.image_files import SUFFIXES, bits_per_channel
 from iqasr.runtime.errors import DataError
 
 PICTURE_SUFFIXES = (
-    *SUFFIXES, '.gif', '.avif', '.heic', '.heif', '.jp2', '.jxl', '.ppm', '.pgm', '.tga',
+    *SUFFIXES, '.gif', '.avif', '.heic', '.heif', '.jp2', '.jxl', '.ppm', '.pgm', '.tga', '.hdr',
+    '.exr',
 )  # fmt: skip
 """Suffixes by which a picture is known in a folder, lower case; some of them cannot be read."""
 
+FLOAT_SUFFIXES = ('.hdr', '.exr')
+VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mkv', '.avi', '.mov', '.webm')
+TOO_DEEP = 'of floats, or of more than 16 bits per channel. Convert it to 16 bits.'
+
+FLOAT_MODES = ('F', 'I')
 GREY_MODES = ('1', 'L', 'LA', 'La', 'I;16', 'I;16B', 'I;16L')
 COLOUR_MODES = ('P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr')
 ALPHA_MODES = ('LA', 'La', 'PA', 'RGBA', 'RGBa')
@@ -93,12 +99,34 @@ def read_picture(path: Path) -> Picture:
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise DataError('not a picture that can be read.') from error
+        raise DataError(why_unknown(path)) from error
     except MemoryError:
         raise
     except Exception as error:  # whatever a decoder fails with on a broken file
         reason = str(error) or type(error).__name__
         raise DataError(f'broken, or cannot be read ({reason}).') from error
+
+
+def why_unknown(path: Path) -> str:
+    """Say what a file is that Pillow does not know."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return f'a video. Extract its frames first (ffmpeg -i {path.name} frames/%06d.png).'
+    if suffix in FLOAT_SUFFIXES or is_deep_tiff(path):
+        return TOO_DEEP
+    return 'not a picture that can be read.'
+
+
+def is_deep_tiff(path: Path) -> bool:
+    """Tell a TIFF of floats, or of more than 16 bits per channel."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            kind = file.pages[0].dtype
+    except Exception:  # whatever it fails with on a file that is none
+        return False
+    return kind is not None and (kind.kind == 'f' or kind.itemsize > 2)
 
 
 def refuse_several(image: Image.Image) -> None:
@@ -113,7 +141,8 @@ def decode_picture(image: Image.Image, path: Path) -> Picture:
     """Decode an opened picture."""
     deep = bits_of(image, path) > 8
     if image.mode not in (*GREY_MODES, *COLOUR_MODES):
-        raise DataError(f'its colours are {image.mode}. Save it as RGB.')
+        is_deep = image.mode in FLOAT_MODES
+        raise DataError(TOO_DEEP if is_deep else f'its colours are {image.mode}. Save it as RGB.')
     grey = is_grey(image, path)
     profile, exif = image.info.get('icc_profile') or None, image.getexif()
     orientation = exif.get(_ORIENTATION, 1)
