@@ -106,6 +106,15 @@ def test_cmyk_becomes_rgb(rgba, tmp_path):
     assert np.abs(picture.pixels - ideal).max() <= 1
 
 
+def test_a_broken_profile_of_cmyk_is_said(rgba, tmp_path, caplog):
+    inks, path = in_bytes(rgba), tmp_path / 'a.tif'
+    plain = saved(tmp_path / 'plain.tif', inks, 'CMYK')
+    assert caplog.text == ''
+    Image.fromarray(inks, 'CMYK').save(path, icc_profile=b'no profile')
+    assert np.array_equal(read_picture(path).pixels, plain.pixels)
+    assert f'{path}: its colour profile cannot be used (' in caplog.text
+
+
 @pytest.mark.parametrize(
     ('suffix', 'channels'), [*((s, c) for s in ('.png', '.tif') for c in (1, 3, 4)), ('.png', 2)]
 )

@@ -4,6 +4,7 @@ Training and tests read 8-bit RGB, see `iqasr.data.files.image_files`. Here noth
 """
 
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from PIL import Image, ImageCms
 
 from iqasr.data.files.image_files import SUFFIXES, bits_per_channel
 from iqasr.runtime.errors import DataError
+
+logger = logging.getLogger('iqasr')
 
 PICTURE_SUFFIXES = (
     *SUFFIXES, '.gif', '.avif', '.heic', '.heif', '.jp2', '.jxl', '.ppm', '.pgm', '.tga', '.hdr',
@@ -149,7 +152,8 @@ def decode_picture(image: Image.Image, path: Path) -> Picture:
     if deep:
         pixels, turned = decode_deep(image, path)
     else:
-        pixels, turned = decode_8_bits(image, profile), image.format == 'TIFF'  # Pillow turns it
+        pixels = decode_8_bits(image, profile, path)
+        turned = image.format == 'TIFF'  # by Pillow
     pixels = pixels if turned else upright(pixels, orientation)
     alpha = np.ascontiguousarray(pixels[..., -1:]) if pixels.shape[-1] in (2, 4) else None
     if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
@@ -176,25 +180,32 @@ def bits_of(image: Image.Image, path: Path) -> int:
         return bits_per_channel(image, stream)
 
 
-def decode_8_bits(image: Image.Image, profile: bytes | None) -> np.ndarray:
+def decode_8_bits(image: Image.Image, profile: bytes | None, path: Path) -> np.ndarray:
     """Decode ``(H, W, C)`` uint8: L, RGB or, if it is transparent, RGBA."""
     if image.mode == 'CMYK':
-        return np.asarray(cmyk_to_srgb(image, profile))
+        return np.asarray(cmyk_to_srgb(image, profile, path))
     transparent = image.mode in ALPHA_MODES or 'transparency' in image.info
     mode = 'RGBA' if transparent else 'L' if image.mode in GREY_MODES else 'RGB'
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def cmyk_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert CMYK by its profile; without one, or with a broken one, as an ideal printer's."""
+def cmyk_to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Image:
+    """Convert CMYK by its profile; as an ideal printer's without one, or, with a warning, if it is
+    broken.
+    """
     if profile:
         srgb, intent = ImageCms.createProfile('sRGB'), ImageCms.Intent.RELATIVE_COLORIMETRIC
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             return ImageCms.profileToProfile(image, source, srgb, intent, 'RGB')
-        except (ImageCms.PyCMSError, OSError):
-            pass
+        except (ImageCms.PyCMSError, OSError) as error:
+            logger.warning(
+                '%s: its colour profile cannot be used (%s): taken for the inks of an ideal '
+                'printer. Compare its colours.',
+                path,
+                error,
+            )
     return image.convert('RGB')
 
 
