@@ -9,6 +9,7 @@ import types
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from unittest import mock
 
 SWITCHES = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 """Variables of the environment by which ``torch.load`` runs no code in a file, or any."""
@@ -33,6 +34,19 @@ def tensors_only() -> Iterator[None]:
         finally:
             del os.environ[SWITCHES[0]]
             os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+@contextmanager
+def quiet_onnx_export() -> Iterator[None]:
+    """Let ``torch.onnx.export`` raise its errors without printing the whole graph first.
+
+    It takes its log for switched on because of a function that it forgets to call.
+    Remove when ``setup_onnx_logging`` calls ``_jit_is_onnx_log_enabled``, or is gone.
+    """
+    import torch
+
+    with mock.patch.object(torch._C, '_jit_is_onnx_log_enabled', False, create=True):
+        yield
 
 
 def stand_in_for_functional_tensor() -> None:

@@ -27,17 +27,33 @@ logger = logging.getLogger('iqasr')
 OPTION_FILES = ('.yml', '.yaml')
 
 
+BEST_FIRST = ('net_g_best.pth', 'net_g_latest.pth')
+"""Which of the weights of a run are taken."""
+
+
 def locate_network(weights: str | Path) -> Path:
     """Find the file of a network that is given by path or by name, and fetch what has a name.
 
+    Of the folder of a run, the best weights are taken if the run kept them, otherwise the last.
+
     Raises:
-        MissingWeightsError: As `locate_weights`.
+        MissingWeightsError: As `locate_weights`; or if a folder is not that of a run.
         ValueError: If the name is one of something else.
     """
     entry = named_entry(weights)
     if entry is not None and entry.kind != 'network':
         raise ValueError(f'{entry.name} is no network, but {entry.about} ({entry.kind}).')
-    return locate_weights(weights)
+    path = locate_weights(weights)
+    if not path.is_dir():
+        return path
+    kept = [path / 'models' / name for name in BEST_FIRST if (path / 'models' / name).is_file()]
+    if not kept:
+        raise MissingWeightsError(
+            f'{path}: a folder, but not of a run with weights: models/ holds neither '
+            f'{" nor ".join(BEST_FIRST)}. Name a file of weights.'
+        )
+    logger.info('%s: its weights are those of models/%s.', path, kept[0].name)
+    return kept[0]
 
 
 def open_network(path: str | Path) -> tuple[nn.Module, int]:
@@ -45,7 +61,8 @@ def open_network(path: str | Path) -> tuple[nn.Module, int]:
 
     Args:
         path: A test option file with its weights; or weights (``.pth``, ``.safetensors``), of which
-            ``params_ema`` is preferred, whose architecture is recognised; or their name.
+            ``params_ema`` is preferred, whose architecture is recognised; or their name; or the
+            folder of a run.
 
     Returns:
         The network, frozen and in evaluation mode, and how many times it enlarges.

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import math
 import os
 import signal
 import sys
@@ -16,7 +17,8 @@ from torch import nn
 
 from iqasr.archs.lora import base_state
 from iqasr.archs.lora_files import merge_profiles, read_lora
-from iqasr.data.files.picture_writers import WRITERS
+from iqasr.data.files.picture_writers import WRITERS, format_of
+from iqasr.data.files.pictures import PICTURE_SUFFIXES
 from iqasr.enhancement.network_enhancer import hash_weights
 from iqasr.models.networks import locate_network, open_network
 from iqasr.restoration.comparison import write_comparison
@@ -27,6 +29,7 @@ from iqasr.runtime.atomic_files import write_json
 from iqasr.runtime.commands import exit_code_of
 from iqasr.runtime.distributed import Process, joined_processes
 from iqasr.runtime.errors import InputError
+from iqasr.runtime.paths import resolve
 from iqasr.training.commands import require_folder
 
 logger = logging.getLogger('iqasr')
@@ -71,9 +74,12 @@ def command_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add('inputs', nargs='+', metavar='INPUT', help='file, folder (at any depth), or pattern')
-    add('-w', '--weights', nargs='+', required=True, help='file, or name (iqasr-weights list); '
-        'of several, each has a folder, and a sheet compares them')  # fmt: skip
-    add('-o', '--output', required=True, help='folder; made if need be')
+    add('-w', '--weights', nargs='+', required=True, help='file, name (iqasr-weights list), or '
+        'folder of a run; of several, each has a folder, and a sheet compares them')  # fmt: skip
+    add('-o', '--output', required=True, help='folder, made if need be; or, of one file, a '
+        'picture')  # fmt: skip
+    add('--outscale', type=float, metavar='S', help='make each picture S times as large as its '
+        'input; default: the scale of the weights')  # fmt: skip
     add('--lora', nargs='+', default=[], metavar='FILE', help='adapters of the weights')
     add('--lora_scale', nargs='+', type=float, help='strength of each; default 1')
     add('--suffix', default='', help='put behind each name, such as _x4')
@@ -84,6 +90,8 @@ def command_parser() -> argparse.ArgumentParser:
         help='auto: float16 on a GPU, but for pictures of 16 bits')  # fmt: skip
     add('--memory_gb', type=float, help='how much memory to use; default: a share of what is free')
     add('--tile_px', type=int, help='side of the tiles; default: what the memory allows')
+    add('--tile_overlap_px', type=int, help='what tiles see beyond each side; default: as far as '
+        'the network sees, found by trying')  # fmt: skip
     add('--self_ensemble', action='store_true',
         help='mean over eight orientations: a little better, eight times as slow')  # fmt: skip
     add('--cpu', action='store_true', help='do not use the GPU')
@@ -94,9 +102,11 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     """Restore all pictures with the network of each file of weights."""
     check_numbers(arguments)
     output = Path(arguments.output).expanduser()
+    if output.suffix.lower() in PICTURE_SUFFIXES and not output.is_dir():
+        return restore_to_file(arguments, output, process)
     require_folder(output, '--output')
     paths = [locate_network(weights) for weights in arguments.weights]
-    names = [path.stem for path in paths]
+    names = [label_of(*pair) for pair in zip(arguments.weights, paths, strict=True)]
     if len(set(names)) < len(names):
         raise InputError(f'-w: {", ".join(names)}: give each file of weights another name.')
     if arguments.lora and len(paths) > 1:
@@ -115,6 +125,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
         made_by = {
             'weights': hash_weights(network.state_dict()),
             'self_ensemble': arguments.self_ensemble,
+            'outscale': None if arguments.outscale == scale else arguments.outscale,
         }
         check = {'process': process, 'overwrite': arguments.overwrite}
         since = check_record(output / into / RECORD, made_by, jobs, **check)
@@ -127,12 +138,46 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
     return total
 
 
+def label_of(weights: str, path: Path) -> str:
+    """Name a network by its file; or by its run, where all files are called the same."""
+    folder = resolve(weights)
+    return folder.resolve().name if folder.is_dir() else path.stem
+
+
+def restore_to_file(arguments: argparse.Namespace, target: Path, process: Process) -> Tally:
+    """Restore one picture to a file that is named; no record is kept of it."""
+    source = Path(arguments.inputs[0]).expanduser()
+    if max(len(arguments.inputs), len(arguments.weights)) > 1 or not source.is_file():
+        raise InputError(
+            f'--output: {target} is the name of a picture, which takes one input file and one '
+            'network. Name a folder.'
+        )
+    if format_of(target) is None:
+        raise InputError(f'--output: {target}: name a file of {", ".join(WRITERS)}.')
+    if arguments.suffix or arguments.format:
+        raise InputError(f'--output: {target} is a whole name: leave out --suffix and --format.')
+    require_folder(target.parent, '--output')
+    if target.exists() and (target.samefile(source) or not arguments.overwrite):
+        advice = '' if target.samefile(source) else ', or give --overwrite'
+        raise InputError(f'--output: {target} is there already. Name another file{advice}.')
+    path = locate_network(arguments.weights[0])
+    restorer = PictureRestorer(
+        *open_adapted(path, arguments.lora, arguments.lora_scale),
+        process.device,
+        **limits(arguments, process),
+    )
+    jobs = [Job(source, target)]
+    return restore_pictures(jobs, restorer, since=math.inf, process=process, label=target.name)
+
+
 def check_numbers(arguments: argparse.Namespace) -> None:
     """Refuse numbers out of range."""
-    for name in ('memory_gb', 'tile_px'):
+    for name in ('memory_gb', 'tile_px', 'outscale'):
         value = getattr(arguments, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < math.inf:
             raise InputError(f'--{name}: {value}; give more than 0.')
+    if (arguments.tile_overlap_px or 0) < 0:
+        raise InputError(f'--tile_overlap_px: {arguments.tile_overlap_px}; give 0 or more.')
     if Path(arguments.suffix).name != arguments.suffix:
         raise InputError(f'--suffix: {arguments.suffix}; give a part of a name, not of a path.')
     scales = arguments.lora_scale
@@ -147,7 +192,9 @@ def limits(arguments: argparse.Namespace, process: Process) -> dict[str, Any]:
         'memory_bytes': arguments.memory_gb and arguments.memory_gb * 1e9,
         'half': precision == 'float16' or (precision == 'auto' and on_gpu),
         'tile_px': arguments.tile_px,
+        'tile_overlap_px': arguments.tile_overlap_px,
         'self_ensemble': arguments.self_ensemble,
+        'outscale': arguments.outscale,
     }
 
 
@@ -177,7 +224,8 @@ def check_record(
     Args:
         path: Record of what made the pictures, and of the file of each; made when pictures are
             first written to the folder, and anew when they are overwritten.
-        made_by: ``weights``, their hash, and ``self_ensemble``.
+        made_by: ``weights``, their hash, ``self_ensemble``, and ``outscale``, None for the scale of
+            the weights.
         jobs: The pictures.
         process: This process.
         overwrite: Let other pictures be replaced.
@@ -194,11 +242,11 @@ def check_record(
     advice = 'Name another folder, or give --overwrite.'
     made = None if overwrite or not path.exists() else path.stat().st_mtime_ns
     if made is not None:
-        found = {'self_ensemble': False} | read_record(path)
+        found = {'self_ensemble': False, 'outscale': None} | read_record(path)
         if any(found.get(key) != value for key, value in made_by.items()):
             raise InputError(
                 f'{path.parent}: holds pictures restored with other weights or adapters, or '
-                f'with another choice of --self_ensemble. {advice}'
+                f'with another choice of --self_ensemble or --outscale. {advice}'
             )
         known = found.get('sources', {})
         if others := [name for name in there if known.get(name, sources[name]) != sources[name]]:

@@ -37,9 +37,10 @@ def squares(files: Sequence[Path]) -> list[np.ndarray]:
     ((top, left),) = detailed_places(images[0][..., ::-1], INPUT_PX, 1)
     shown = []
     for image in images:
-        scale = image.shape[0] // images[0].shape[0]
-        square = cut_square(image, (top * scale, left * scale), INPUT_PX * scale)
-        factor = SHOWN_PX / (INPUT_PX * scale)
+        scale = image.shape[0] / images[0].shape[0]
+        side = max(1, round(INPUT_PX * scale))
+        square = cut_square(image, (round(top * scale), round(left * scale)), side)
+        factor = SHOWN_PX / side
         shown.append(cv2.resize(square, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC))
     return shown
 

@@ -55,7 +55,10 @@ class PictureRestorer:
             what is free.
         half: Compute in half precision, but for pictures of 16 bits.
         tile_px: Side of the tiles; None to choose by the memory.
+        tile_overlap_px: Pixels seen beyond each side of a tile; None to find how far the network
+            sees.
         self_ensemble: Take the mean over eight orientations of the input.
+        outscale: How many times the final picture is larger than the input; None for `scale`.
     """
 
     def __init__(
@@ -67,10 +70,14 @@ class PictureRestorer:
         memory_bytes: float | None = None,
         half: bool = False,
         tile_px: int | None = None,
+        tile_overlap_px: int | None = None,
         self_ensemble: bool = False,
+        outscale: float | None = None,
     ) -> None:
+        self.outscale = scale if outscale is None else outscale
         self.network, self.scale, self.device = network.to(device), scale, device
-        self.half, self.tile_px, self.self_ensemble = half, tile_px, self_ensemble
+        self.half, self.self_ensemble = half, self_ensemble
+        self.tile_px, self.tile_overlap_px = tile_px, tile_overlap_px
         if memory_bytes is None:
             self.room = free_memory(device)
         else:
@@ -83,9 +90,14 @@ class PictureRestorer:
 
     @cached_property
     def overlap_px(self) -> int:
-        """How far the network sees."""
+        """How far tiles see beyond each side: what is given, or as far as the network sees."""
+        if self.tile_overlap_px is not None:
+            return self.tile_overlap_px
         overlap = find_overlap(self.restore_tile, self.scale, self.device)
         logger.info('Tiles see %s px beyond each side.', overlap)
+        if self.tile_px is not None and overlap > self.tile_px:
+            logger.warning('That is more than the tiles have (%s px): larger ones are faster '
+                           '(--tile_px).', self.tile_px)  # fmt: skip
         return overlap
 
     def division(self, picture: Picture) -> Division:
@@ -97,12 +109,12 @@ class PictureRestorer:
         whole = self.bytes_per_pixel * height * width + on_cpu * shape.nbytes
         if self.tile_px is None and height * width <= most**2 and whole <= room:
             return Division(max(height, width), 0)
-        overlap = self.overlap_px
+        overlap, resized = self.overlap_px, self.outscale != self.scale  # resizing holds one more
 
         def cost(side: int) -> float:
             seen = min(height, side + 2 * overlap) * min(width, side + 2 * overlap)
             band = shape.nbytes / height * min(height, side)
-            return self.bytes_per_pixel * seen + on_cpu * BANDS_IN_MEMORY * band
+            return self.bytes_per_pixel * seen + on_cpu * (BANDS_IN_MEMORY + resized) * band
 
         return Division(self.tile_px or choose_tile(cost, room, most), overlap)
 

@@ -14,10 +14,16 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from iqasr.data.files.picture_writers import is_written_whole, refuse_what_is_lost, write_picture
+from iqasr.data.files.picture_writers import (
+    format_of,
+    is_written_whole,
+    refuse_what_is_lost,
+    write_picture,
+)
 from iqasr.data.files.pictures import Picture, read_picture
 from iqasr.restoration.jobs import Job
 from iqasr.restoration.picture_restorer import PictureRestorer, fill_transparent
+from iqasr.restoration.resizing import resize_bands
 from iqasr.runtime.distributed import Process
 from iqasr.runtime.errors import DataError, StorageError
 from iqasr.runtime.overlap import ahead
@@ -201,15 +207,19 @@ class RestorationRun:
         if self.stopped:
             return
         picture = read_picture(job.source)
-        shape = picture.enlarged(self.restorer.scale)
-        refuse_what_is_lost(job.target.suffix, shape)
-        if is_written_whole(job.target.suffix) and 3 * shape.nbytes > self.restorer.room:
+        shape = picture.enlarged(self.restorer.outscale)
+        suffix = format_of(job.target)
+        refuse_what_is_lost(suffix, shape)
+        if is_written_whole(suffix) and 3 * shape.nbytes > self.restorer.room:
             raise DataError(
-                f'its output takes {shape.nbytes / 1e9:.1f} GB, which {job.target.suffix} needs in '
-                'memory several times. Use --format png or tif, which are written row by row.'
+                f'its output takes {shape.nbytes / 1e9:.1f} GB, which {suffix} needs in memory '
+                'several times. Use PNG or TIFF (--format), which are written row by row.'
             )
         fill_transparent(picture)
-        write_picture(job.target, shape, self.restored_bands(job, picture))
+        bands, restored = self.restored_bands(job, picture), picture.enlarged(self.restorer.scale)
+        if restored != shape:
+            bands = resize_bands(bands, restored, shape)
+        write_picture(job.target, shape, bands)
 
     def restored_bands(self, job: Job, picture: Picture) -> Iterator[np.ndarray]:
         """Restore a picture band by band, one ahead of what is asked for."""

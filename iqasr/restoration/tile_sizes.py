@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from iqasr.runtime.textures import random_texture
 
 logger = logging.getLogger('iqasr')
 
@@ -123,7 +124,7 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
 
     The middle of a random texture is restored with more and more around it, until the next of
     `OVERLAPS_PX` changes no pixel by more than `TOLERANCE`. A network that sees all of a picture
-    gets the largest overlap, and a warning says how far its tiles are from the whole.
+    gets the largest overlap, and a warning says that its tiles are not what the whole gives.
 
     Args:
         restore: The network.
@@ -135,7 +136,7 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
     """
     middle = OVERLAPS_PX[0]
     side = middle + 2 * OVERLAPS_PX[-1]
-    texture = random_texture(side).to(device)
+    texture = random_texture(side, side).to(device)
 
     def restore_middle(around: int) -> Tensor:
         first = (side - middle) // 2 - around
@@ -151,18 +152,11 @@ def find_overlap(restore: Restore, scale: int, device: torch.device) -> int:
             return overlap
         narrow = wide
     logger.warning(
-        'This network sees far: tiles, which memory makes necessary, are an approximation. With %s '
-        'instead of %s px around it, a pixel changes by up to %.1f levels of 255.',
+        'This network sees far: tiles are an approximation. With %s instead of %s px around it, a '
+        'pixel of a texture changes by up to %.1f levels of 255; compared with a picture restored '
+        'whole, the difference may be larger.',
         OVERLAPS_PX[-1],
         OVERLAPS_PX[-2],
         255 * change,
     )
     return OVERLAPS_PX[-1]
-
-
-def random_texture(side: int) -> Tensor:
-    """Draw a texture, coarse and a little fine, :math:`(1, 3, side, side)` RGB in [0, 1]."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, 3, side // 8, side // 8, generator=generator)
-    coarse = F.interpolate(coarse, (side, side), mode='bicubic').clamp(0, 1)
-    return 0.9 * coarse + 0.1 * torch.rand(1, 3, side, side, generator=generator)

@@ -108,6 +108,20 @@ def test_pixels_of_srgb_are_left_as_they_are(make_picture, profile):
     assert np.array_equal(decode_rgb(with_profile(image, profile), 'x'), image)
 
 
+def test_the_first_image_of_a_broken_profile_is_named(make_picture, caplog):
+    files = [
+        with_profile(make_picture(0), b'not this either'),
+        with_profile(make_picture(1), b'nor'),
+    ]
+    for name in ('one.png', 'two.png'):
+        decode_rgb(files[0], name)
+    decode_rgb(files[1], 'three.png')
+    said = [
+        record.getMessage().split(': its colour profile cannot')[0] for record in caplog.records
+    ]
+    assert said == ['one.png, and perhaps others', 'three.png, and perhaps others']
+
+
 def test_a_reader_for_basicsr_warns_once_of_colours_that_change(make_picture, tmp_path, caplog):
     kinds = {'srgb': profile_of(SRGB_D50), 'p3': profile_of(DISPLAY_P3_D50)}
     files = [tmp_path / f'{name}{number}.png' for number in range(2) for name in kinds]

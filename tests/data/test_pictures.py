@@ -106,6 +106,15 @@ def test_cmyk_becomes_rgb(rgba, tmp_path):
     assert np.abs(picture.pixels - ideal).max() <= 1
 
 
+def test_a_broken_profile_of_cmyk_is_said(rgba, tmp_path, caplog):
+    inks, path = in_bytes(rgba), tmp_path / 'a.tif'
+    plain = saved(tmp_path / 'plain.tif', inks, 'CMYK')
+    assert caplog.text == ''
+    Image.fromarray(inks, 'CMYK').save(path, icc_profile=b'no profile')
+    assert np.array_equal(read_picture(path).pixels, plain.pixels)
+    assert f'{path}: its colour profile cannot be used (' in caplog.text
+
+
 @pytest.mark.parametrize(
     ('suffix', 'channels'), [*((s, c) for s in ('.png', '.tif') for c in (1, 3, 4)), ('.png', 2)]
 )
@@ -229,7 +238,7 @@ def broken_pictures():
         'cut png': (png[: len(png) // 2], 'broken'),
         'cut deep png': (deep[: len(deep) // 2], 'broken'),
         'wrong header': (huge, 'not a picture'),
-        'floats': (floats.getvalue(), 'its colours are F'),
+        'floats': (floats.getvalue(), 'of floats, or of more than 16'),
     }
 
 
@@ -239,6 +248,28 @@ def test_what_cannot_be_read_says_why(tmp_path, kind):
     (tmp_path / 'a.png').write_bytes(content)
     with pytest.raises(DataError, match=reason):
         read_picture(tmp_path / 'a.png')
+
+
+def test_videos_and_floats_say_what_to_do(tmp_path):
+    colours = np.random.default_rng(0).random((8, 9, 3))
+    for name, pixels in {
+        'a.tif': colours.astype(np.float32),
+        'half.tif': colours.astype(np.float16),
+        'long.tif': (1e9 * colours).astype(np.uint32),
+        'grey.tif': (1e9 * colours[..., 0]).astype(np.int32),
+    }.items():
+        tifffile.imwrite(tmp_path / name, pixels)
+        with pytest.raises(DataError, match=r'16 bits per channel\. Convert it to 16 bits\.'):
+            read_picture(tmp_path / name)
+    cv2.imwrite(str(tmp_path / 'a.hdr'), colours.astype(np.float32))
+    (tmp_path / 'a.exr').write_bytes(b'v/1\1')
+    for name in ('a.hdr', 'a.exr'):
+        with pytest.raises(DataError, match='Convert it to 16 bits'):
+            read_picture(tmp_path / name)
+    for suffix in ('mp4', 'MOV', 'mkv', 'avi', 'webm'):
+        (tmp_path / f'v.{suffix}').write_bytes(b'no picture')
+        with pytest.raises(DataError, match=rf'^a video\. .*ffmpeg -i v\.{suffix} frames/%06d'):
+            read_picture(tmp_path / f'v.{suffix}')
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from basicsr.archs.swinir_arch import SwinIR
 from iqasr.archs.lora import add_lora, lora_layers, merged_state, set_lora_scale
 from iqasr.archs.lora_files import save_lora
 from iqasr.archs.rrdb_pixel_shuffle import RRDBPSNet
-from iqasr.models.export import SIZES, export, interpolate
+from iqasr.archs.spandrel_networks import network_class
+from iqasr.models.export import SIZES, export, interpolate, write_onnx
 from iqasr.options.lora import LoRAOptions
 from iqasr.runtime.errors import CheckpointError
 from iqasr.runtime.randomness import generator_at
@@ -23,6 +24,11 @@ NETWORKS = {
     'RRDBNet': lambda: RRDBNet(3, 3, num_feat=8, num_block=1, num_grow_ch=32),
     'SwinIR': lambda: SwinIR(**SMALL, mlp_ratio=2, upscale=4, upsampler='pixelshuffle'),
 }
+
+
+def save_spandrel(path, arch, **options):
+    torch.manual_seed(0)
+    torch.save({'params': network_class(arch)(**options).state_dict()}, path)
 
 
 @pytest.fixture
@@ -153,6 +159,66 @@ def test_onnx_gives_what_torch_gives_at_three_sizes(saved, tmp_path):
             assert (torch.from_numpy(output) - network(lq)).abs().max() <= 1e-4
 
 
+def test_masks_of_the_size_of_training_are_not_those_of_every_size(tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    network = SwinIR(**SMALL | {'img_size': 64}, mlp_ratio=2, upscale=2, upsampler='pixelshuffle')
+    torch.save({'params': network.eval().state_dict()}, tmp_path / 'net.pth')
+    (path,) = export(tmp_path / 'net.pth', tmp_path / 'net.onnx')
+    session, lq = onnxruntime.InferenceSession(str(path)), torch.rand(1, 3, 40, 24)
+    with torch.no_grad():
+        (output,) = session.run(None, {'lq': lq.numpy()})
+        assert (torch.from_numpy(output) - network(lq)).abs().max() <= 1e-4
+
+
+def test_a_network_that_only_noise_makes_explode_is_exported(tmp_path):
+    pytest.importorskip('onnxruntime')
+    torch.manual_seed(0)
+    edges, mixed = torch.nn.Conv2d(3, 3, (1, 2)), torch.nn.Conv2d(3, 3, 5, padding=(2, 3))
+    with torch.no_grad():
+        edges.weight.zero_()
+        edges.weight[range(3), range(3), 0] = torch.tensor([1.0, -1.0])
+        edges.bias.fill_(-0.35)
+        mixed.weight.mul_(1e6)
+    network = torch.nn.Sequential(edges, torch.nn.ReLU(), mixed)
+    assert network(torch.rand(1, 3, 48, 80)).abs().max() > 1e4
+    write_onnx(network, tmp_path / 'net.onnx')
+    assert (tmp_path / 'net.onnx').is_file()
+
+
+def test_onnx_of_one_size_takes_no_other(tmp_path, script):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    save_spandrel(tmp_path / 'net.pth', 'SAFMN', dim=8, n_blocks=1)
+    files = ['-i', tmp_path / 'net.pth', '-o', tmp_path / 'net.onnx']
+    code, said = script(*files)
+    assert code == 2
+    assert 'SAFMN cannot be written as ONNX for images of any size (' in said
+    assert 'Make one for a single size (--size H W), or write .pth or .safetensors.' in said
+    assert script(*files, '--size', 24, 40)[0] == 0
+    session, lq = onnxruntime.InferenceSession(tmp_path / 'net.onnx'), torch.rand(1, 3, 24, 40)
+    assert [tuple(session.get_inputs()[0].shape), tuple(session.get_outputs()[0].shape)] == [
+        (1, 3, 24, 40),
+        (1, 3, 96, 160),
+    ]
+    network = network_class('SAFMN')(dim=8, n_blocks=1).eval()
+    network.load_state_dict(load_file(tmp_path / 'net.pth')['params'])
+    with torch.no_grad():
+        (output,) = session.run(None, {'lq': lq.numpy()})
+        assert (torch.from_numpy(output) - network(lq)).abs().max() <= 1e-4
+    code, said = script(*files, '--size', 4, 40)
+    assert (code, 'SAFMN takes inputs of at least 8 px' in said) == (2, True)
+    code, said = script(*files[:3], tmp_path / 'o.pth', '--size', 24, 40)
+    assert (code, 'only .onnx can be made for one (--size)' in said) == (2, True)
+
+
+def test_a_refusal_is_one_line(tmp_path, capfd):
+    pytest.importorskip('onnxruntime')
+    for arch, options in (('SAFMN', {'dim': 8, 'n_blocks': 1}), ('DITN', {'dim': 8})):
+        save_spandrel(tmp_path / 'net.pth', arch, **options)
+        with pytest.raises(CheckpointError, match='for images of any size'):
+            export(tmp_path / 'net.pth', tmp_path / 'net.onnx')
+        assert capfd.readouterr() == ('', '')
+
+
 def test_a_network_that_is_not_recognised_is_named_by_its_option_file(
     tmp_path, script, write_options, paired_options
 ):
@@ -194,10 +260,8 @@ def test_weights_that_are_misread_elsewhere_are_named(tmp_path, caplog, write_op
                                                       paired_options):  # fmt: skip
     section = {'type': 'spandrel', 'arch': 'SPAN', 'num_in_ch': 3, 'num_out_ch': 3}
     paired_options['network_g'] = section | {'feature_channels': 8, 'img_range': 1.0}
-    from iqasr.archs.spandrel_networks import network_class
-
     options = {k: v for k, v in paired_options['network_g'].items() if k not in ('type', 'arch')}
-    torch.save({'params': network_class('SPAN')(**options).state_dict()}, tmp_path / 'net.pth')
+    save_spandrel(tmp_path / 'net.pth', 'SPAN', **options)
     export(tmp_path / 'net.pth', tmp_path / 'o.pth', option_file=write_options(paired_options))
     assert 'misread it: img_range 1.0, read as 255.0' in caplog.text
 
@@ -208,3 +272,11 @@ def test_adapters_given_as_a_network_are_recognised(saved, tmp_path, script):
     assert code == 2
     assert 'a.safetensors: holds adapters alone; merge them by scripts/export.py -l' in said
     assert not (tmp_path / 'out.pth').exists()
+
+
+def test_the_folder_of_a_run_is_exported(saved, tmp_path, same_weights):
+    (tmp_path / 'models').mkdir()
+    saved(file='models/net_g_latest.pth')
+    best = saved(seed=1, file='models/net_g_best.pth')
+    (path,) = export(tmp_path, tmp_path / 'out.pth')
+    same_weights(load_file(path)['params_ema'], best.state_dict())

@@ -156,6 +156,83 @@ def test_self_ensemble_is_not_mixed_with_single_outputs(folder, weights, tmp_pat
     assert np.abs(mean - single).max() > 1
 
 
+def test_outscale_is_the_size_of_the_final_picture(folder, weights, tmp_path, capsys):
+    files = [str(folder / name) for name in ('a.png', 'deep/grey.png', 'deep/er/sixteen.tif')]
+    words = [*files, '-w', str(weights / 'double.pth'), '-o', str(tmp_path / 'out')]
+    assert restore_command(words) == 0
+    whole = Image.open(tmp_path / 'out/a.png')
+    assert restore_command([*words, '--outscale', '2']) == 0  # that of the weights
+    assert '3 pictures there already' in capsys.readouterr().out
+    assert restore_command([*words, '--outscale', '1.3']) == 2
+    assert 'another choice of --self_ensemble or --outscale' in capsys.readouterr().err
+    assert restore_command([*words, '--outscale', '1.3', '--overwrite']) == 0
+    found = {f: read_picture(tmp_path / 'out' / f).pixels for f in ('a.png', 'grey.png')}
+    assert found['grey.png'].shape == (52, 68, 1)
+    expected = np.asarray(whole.resize((68, 52), Image.Resampling.LANCZOS)).astype(int)
+    assert np.abs(found['a.png'] - expected).max() <= 1
+    sixteen = read_picture(tmp_path / 'out/sixteen.tif').pixels
+    assert sixteen.dtype == np.uint16
+    assert np.abs(sixteen / 257 - expected).max() <= 2
+    assert restore_command([*words, '--outscale', '1.3']) == 0
+    assert '3 pictures there already' in capsys.readouterr().out
+    for wrong in ('0', '-1', 'nan', 'inf'):
+        assert restore_command([*words, '--outscale', wrong]) == 2
+        assert f'--outscale: {float(wrong)}; give more than 0.' in capsys.readouterr().err
+
+
+def test_a_single_picture_is_restored_to_the_file_that_is_named(folder, weights, tmp_path, capsys):
+    words = [str(folder / 'a.png'), '-w', str(weights / 'double.pth')]
+    out = tmp_path / 'new' / 'b.JPEG'
+    assert restore_command([*words, '-o', str(out)]) == 0
+    assert files_in(out.parent) == ['b.JPEG']
+    with Image.open(out) as image:
+        assert (image.format, image.size) == ('JPEG', (104, 80))
+    assert capsys.readouterr().out.startswith(f'1 picture restored to {out} in ')
+    before = out.read_bytes()
+    words_3 = [str(folder / 'a.png'), '-w', str(weights / 'triple.pth'), '-o', str(out)]
+    assert restore_command(words_3) == 2
+    assert f'{out} is there already. Name another file, or give' in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert restore_command([*words_3, '--overwrite']) == 0
+    assert Image.open(out).width == WIDTHS['triple']
+    place = tmp_path / 'is_a_folder.png'
+    place.mkdir()
+    assert restore_command([*words, '-o', str(place)]) == 0
+    assert Image.open(place / 'a.png').width == WIDTHS['double']
+
+
+def test_a_file_is_named_for_one_picture_and_network_only(folder, weights, tmp_path, capsys):
+    double, triple = (str(weights / f'{name}.pth') for name in ('double', 'triple'))
+    picture, out = str(folder / 'a.png'), str(tmp_path / 'out.png')
+    before = (folder / 'a.png').read_bytes()
+    one = 'takes one input file and one network. Name a folder.'
+    wrong = [
+        ([picture, str(folder / 'a.jpg'), '-w', double, '-o', out], one),
+        ([str(folder), '-w', double, '-o', out], one),
+        ([str(folder / '*.png'), '-w', double, '-o', out], one),
+        ([picture, '-w', double, triple, '-o', out], one),
+        ([picture, '-w', double, '-o', str(tmp_path / 'a.bmp')], 'name a file of .png, .tif,'),
+        ([picture, '-w', double, '-o', out, '--format', 'jpg'], 'leave out --suffix and --format'),
+        ([picture, '-w', double, '-o', picture, '--overwrite'], 'is there already. Name another'),
+    ]
+    for words, message in wrong:
+        assert restore_command(words) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / 'out.png').exists()
+    assert (folder / 'a.png').read_bytes() == before
+
+
+def test_outputs_of_another_size_are_compared(folder, weights, tmp_path):
+    names = [str(weights / f'{name}.pth') for name in ('double', 'triple')]
+    words = [str(folder / 'a.png'), '-w', *names, '-o', str(tmp_path / 'out')]
+    assert restore_command([*words, '--outscale', '0.7']) == 0
+    sheet = np.asarray(Image.open(tmp_path / 'out/comparison.png')).astype(int)
+    assert sheet.shape == (256 + 22, 3 * 256, 3)
+    columns = np.split(sheet[22:180, :], 3, axis=1)  # of a picture of 40 x 52 px
+    assert np.abs(columns[1] - columns[0])[:, :200].mean() < 30
+    assert (columns[1][:, :200] == 255).mean() < 0.1
+
+
 def test_a_picture_of_the_same_name_from_elsewhere_is_not_taken_for_done(
     folder, weights, tmp_path, capsys
 ):
@@ -197,6 +274,28 @@ def test_the_square_shown_has_the_most_detail_in_grey(tmp_path):
     assert square[..., 0].std() == 0 < square[..., 2].std()
 
 
+def test_of_the_folder_of_a_run_the_best_weights_are_taken(
+    folder, weights, tmp_path, capsys, caplog
+):
+    for run, files in {
+        'one': {'latest': 'double'},
+        'two': {'latest': 'double', 'best': 'triple'},
+    }.items():
+        models = tmp_path / 'experiments' / run / 'models'
+        models.mkdir(parents=True)
+        for name, kind in files.items():
+            shutil.copy(weights / f'{kind}.pth', models / f'net_g_{name}.pth')
+    runs = [str(tmp_path / 'experiments' / run) for run in ('one', 'two')]
+    picture, out = str(folder / 'a.png'), tmp_path / 'out'
+    assert restore_command([picture, '-w', *runs, '-o', str(out)]) == 0
+    widths = [Image.open(out / run / 'a.png').width for run in ('one', 'two')]
+    assert widths == list(WIDTHS.values())
+    assert f'{runs[0]}: its weights are those of models/net_g_latest.pth.' in caplog.text
+    assert f'{runs[1]}: its weights are those of models/net_g_best.pth.' in caplog.text
+    assert restore_command([picture, '-w', str(tmp_path), '-o', str(out)]) == 2
+    assert 'holds neither net_g_best.pth nor net_g_latest.pth' in capsys.readouterr().err
+
+
 def test_adapters_count_by_their_scale(folder, weights, tmp_path):
     network = small_network(2, 2)
     add_lora(network, LoRAOptions(rank=2), torch.Generator().manual_seed(0))
@@ -228,7 +327,7 @@ def test_adapters_count_by_their_scale(folder, weights, tmp_path):
         (['photos', '-o', 'out', '--tile_px', '0'], '--tile_px: 0; give more than 0'),
         (['photos', '-o', 'out', '--lora_scale', '1'], '1 for 0 adapters'),
         (['photos', '-o', 'out', '--suffix', '/x'], '--suffix: /x; give a part of a name'),
-        (['photos', '-o', 'photos/a.png'], '--output: photos/a.png is a file'),
+        (['photos', '-o', 'photos/notes.txt'], '--output: photos/notes.txt is a file'),
     ],
 )
 def test_what_cannot_begin_is_refused(
@@ -350,7 +449,41 @@ def test_the_overlap_covers_what_a_network_sees(caplog):
     assert tile_sizes.find_overlap(nn.Identity(), 1, CPU) == 8
     assert caplog.records == []
     assert tile_sizes.find_overlap(SeesAll(), 1, CPU) == 96
-    assert 'are an approximation' in caplog.text
+    assert 'tiles are an approximation' in caplog.text
+    assert 'restored whole, the difference may be larger' in caplog.text
+    assert 'memory' not in caplog.text
+
+
+def test_the_overlap_can_be_given(monkeypatch, caplog):
+    caplog.set_level('INFO', 'iqasr')
+    picture, network = Picture(np.zeros((100, 100, 3), np.uint8)), small_network()
+    small = PictureRestorer(network, 2, CPU, tile_px=5)
+    assert small.division(picture) == (5, 8)
+    assert 'Tiles see 8 px beyond each side' in caplog.text
+    assert 'more than the tiles have (5 px): larger ones are faster' in caplog.text
+    caplog.clear()
+    PictureRestorer(network, 2, CPU, tile_px=64).division(picture)
+    assert 'faster' not in caplog.text
+    monkeypatch.setattr(picture_restorer, 'find_overlap', None)  # not tried
+    given = PictureRestorer(network, 2, CPU, tile_px=64, tile_overlap_px=0)
+    assert given.division(picture) == (64, 0)
+    whole = PictureRestorer(network, 2, CPU, tile_overlap_px=3)
+    assert whole.division(picture) == (100, 0)
+
+
+def test_the_command_takes_an_overlap(folder, weights, tmp_path, capsys, caplog):
+    words = [str(folder / 'a.png'), '-w', str(weights / 'double.pth'), '--tile_px', '16']
+    for overlap in (0, 8):
+        out = ['-o', str(tmp_path / str(overlap)), '--tile_overlap_px', str(overlap)]
+        assert restore_command([*words, *out]) == 0
+    image = np.asarray(Image.open(folder / 'a.png'))
+    expected = by_hand(weights / 'double.pth', image)
+    found = [np.asarray(Image.open(tmp_path / n / 'a.png')).astype(int) for n in ('0', '8')]
+    assert np.abs(found[1] - expected).max() <= 1
+    assert np.abs(found[0] - expected).max() > 1  # seams
+    assert 'Tiles see' not in caplog.text
+    assert restore_command([*words, '-o', str(tmp_path), '--tile_overlap_px', '-1']) == 2
+    assert '--tile_overlap_px: -1; give 0 or more' in capsys.readouterr().err
 
 
 def test_memory_is_counted_while_it_is_alive():

@@ -28,6 +28,8 @@ _GREY_MODES = ('1', 'L', 'I;16', 'I;16B')
 _COLOUR_MODES = ('RGB', 'P')
 _ORIENTATION, _FIRST_SIDEWAYS_ORIENTATION = 274, 5
 _BITS_PER_SAMPLE, _PLANAR = 258, 284
+_UNUSABLE: set[bytes] = set()
+"""Profiles of which a warning was given."""
 
 
 def image_names(folder: str) -> Iterator[str]:
@@ -73,23 +75,40 @@ def decode_rgb(data: bytes, name: str, bits: int = 8) -> np.ndarray:
     if image is None:
         raise DataError(f'{name}: cannot be decoded. Copy or download it again.')
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, image)
-    conversion = conversion_to_srgb(profile)
+    conversion = conversion_to_srgb(profile, name)
     if conversion is not None and image.dtype != np.uint8:
         raise DataError(f'{name}: its profile is not sRGB. Convert it, or save it with 8 bits.')
     image = image if conversion is None else apply_conversion(conversion, image)
     return image if bits == 8 or image.dtype != np.uint8 else image * np.uint16(257)
 
 
-@functools.lru_cache(maxsize=64)
-def conversion_to_srgb(profile: bytes | None) -> ImageCms.ImageCmsTransform | None:
+def conversion_to_srgb(profile: bytes | None, name: str) -> ImageCms.ImageCmsTransform | None:
     """Make the conversion from an ICC profile to sRGB.
+
+    Args:
+        profile: Of an image.
+        name: What a warning calls the image.
 
     Returns:
         The conversion, relative colorimetric; None if there is no profile, it is sRGB as far as 8
-        bits tell, or it cannot be used, which is said.
+        bits tell, or it cannot be used, which is said of the first image that has it.
     """
     if not profile:
         return None
+    conversion, problem = make_conversion(profile)
+    if problem and profile not in _UNUSABLE:
+        _UNUSABLE.add(profile)
+        logger.warning(
+            '%s, and perhaps others: its colour profile cannot be used (%s): taken for sRGB.',
+            name,
+            problem,
+        )
+    return conversion
+
+
+@functools.lru_cache(maxsize=64)
+def make_conversion(profile: bytes) -> tuple[ImageCms.ImageCmsTransform | None, str]:
+    """Make the conversion of `conversion_to_srgb`; and say why that is impossible, if so."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = 'L' if source.profile.xcolor_space.strip() == 'GRAY' else 'RGB'
@@ -98,14 +117,13 @@ def conversion_to_srgb(profile: bytes | None) -> ImageCms.ImageCmsTransform | No
             source, ImageCms.createProfile('sRGB'), mode, 'RGB', intent
         )
     except (ImageCms.PyCMSError, OSError) as error:
-        logger.warning('An ICC profile cannot be used (%s): taken for sRGB.', error)
-        return None
+        return None, str(error) or type(error).__name__
     levels = np.arange(0, 256, 15, np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(len(levels), -1, 3)
     if mode == 'L':
         colours[:] = colours[..., :1]
     change = np.abs(apply_conversion(conversion, colours).astype(int) - colours).max()
-    return conversion if change > SRGB_TOLERANCE else None
+    return conversion if change > SRGB_TOLERANCE else None, ''
 
 
 def apply_conversion(conversion: ImageCms.ImageCmsTransform, image: np.ndarray) -> np.ndarray:

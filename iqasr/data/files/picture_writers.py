@@ -43,7 +43,7 @@ def write_picture(path: Path, shape: Shape, bands: Iterable[np.ndarray]) -> None
     """Write a picture from bands of its rows; it is there as a whole or not at all.
 
     Args:
-        path: ``.png``, ``.tif``, ``.jpg`` or ``.webp``. JPEG and WebP are made of 8 bits per
+        path: Of a suffix that `format_of` knows. JPEG and WebP are made of 8 bits per
             channel, and of all rows at once. A JPEG does without EXIF entries that are too long for
             it.
         shape: What it is made of.
@@ -53,9 +53,10 @@ def write_picture(path: Path, shape: Shape, bands: Iterable[np.ndarray]) -> None
         DataError: If the format cannot hold it; the message does not name the file.
         StorageError: If it cannot be written.
     """
-    refuse_what_is_lost(path.suffix, shape)
-    write = WRITERS[path.suffix]
-    if path.suffix == '.jpg' and len(shape.exif or b'') > LONGEST_JPEG_EXIF:
+    suffix = format_of(path)
+    refuse_what_is_lost(suffix, shape)
+    write = WRITERS[suffix]
+    if suffix == '.jpg' and len(shape.exif or b'') > LONGEST_JPEG_EXIF:
         logger.warning('%s: its EXIF entries are longer than JPEG allows; left out.', path)
         shape = shape._replace(exif=None)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +69,11 @@ def refuse_what_is_lost(suffix: str, shape: Shape) -> None:
     most = LARGEST_SIDE.get(suffix)
     if most is not None and max(shape[:2]) > most:
         raise DataError(
-            f'{shape.width} x {shape.height} px are more than {suffix} holds. Use --format png.'
+            f'{shape.width} x {shape.height} px are more than {suffix} holds. '
+            'Use PNG (--format png).'
         )
     if suffix == '.jpg' and shape.channels in (2, 4):
-        raise DataError('is transparent, which JPEG cannot be. Use --format png.')
+        raise DataError('is transparent, which JPEG cannot be. Use PNG (--format png).')
 
 
 def write_png(file: BinaryIO, shape: Shape, bands: Iterable[np.ndarray]) -> None:
@@ -199,6 +201,18 @@ def is_written_whole(suffix: str) -> bool:
     return suffix in LARGEST_SIDE
 
 
+def format_of(path: Path) -> str | None:
+    """Return the suffix in `WRITERS` that a file's own stands for; None if there is none.
+
+    Example:
+        >>> [format_of(Path(name)) for name in ('a.JPEG', 'b.gif')]
+        ['.jpg', None]
+    """
+    suffix = path.suffix.lower()
+    suffix = {'.jpeg': '.jpg', '.tiff': '.tif'}.get(suffix, suffix)
+    return suffix if suffix in WRITERS else None
+
+
 def suffix_for(source: Path) -> str:
     """Choose the suffix that keeps what a picture file can hold: its own, or ``.png``.
 
@@ -206,6 +220,4 @@ def suffix_for(source: Path) -> str:
         >>> [suffix_for(Path(name)) for name in ('a.JPEG', 'b.gif', 'c.tiff')]
         ['.jpg', '.png', '.tif']
     """
-    suffix = source.suffix.lower()
-    suffix = {'.jpeg': '.jpg', '.tiff': '.tif'}.get(suffix, suffix)
-    return suffix if suffix in WRITERS else '.png'
+    return format_of(source) or '.png'

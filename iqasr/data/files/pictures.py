@@ -4,6 +4,7 @@ Training and tests read 8-bit RGB, see `iqasr.data.files.image_files`. Here noth
 """
 
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +16,19 @@ from PIL import Image, ImageCms
 from iqasr.data.files.image_files import SUFFIXES, bits_per_channel
 from iqasr.runtime.errors import DataError
 
+logger = logging.getLogger('iqasr')
+
 PICTURE_SUFFIXES = (
-    *SUFFIXES, '.gif', '.avif', '.heic', '.heif', '.jp2', '.jxl', '.ppm', '.pgm', '.tga',
+    *SUFFIXES, '.gif', '.avif', '.heic', '.heif', '.jp2', '.jxl', '.ppm', '.pgm', '.tga', '.hdr',
+    '.exr',
 )  # fmt: skip
 """Suffixes by which a picture is known in a folder, lower case; some of them cannot be read."""
 
+FLOAT_SUFFIXES = ('.hdr', '.exr')
+VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mkv', '.avi', '.mov', '.webm')
+TOO_DEEP = 'of floats, or of more than 16 bits per channel. Convert it to 16 bits.'
+
+FLOAT_MODES = ('F', 'I')
 GREY_MODES = ('1', 'L', 'LA', 'La', 'I;16', 'I;16B', 'I;16L')
 COLOUR_MODES = ('P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr')
 ALPHA_MODES = ('LA', 'La', 'PA', 'RGBA', 'RGBa')
@@ -66,13 +75,11 @@ class Picture:
     profile: bytes | None = None
     exif: bytes | None = None
 
-    def enlarged(self, scale: int) -> Shape:
-        """Describe this picture at a larger scale."""
-        height, width, channels = self.pixels.shape
-        channels += self.alpha is not None
-        return Shape(
-            height * scale, width * scale, channels, self.pixels.dtype, self.profile, self.exif
-        )
+    def enlarged(self, scale: float) -> Shape:
+        """Describe this picture at another scale; sides are rounded, and at least 1 px."""
+        height, width = (max(1, round(side * scale)) for side in self.pixels.shape[:2])
+        channels = self.pixels.shape[-1] + (self.alpha is not None)
+        return Shape(height, width, channels, self.pixels.dtype, self.profile, self.exif)
 
 
 def read_picture(path: Path) -> Picture:
@@ -95,12 +102,34 @@ def read_picture(path: Path) -> Picture:
     except DataError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise DataError('not a picture that can be read.') from error
+        raise DataError(why_unknown(path)) from error
     except MemoryError:
         raise
     except Exception as error:  # whatever a decoder fails with on a broken file
         reason = str(error) or type(error).__name__
         raise DataError(f'broken, or cannot be read ({reason}).') from error
+
+
+def why_unknown(path: Path) -> str:
+    """Say what a file is that Pillow does not know."""
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return f'a video. Extract its frames first (ffmpeg -i {path.name} frames/%06d.png).'
+    if suffix in FLOAT_SUFFIXES or is_deep_tiff(path):
+        return TOO_DEEP
+    return 'not a picture that can be read.'
+
+
+def is_deep_tiff(path: Path) -> bool:
+    """Tell a TIFF of floats, or of more than 16 bits per channel."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            kind = file.pages[0].dtype
+    except Exception:  # whatever it fails with on a file that is none
+        return False
+    return kind is not None and (kind.kind == 'f' or kind.itemsize > 2)
 
 
 def refuse_several(image: Image.Image) -> None:
@@ -115,14 +144,16 @@ def decode_picture(image: Image.Image, path: Path) -> Picture:
     """Decode an opened picture."""
     deep = bits_of(image, path) > 8
     if image.mode not in (*GREY_MODES, *COLOUR_MODES):
-        raise DataError(f'its colours are {image.mode}. Save it as RGB.')
+        is_deep = image.mode in FLOAT_MODES
+        raise DataError(TOO_DEEP if is_deep else f'its colours are {image.mode}. Save it as RGB.')
     grey = is_grey(image, path)
     profile, exif = image.info.get('icc_profile') or None, image.getexif()
     orientation = exif.get(_ORIENTATION, 1)
     if deep:
         pixels, turned = decode_deep(image, path)
     else:
-        pixels, turned = decode_8_bits(image, profile), image.format == 'TIFF'  # Pillow turns it
+        pixels = decode_8_bits(image, profile, path)
+        turned = image.format == 'TIFF'  # by Pillow
     pixels = pixels if turned else upright(pixels, orientation)
     alpha = np.ascontiguousarray(pixels[..., -1:]) if pixels.shape[-1] in (2, 4) else None
     if alpha is not None and alpha.min() == np.iinfo(alpha.dtype).max:
@@ -149,25 +180,32 @@ def bits_of(image: Image.Image, path: Path) -> int:
         return bits_per_channel(image, stream)
 
 
-def decode_8_bits(image: Image.Image, profile: bytes | None) -> np.ndarray:
+def decode_8_bits(image: Image.Image, profile: bytes | None, path: Path) -> np.ndarray:
     """Decode ``(H, W, C)`` uint8: L, RGB or, if it is transparent, RGBA."""
     if image.mode == 'CMYK':
-        return np.asarray(cmyk_to_srgb(image, profile))
+        return np.asarray(cmyk_to_srgb(image, profile, path))
     transparent = image.mode in ALPHA_MODES or 'transparency' in image.info
     mode = 'RGBA' if transparent else 'L' if image.mode in GREY_MODES else 'RGB'
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
     return pixels.reshape(*pixels.shape[:2], -1)
 
 
-def cmyk_to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert CMYK by its profile; without one, or with a broken one, as an ideal printer's."""
+def cmyk_to_srgb(image: Image.Image, profile: bytes | None, path: Path) -> Image.Image:
+    """Convert CMYK by its profile; as an ideal printer's without one, or, with a warning, if it is
+    broken.
+    """
     if profile:
         srgb, intent = ImageCms.createProfile('sRGB'), ImageCms.Intent.RELATIVE_COLORIMETRIC
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             return ImageCms.profileToProfile(image, source, srgb, intent, 'RGB')
-        except (ImageCms.PyCMSError, OSError):
-            pass
+        except (ImageCms.PyCMSError, OSError) as error:
+            logger.warning(
+                '%s: its colour profile cannot be used (%s): taken for the inks of an ideal '
+                'printer. Compare its colours.',
+                path,
+                error,
+            )
     return image.convert('RGB')
 
 

@@ -100,7 +100,7 @@ class FileReader(EncodedReader):
             with self.open(file) as stream:
                 how = {'allow_grey': self.allow_grey}
                 size, profile = inspect_with_profile(stream, self.where(file), **how)
-            if conversion_to_srgb(profile) is not None:
+            if conversion_to_srgb(profile, self.where(file)) is not None:
                 self.has_warned = True
                 logger.warning(
                     '%s, and perhaps others: its colour profile is not sRGB. BasicSR reads it as '

@@ -145,7 +145,7 @@ def _load(source: SourceImage) -> tuple[str, bytes, StoredPNG]:
     size, profile = inspect_with_profile(data, source.path, allow_grey=source.allow_grey)
     height, width = size
     is_plain = data.startswith(_PNG_SIGNATURE) and not data[_PNG_INTERLACE]
-    if not is_plain or conversion_to_srgb(profile) is not None:
+    if not is_plain or conversion_to_srgb(profile, source.path) is not None:
         image = cv2.cvtColor(decode_rgb(data, source.path), cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, COMPRESSION])
         data = encoded.tobytes()
