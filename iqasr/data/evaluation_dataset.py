@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from iqasr.data.candidates.candidate_folders import find_sets, stems
 from iqasr.data.candidates.candidate_set import is_store, open_candidates
 from iqasr.data.candidates.group import Group
+from iqasr.data.files.image_files import warn_of_nested_images
 from iqasr.data.files.inspection import in_parallel, in_px
 from iqasr.data.files.readers import FileReader, Reader
 from iqasr.options.opt import accepts_opt
@@ -82,7 +83,10 @@ class EvaluationDataset(Dataset):
         self.files = FileReader(allow_grey=True)
         self.gt_reader: Reader = self.files
         problems: list[str] = []
-        if dataroot_gt is not None and (is_store(dataroot_gt) or find_sets(dataroot_gt)):
+        has_candidates = dataroot_gt and (is_store(dataroot_gt) or find_sets(dataroot_gt))
+        for root in roots[1:] if has_candidates else roots:
+            warn_of_nested_images(root)
+        if has_candidates:
             _, groups, self.gt_reader = open_candidates(dataroot_gt, dataroot_labels)
             found = _chosen_files(groups, UniformSampler(candidates=candidates))
             if len(found) < len(groups):
