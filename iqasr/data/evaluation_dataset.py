@@ -20,6 +20,9 @@ from iqasr.registry import DATASET_REGISTRY
 from iqasr.runtime.errors import DataError
 from iqasr.sampling import UniformSampler
 
+LQ, OUTPUT = ('lq', 'filename_tmpl'), ('output', 'restored_tmpl')
+"""What a file is, and the option that says how it is called."""
+
 
 class ImageFiles(NamedTuple):
     """The files of one image."""
@@ -102,8 +105,8 @@ class EvaluationDataset(Dataset):
         self.dropped = len(found) - len(measured)
         files = []
         for kind, root, template in (
-            ('lq', dataroot_lq, filename_tmpl),
-            ('output', dataroot_restored, restored_tmpl),
+            (LQ, dataroot_lq, filename_tmpl),
+            (OUTPUT, dataroot_restored, restored_tmpl),
         ):
             wanted = {name if root == roots[0] else template.format(name): name for name in found}
             files.append(_find_files(kind, root, wanted, measured, problems) if root else {})
@@ -191,12 +194,16 @@ def _chosen_files(groups: Sequence[Group], sampler: UniformSampler) -> dict[str,
 
 
 def _find_files(
-    kind: str, root: str, wanted: dict[str, str], measured: Container[str], problems: list[str]
+    kind: tuple[str, str],
+    root: str,
+    wanted: dict[str, str],
+    measured: Container[str],
+    problems: list[str],
 ) -> dict[str, str]:
     """Find the file of each image in a folder.
 
     Args:
-        kind: ``lq`` or ``output``.
+        kind: `LQ` or `OUTPUT`.
         root: The folder.
         wanted: Names of the images by that of the file, without suffix.
         measured: Names of those that must be there.
@@ -205,16 +212,16 @@ def _find_files(
     Returns:
         Path by name of the image.
     """
-    found = stems(root, problems)
+    found, (kind, template) = stems(root, problems), kind
     problems += [
-        f"{os.path.join(root, stem)}.*: missing, the {kind} of '{name}'. Add it, or give the "
-        'template of the names.'
+        f"{os.path.join(root, stem)}.*: missing, the {kind} of '{name}'. Add it, or say by "
+        f'{template} how such files are called.'
         for stem, name in wanted.items()
         if stem not in found and name in measured
     ]
     problems += [
         f'{os.path.join(root, found[stem])}: the test set has no image of this name. Remove it, or '
-        'give the template of the names.'
+        f'say by {template} how such files are called.'
         for stem in sorted(found.keys() - wanted.keys())
     ]
     return {name: os.path.join(root, found[stem]) for stem, name in wanted.items() if stem in found}

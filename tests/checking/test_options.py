@@ -82,6 +82,10 @@ REFUSALS = {
         ['a', 'b'],
         'datasets.train: give dataroot_gt and dataroot_lq equally many folders',
     ),
+    'datasets:train:filename_tmpl': (
+        {},
+        """filename_tmpl: should be a valid string, not {}; quote a value with braces, '"{}"'.""",
+    ),
     'datasets:val:name': ('a/b', 'datasets.val.name: '),
     'datasets:val:type': ('MultiGTDataset', 'MultiGTDataset cannot be used here; use Paired'),
     'datasets:train:io_backend': ({'typ': 'disk'}, 'io_backend: give a type: disk, lmdb'),
