@@ -30,6 +30,7 @@ __all__ = [
     'build',
     'lookup',
     'nearest',
+    'nearest_name',
 ]
 
 GT_SAMPLER_REGISTRY = Registry('GT sampler')
@@ -55,9 +56,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
         >>> nearest('temprature', ['temperature', 'top_k'])
         " Did you mean 'temperature'?"
     """
-    matches = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.6)
-    matches.sort(key=lambda match: sorted(match) != sorted(str(name)))  # swapped letters first
-    return f" Did you mean '{matches[0]}'?" if matches else ''
+    found = nearest_name(name, known)
+    return '' if found is None else f" Did you mean '{found}'?"
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """Find the closest known name, whatever its case and whether it has ``_`` or ``-``.
+
+    Example:
+        >>> nearest_name('RealESRGAN_x4plus', ['realesrgan-x4plus', 'realesrgan-x4plus-netd'])
+        'realesrgan-x4plus'
+    """
+    folded, own = {fold(other): other for other in known}, fold(str(name))
+    matches = difflib.get_close_matches(own, folded, n=3, cutoff=0.6)
+    matches.sort(key=lambda match: sorted(match) != sorted(own))  # swapped letters first
+    return folded[matches[0]] if matches else None
+
+
+def fold(name: str) -> str:
+    """Write a name without differences of case, and of ``_`` and ``-``."""
+    return name.casefold().replace('_', '-')
 
 
 def names_in(registry: Registry) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -30,6 +31,8 @@ from iqasr.registry import (
     build,
     takes_options,
 )
+from iqasr.runtime.weights import load_file
+from iqasr.training.commands import train_command
 
 REPOSITORY = Path(__file__).parents[1]
 REGISTRIES = (
@@ -115,6 +118,22 @@ def test_option_file_has_what_basicsr_does_not_do_without(path):
         assert {'batch_size_per_gpu', 'num_worker_per_gpu'} <= train.keys()
         assert {'print_freq', 'save_checkpoint_freq', 'use_tb_logger'} <= content['logger'].keys()
     assert 'val' not in content or 'save_img' in content['val']
+
+
+def test_fine_tuning_runs_on_a_folder_of_photographs(photographs, tmp_path):
+    for number, photograph in enumerate(photographs[:3]):
+        path = tmp_path / 'my photos' / ('trip' * number) / f'{number}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), photograph)
+    file, root = REPOSITORY / 'options/train/finetune_x4.yml', tmp_path / 'my photos'
+    # Without what would be fetched.
+    changes = ['path:pretrain_network_g=null', 'train:perceptual_opt=null', 'train:total_iter=2']
+    changes += [f'datasets:train:dataroot_gt={root}', 'datasets:train:gt_size=64']
+    changes += [f'path:root={tmp_path}', 'num_gpu=0', 'datasets:train:num_worker_per_gpu=0']
+    assert train_command(['-opt', str(file), '--force_yml', *changes]) == 0
+    weights = tmp_path / 'experiments/finetune_x4/models'
+    first, last = (load_file(weights / f'net_g_{n}.pth')['params'] for n in (0, 2))
+    assert any((first[name] != last[name]).any() for name in first)
 
 
 @pytest.mark.parametrize('network', ['rrdb', 'swinir'])

@@ -69,10 +69,8 @@ def network_class(arch: str) -> type[nn.Module]:
     """
     classes = network_classes()
     if arch not in classes:
-        same = {name.lower(): name for name in classes}.get(str(arch).lower())
-        hint = f" Did you mean '{same}'?" if same else nearest(arch, classes)
         raise ValueError(
-            f"spandrel has no architecture '{arch}'.{hint} There are: "
+            f"spandrel has no architecture '{arch}'.{nearest(arch, classes)} There are: "
             f'{", ".join(sorted(classes, key=str.lower))}.'
         )
     return classes[arch]

@@ -23,7 +23,8 @@ class ImageOptions(Section):
 class PairOptions(ImageOptions):
     """Options of pairs; ``gt_size`` is required in training."""
 
-    dataroot_gt: str
+    dataroot_gt: str | list[str]
+    dataroot_lq: str | list[str]
     filename_tmpl: str | None = None
     gt_size: PositiveInt | None = None
     use_hflip: bool = False

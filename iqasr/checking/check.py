@@ -200,7 +200,7 @@ def check_for_trainer(problems: Problems, options: OpenOptions, phase: str) -> N
 def check_networks(problems: Problems, options: Options, phase: str) -> None:
     """Check the networks; a generator that is not described must have weights that tell it."""
     if options.network_g != RECOGNISED:
-        options.network_g = check_network(problems, 'network_g', options.network_g)
+        options.network_g = check_network(problems, 'network_g', options.network_g, options.scale)
         check_scale(problems, options)
     elif options.path.pretrain_network_g is None and (phase == 'train' or not options.is_restored):
         reason = 'is required and missing. Or give path.pretrain_network_g, which tells it.'

@@ -13,6 +13,8 @@ from iqasr.checking.components import (
     find_class,
     refuse_random_fusion,
 )
+from iqasr.data.checks.file_checks import ROOTS
+from iqasr.data.multi_gt_dataset import ONE_ROOT
 from iqasr.options.schema import Problems, check_section, schema_names
 from iqasr.options.sections import LoaderOptions, Options, QualityOptions
 from iqasr.registry import (
@@ -83,11 +85,24 @@ def check_dataset(
     backend = section.get('io_backend', {'type': 'disk'})
     if not isinstance(backend, Mapping) or backend.get('type') not in BACKENDS:
         problems.add(f'{path}.io_backend', f'give a type: {", ".join(BACKENDS)}.')
+    if name in BASICSR_DATASETS:
+        check_roots(problems, path, own, phase)
     if phase == 'train' and name in BASICSR_DATASETS:
         check_crop(problems, f'{path}.gt_size', own.get('gt_size'), scale)
     checked = {'type': section['type']} | checked
     checked |= check_section(problems, path, own, schema, ('scale',))
     return check_samples(problems, path, checked, scale) if 'sampling' in known else checked
+
+
+def check_roots(problems: Problems, path: str, section: Mapping[str, Any], phase: str) -> None:
+    """Check that lists of folders are as long as each other, and for training."""
+    roots = {key: section[key] for key in ROOTS if isinstance(section.get(key), list)}
+    if roots and phase != 'train':
+        problems.add(f'{path}.{min(roots)}', 'give one folder; further sets: val_2, test_2, ...')
+    elif roots and (len(roots) < 2 or len({len(folders) for folders in roots.values()}) > 1):
+        problems.add(path, f'give {" and ".join(ROOTS)} equally many folders, at least one each.')
+    elif roots and any(section.get(key) for key in ('meta_info', 'meta_info_file')):
+        problems.add(path, 'a list of images goes with one dataroot_gt and one dataroot_lq.')
 
 
 def check_crop(problems: Problems, path: str, size: Any, scale: int | None) -> None:
@@ -102,6 +117,13 @@ def check_samples(
     problems: Problems, path: str, section: dict[str, Any], scale: int | None
 ) -> dict[str, Any]:
     """Check sampling, quality, degradation and pair pool, which belong together."""
+    if section.get('sampling') is None:
+        if section.get('originals') is True:
+            section['sampling'] = {'type': 'UniformSampler', 'candidates': 'original'}
+        else:
+            problems.add(f'{path}.sampling', 'is required and missing.')
+    if isinstance(section.get('dataroot_gt'), list) and not section.get('originals'):
+        problems.add(f'{path}.dataroot_gt', ONE_ROOT)
     sampler = check_by_building(problems, f'{path}.sampling', section, GT_SAMPLER_REGISTRY)
     quality = section.get('quality')
     if sampler is not None and sampler.needs_quality != (quality is not None):

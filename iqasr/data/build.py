@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Dataset
+from torch.utils.data import ConcatDataset, Dataset
 
-from iqasr.data.checks.file_checks import check_files, listing_of
+from iqasr.data.checks.file_checks import ROOTS, check_files, listing_of
 from iqasr.data.raw_pairs import RawPairs
 from iqasr.data.stores.raw_reader import is_raw
 from iqasr.options.opt import resolve_paths
@@ -23,7 +23,8 @@ def build_dataset(section: Mapping[str, Any], *, scale: int, phase: str) -> Data
     """Build a data set as BasicSR does, ``cls(opt)``, and check it.
 
     If it has a method ``check(decode=False)``, that is called; it returns problems. The files of
-    BasicSR's own data sets are checked here; two raw stores are read by `RawPairs`.
+    BasicSR's own data sets are checked here; two raw stores are read by `RawPairs`, and pairs of
+    several folders are joined.
 
     Args:
         section: Its checked section, with the loader's options.
@@ -38,7 +39,7 @@ def build_dataset(section: Mapping[str, Any], *, scale: int, phase: str) -> Data
     cls = lookup(DATASET_REGISTRY, opt['type'])
     try:
         reads_files = cls.__module__.startswith('basicsr.')
-        dataset = _build_basicsr(cls, opt) if reads_files else cls(opt)
+        dataset = _join_folders(cls, opt) if reads_files else cls(opt)
     except (KeyError, TypeError, AssertionError) as error:
         raise DataError(f'{opt["type"]} cannot be built from its options: {error!r}.') from error
     if hasattr(dataset, 'dropped'):
@@ -49,6 +50,24 @@ def build_dataset(section: Mapping[str, Any], *, scale: int, phase: str) -> Data
     if len(dataset) == 0:
         raise DataError(f'{opt.get("dataroot_gt", opt["name"])}: holds no images.')
     return dataset
+
+
+def _join_folders(cls: type[Dataset], opt: Mapping[str, Any]) -> Dataset:
+    """Build a data set of BasicSR; of lists of folders, one after the other, a single one."""
+    roots = [opt.get(key) for key in ROOTS]
+    if not any(isinstance(root, list) for root in roots):
+        return _build_basicsr(cls, opt)
+    datasets, problems = [], []
+    for folders in zip(*roots, strict=True):
+        try:
+            datasets.append(_build_basicsr(cls, {**opt, **dict(zip(ROOTS, folders, strict=True))}))
+        except DataError as error:
+            problems += error.problems
+    if problems:
+        raise DataError(problems)
+    joined = ConcatDataset(datasets)
+    joined.paths = [path for dataset in datasets for path in getattr(dataset, 'paths', [])]
+    return joined
 
 
 def _build_basicsr(cls: type[Dataset], opt: Mapping[str, Any]) -> Dataset:

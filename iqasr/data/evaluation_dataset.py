@@ -12,12 +12,16 @@ from torch.utils.data import Dataset
 from iqasr.data.candidates.candidate_folders import find_sets, stems
 from iqasr.data.candidates.candidate_set import is_store, open_candidates
 from iqasr.data.candidates.group import Group
+from iqasr.data.files.image_files import warn_of_nested_images
 from iqasr.data.files.inspection import in_parallel, in_px
 from iqasr.data.files.readers import FileReader, Reader
 from iqasr.options.opt import accepts_opt
 from iqasr.registry import DATASET_REGISTRY
 from iqasr.runtime.errors import DataError
 from iqasr.sampling import UniformSampler
+
+LQ, OUTPUT = ('lq', 'filename_tmpl'), ('output', 'restored_tmpl')
+"""What a file is, and the option that says how it is called."""
 
 
 class ImageFiles(NamedTuple):
@@ -82,7 +86,10 @@ class EvaluationDataset(Dataset):
         self.files = FileReader(allow_grey=True)
         self.gt_reader: Reader = self.files
         problems: list[str] = []
-        if dataroot_gt is not None and (is_store(dataroot_gt) or find_sets(dataroot_gt)):
+        has_candidates = dataroot_gt and (is_store(dataroot_gt) or find_sets(dataroot_gt))
+        for root in roots[1:] if has_candidates else roots:
+            warn_of_nested_images(root)
+        if has_candidates:
             _, groups, self.gt_reader = open_candidates(dataroot_gt, dataroot_labels)
             found = _chosen_files(groups, UniformSampler(candidates=candidates))
             if len(found) < len(groups):
@@ -98,8 +105,8 @@ class EvaluationDataset(Dataset):
         self.dropped = len(found) - len(measured)
         files = []
         for kind, root, template in (
-            ('lq', dataroot_lq, filename_tmpl),
-            ('output', dataroot_restored, restored_tmpl),
+            (LQ, dataroot_lq, filename_tmpl),
+            (OUTPUT, dataroot_restored, restored_tmpl),
         ):
             wanted = {name if root == roots[0] else template.format(name): name for name in found}
             files.append(_find_files(kind, root, wanted, measured, problems) if root else {})
@@ -187,12 +194,16 @@ def _chosen_files(groups: Sequence[Group], sampler: UniformSampler) -> dict[str,
 
 
 def _find_files(
-    kind: str, root: str, wanted: dict[str, str], measured: Container[str], problems: list[str]
+    kind: tuple[str, str],
+    root: str,
+    wanted: dict[str, str],
+    measured: Container[str],
+    problems: list[str],
 ) -> dict[str, str]:
     """Find the file of each image in a folder.
 
     Args:
-        kind: ``lq`` or ``output``.
+        kind: `LQ` or `OUTPUT`.
         root: The folder.
         wanted: Names of the images by that of the file, without suffix.
         measured: Names of those that must be there.
@@ -201,16 +212,16 @@ def _find_files(
     Returns:
         Path by name of the image.
     """
-    found = stems(root, problems)
+    found, (kind, template) = stems(root, problems), kind
     problems += [
-        f"{os.path.join(root, stem)}.*: missing, the {kind} of '{name}'. Add it, or give the "
-        'template of the names.'
+        f"{os.path.join(root, stem)}.*: missing, the {kind} of '{name}'. Add it, or say by "
+        f'{template} how such files are called.'
         for stem, name in wanted.items()
         if stem not in found and name in measured
     ]
     problems += [
         f'{os.path.join(root, found[stem])}: the test set has no image of this name. Remove it, or '
-        'give the template of the names.'
+        f'say by {template} how such files are called.'
         for stem in sorted(found.keys() - wanted.keys())
     ]
     return {name: os.path.join(root, found[stem]) for stem, name in wanted.items() if stem in found}

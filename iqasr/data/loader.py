@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler
 
 from iqasr.options.sections import LoaderOptions
 from iqasr.runtime.errors import DataError, InputError
@@ -153,10 +153,12 @@ def loader_options(section: Mapping[str, Any]) -> LoaderOptions:
 @contextmanager
 def left_unopened(dataset: Any) -> Iterator[None]:
     """Read a data set of BasicSR and leave it as it was: an open LMDB cannot be sent to workers."""
-    backend = dict(getattr(dataset, 'io_backend_opt', {}))
+    members = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset]
+    backends = [dict(getattr(member, 'io_backend_opt', {})) for member in members]
     yield
-    if getattr(dataset, 'file_client', None) is not None:
-        dataset.file_client, dataset.io_backend_opt = None, backend
+    for member, backend in zip(members, backends, strict=True):
+        if getattr(member, 'file_client', None) is not None:
+            member.file_client, member.io_backend_opt = None, backend
 
 
 @contextmanager

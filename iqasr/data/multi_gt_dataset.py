@@ -24,13 +24,18 @@ from iqasr.data.scores.quality_source import open_quality
 from iqasr.options.opt import accepts_opt, build_checked
 from iqasr.options.sections import QualityOptions
 from iqasr.registry import DATASET_REGISTRY, GT_SAMPLER_REGISTRY
-from iqasr.runtime.errors import DataError
+from iqasr.runtime.errors import DataError, OptionError
 from iqasr.runtime.randomness import generator_at
-from iqasr.sampling.base import GTSampler
+from iqasr.sampling import GTSampler, UniformSampler
 from iqasr.sampling.labels import Label
 
 LEAST_MARGIN_PX = 64
 """A margin that is never too large, also for small images."""
+
+ONE_ROOT = (
+    'several folders are for photographs alone (originals: true). Give one folder, whose images/ '
+    'holds the sets of candidates, or links to them.'
+)
 
 
 def check_sizes(gt_size: int, margin: int, scale: int) -> None:
@@ -45,11 +50,12 @@ def accept(reader: Reader, root: str, *, grey: bool, bits: int) -> None:
     """Let the reader of a set take images of other kinds than 8-bit RGB.
 
     Raises:
-        ValueError: If the images are no files.
+        ValueError: If other kinds are asked for, and the images are no files.
     """
-    if not isinstance(reader, EncodedReader):
+    if isinstance(reader, EncodedReader):
+        reader.allow_grey, reader.bits, reader.is_option = grey, bits, True
+    elif grey or bits > 8:
         raise ValueError(f'grey, bits: {root} holds 8-bit RGB. Leave them out.')
-    reader.allow_grey, reader.bits = grey, bits
 
 
 @DATASET_REGISTRY.register()
@@ -66,11 +72,12 @@ class MultiGTDataset(Dataset):
 
     Args:
         dataroot_gt: Folder of candidates, LMDB or raw store; see
-            `iqasr.data.candidates.candidate_set.open_candidates`.
+            `iqasr.data.candidates.candidate_set.open_candidates`. With `originals`, one folder of
+            photographs or several, or an LMDB; see `open_originals`.
         gt_size: Height and width of a crop of the ground truth, in pixels; a multiple of `scale`.
         scale: Up-sampling factor.
         sampling: Policy that chooses among the candidates: a `GTSampler`, or its section. Groups of
-            which it may choose none are left out.
+            which it may choose none are left out. May be left out with `originals`.
         quality: Where the quality of the candidates comes from: a section (`QualityOptions`), a
             table, or a map, from whose lattice crops are then drawn. A section with neither table
             nor map makes the choice online. Policies that need no quality take only a map, for its
@@ -99,11 +106,11 @@ class MultiGTDataset(Dataset):
 
     def __init__(
         self,
-        dataroot_gt: str,
+        dataroot_gt: str | list[str],
         gt_size: int,
         *,
         scale: int,
-        sampling: dict[str, Any] | GTSampler,
+        sampling: dict[str, Any] | GTSampler | None = None,
         quality: dict[str, Any] | QualityOptions | KnownQuality | None = None,
         negatives: bool = False,
         degradation: dict[str, Any] | None = None,
@@ -123,9 +130,10 @@ class MultiGTDataset(Dataset):
             raise ValueError('meta_info lists photographs without candidates: set originals: true.')
         if bits > 8 and (queue_size or negatives):
             raise ValueError('bits: 16 goes without queue_size and negatives, which hold 8.')
+        if not isinstance(dataroot_gt, str) and not originals:
+            raise ValueError(f'dataroot_gt: {ONE_ROOT}')
         path = f'datasets.{self.opt["name"]}'
-        if isinstance(sampling, Mapping):
-            sampling = build_checked(GT_SAMPLER_REGISTRY, f'{path}.sampling', sampling)
+        sampling = _make_sampler(f'{path}.sampling', sampling, originals)
         if sampling.needs_quality and quality is None:
             raise ValueError(
                 f'{type(sampling).__name__} chooses by quality: give a table, a map or a scorer '
@@ -150,8 +158,7 @@ class MultiGTDataset(Dataset):
             found = open_candidates(dataroot_gt, dataroot_labels)
         self.candidates, self.allowed = select_allowed(found, sampling)
         self.reader, self.dtype = found.reader, torch.float32 if bits > 8 else torch.uint8
-        if grey or bits > 8:
-            accept(self.reader, dataroot_gt, grey=grey, bits=bits)
+        accept(self.reader, found.root, grey=grey, bits=bits)
         self.dropped = len(found.groups) - len(self)
         keys = [group.key for group in self.candidates.groups]
         self.weights = sampling_weights and SamplingWeights(sampling_weights, keys)
@@ -307,3 +314,13 @@ class MultiGTDataset(Dataset):
         return check_candidates(
             self.candidates, min_size=self.gt_size, decode=decode, quality=quality
         )
+
+
+def _make_sampler(
+    path: str, sampling: Mapping[str, Any] | GTSampler | None, originals: bool
+) -> GTSampler:
+    if isinstance(sampling, Mapping):
+        return build_checked(GT_SAMPLER_REGISTRY, path, sampling)
+    if sampling is None and not originals:
+        raise OptionError(f'{path}: is required and missing.')
+    return sampling or UniformSampler()

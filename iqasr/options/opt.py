@@ -116,7 +116,10 @@ def build_checked(registry: Registry, path: str, section: Mapping[str, Any], **e
 
 def resolve_paths(section: Mapping[str, Any]) -> dict[str, Any]:
     """Make the paths of a data set's section absolute."""
-    return {
-        key: str(resolve(value)) if key.startswith(PATHS) and isinstance(value, str) else value
-        for key, value in section.items()
-    }
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, list):
+            return [absolute(item) for item in value]
+        return str(resolve(value)) if isinstance(value, str) else value
+
+    return {k: absolute(v) if k.startswith(PATHS) else v for k, v in section.items()}

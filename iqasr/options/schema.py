@@ -98,7 +98,9 @@ def reason_of(detail: ErrorDetails, known: Collection[str]) -> str:
     if detail['type'] == 'string_pattern_mismatch':
         return f'use letters, digits and . + - _ only, not {detail["input"]!r}.'
     message = detail['msg'].removeprefix('Value error, ').removeprefix('Input ').rstrip('.')
-    return f'{message}, not {detail["input"]!r}.'
+    is_unquoted = detail['type'] == 'string_type' and isinstance(detail['input'], Mapping)
+    hint = '; quote a value with braces, \'"{}"\'' if is_unquoted else ''
+    return f'{message}, not {detail["input"]!r}{hint}.'
 
 
 def options_at(schema: Any, location: Sequence[int | str]) -> list[str]:

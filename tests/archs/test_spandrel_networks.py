@@ -1,4 +1,5 @@
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,34 @@ def test_a_bad_option_is_refused(option, paired_options, train, capsys):
     paired_options['network_g'] = section | {option: REFUSALS[option][0]}
     assert train(paired_options) == 2
     assert REFUSALS[option][1] in said(capsys)
+
+
+@pytest.mark.parametrize(
+    ('section', 'found'),
+    [
+        ({'type': 'SPAN'}, {'num_in_ch': 3, 'num_out_ch': 3, 'upscale': 2}),
+        ({'type': 'spandrel', 'arch': 'RealPLKSR'}, {'upscaling_factor': 2}),
+        ({'type': 'spandrel', 'arch': 'OmniSR'}, {'up_scale': 2}),
+        ({'type': 'SPAN', 'num_in_ch': 1}, {'num_in_ch': 1, 'num_out_ch': 3}),
+        ({'type': 'ESRGAN', 'shuffle_factor': 2}, {}),
+    ],
+)
+def test_scale_and_channels_need_not_be_said(section, found, paired_options, write_options):
+    paired_options |= {'network_g': section, 'scale': 2}
+    network = load_options(write_options(paired_options)).network_g
+    assert network['type'] == 'spandrel'
+    assert network.items() >= found.items()
+    assert 'scale' not in network
+
+
+@pytest.mark.parametrize(
+    ('name', 'arch'), [('realplksr', 'RealPLKSR'), ('span', 'SPAN'), ('RealPLKSRR', 'RealPLKSR')]
+)
+def test_name_in_another_case_suggests_the_architecture(name, arch, paired_options, write_options):
+    paired_options['network_g'] = {'type': name}
+    text = f"no network is called '{name}'. Did you mean {{type: spandrel, arch: {arch}}}?"
+    with pytest.raises(OptionError, match=re.escape(text)):
+        load_options(write_options(paired_options))
 
 
 def test_without_network_and_weights_there_is_nothing_to_train(paired_options, write_options):

@@ -77,6 +77,15 @@ REFUSALS = {
     ),
     'datasets:valid': ({'type': 'PairedImageDataset'}, 'datasets.valid: call it train, val, val_2'),
     'datasets:val:dataroot_lq': (3, 'datasets.val.dataroot_lq: should be a valid string, not 3.'),
+    ' datasets:val:dataroot_lq': (['a'], 'val.dataroot_lq: give one folder; further sets: val_2'),
+    'datasets:train:dataroot_lq': (
+        ['a', 'b'],
+        'datasets.train: give dataroot_gt and dataroot_lq equally many folders',
+    ),
+    'datasets:train:filename_tmpl': (
+        {},
+        """filename_tmpl: should be a valid string, not {}; quote a value with braces, '"{}"'.""",
+    ),
     'datasets:val:name': ('a/b', 'datasets.val.name: '),
     'datasets:val:type': ('MultiGTDataset', 'MultiGTDataset cannot be used here; use Paired'),
     'datasets:train:io_backend': ({'typ': 'disk'}, 'io_backend: give a type: disk, lmdb'),
@@ -226,6 +235,8 @@ def test_missing_option_is_named(path, paired_options, write_options):
 CANDIDATE_REFUSALS = {
     'sampling:type': ('SoftmaxSample', "Did you mean 'SoftmaxSampler'?"),
     'sampling': ({'type': 'SoftmaxSampler', 'temperature': -1}, 'sampling: temperature is -1'),
+    ' sampling': (None, 'datasets.train.sampling: is required and missing.'),
+    'dataroot_gt': (['a', 'b'], 'train.dataroot_gt: several folders are for photographs alone'),
     'degradation:stage': ({'noise_rang': [1, 2]}, "Did you mean 'noise_range'?"),
     'quality': (
         {'table': 'x.csv', 'scorer': {'type': 'NIQEScorer'}},
@@ -239,6 +250,24 @@ def test_bad_candidate_option_is_refused(path, candidate_options, write_options)
     value, message = CANDIDATE_REFUSALS[path]
     put(candidate_options['datasets']['train'], path, value)
     assert message in problems_of(candidate_options, write_options)
+
+
+def test_originals_need_no_policy_and_may_lie_in_several_folders(candidate_options, write_options):
+    train = candidate_options['datasets']['train']
+    del train['sampling']
+    train |= {'originals': True, 'dataroot_gt': ['a', 'b']}
+    found = load_options(write_options(candidate_options)).datasets['train']
+    assert found['sampling'] == {'type': 'UniformSampler', 'candidates': 'original'}
+    assert found['dataroot_gt'] == ['a', 'b']
+
+
+def test_lists_of_pairs_are_equally_long(paired_options, write_options):
+    train = paired_options['datasets']['train']
+    train |= {'dataroot_gt': ['a', 'b'], 'dataroot_lq': ['c', 'd']}
+    load_options(write_options(paired_options))
+    train['meta_info_file'] = 'list.txt'
+    text = problems_of(paired_options, write_options)
+    assert 'datasets.train: a list of images goes with one dataroot_gt and one dataroot_lq' in text
 
 
 def test_ranges_of_pyiqa_run_from_worst_to_best():

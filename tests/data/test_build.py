@@ -7,6 +7,8 @@ import torch
 from torch.utils.data import Dataset
 
 from iqasr.data import EvaluationDataset, MultiGTDataset, build_dataset
+from iqasr.data.loader import PlacedDataset, left_unopened
+from iqasr.data.stores.lmdb_store import create_lmdb
 from iqasr.registry import DATASET_REGISTRY
 from iqasr.runtime.errors import DataError, OptionError
 
@@ -85,3 +87,58 @@ def test_folders_of_basicsr_are_in_order_and_need_no_backend(pairs):
     assert paths == sorted(paths)
     assert dataset[0]['gt'].shape == (3, 32, 32)
     assert 'io_backend' not in section
+
+
+def pairs_in(folders, **options):
+    section = {'type': 'PairedImageDataset', 'gt_size': 32} | options
+    for kind in ('gt', 'lq'):
+        section[f'dataroot_{kind}'] = [str(folder / kind) for folder in folders]
+    return section
+
+
+def test_pairs_of_several_folders_are_joined(pairs, tmp_path):
+    shutil.copytree(pairs, tmp_path / 'more')
+    joined = build_dataset(pairs_in([pairs, tmp_path / 'more']), scale=4, phase='train')
+    [alone] = [build_dataset(pairs_in([pairs]), scale=4, phase='train')]
+    assert len(joined) == 2 * len(alone) == 20
+    assert joined[13]['gt_path'] == str(tmp_path / 'more/gt/03.png')
+    assert joined[13]['lq_path'] == str(tmp_path / 'more/lq/03.png')
+    placed = PlacedDataset(joined, 0)
+    assert torch.equal(placed[7, 3]['gt'], PlacedDataset(alone, 0)[7, 3]['gt'])
+    assert f'{tmp_path}/more/gt/03.png' in placed.name(13)
+
+
+def test_stores_of_several_folders_are_joined_and_left_unopened(pairs, tmp_path):
+    for name in ('a', 'b'):
+        for kind in ('gt', 'lq'):
+            create_lmdb(str(pairs / kind), str(tmp_path / name / f'{kind}.lmdb'))
+    section = pairs_in([], io_backend={'type': 'lmdb'})
+    for kind in ('gt', 'lq'):
+        section[f'dataroot_{kind}'] = [str(tmp_path / name / f'{kind}.lmdb') for name in 'ab']
+    joined = build_dataset(section, scale=4, phase='train')
+    for _ in range(2):
+        with left_unopened(joined):
+            assert joined[13]['gt'].shape == (3, 32, 32)
+        assert joined.datasets[1].file_client is None
+
+
+def test_problems_of_several_folders_are_told_together(pairs, tmp_path):
+    for name in ('a', 'b'):
+        shutil.copytree(pairs, tmp_path / name)
+        (tmp_path / name / 'lq/03.png').write_bytes(b'')
+    section = pairs_in([tmp_path / 'a', tmp_path / 'b'])
+    with pytest.raises(DataError) as caught:
+        build_dataset(section, scale=4, phase='train')
+    files = [problem.split(': ')[0] for problem in caught.value.problems]
+    assert files == [str(tmp_path / name / 'lq/03.png') for name in ('a', 'b')]
+
+
+@pytest.mark.parametrize('kind', ['PairedImageDataset', 'EvaluationDataset'])
+def test_images_in_sub_folders_are_counted(kind, pairs, tmp_path, caplog):
+    shutil.copytree(pairs, tmp_path / 'set')
+    shutil.copytree(pairs / 'lq', tmp_path / 'set/lq/night')
+    section = {'type': kind} | {f'dataroot_{k}': str(tmp_path / 'set' / k) for k in ('gt', 'lq')}
+    with caplog.at_level('WARNING', 'iqasr'):
+        assert len(build_dataset(section, scale=4, phase='val')) == 10
+    [text] = caplog.messages
+    assert text.startswith(f'{tmp_path}/set/lq: 10 images in sub-folders (night) are not used.')

@@ -37,7 +37,7 @@ def test_every_bad_candidate_is_named(make_set, make_picture):
     bad = {
         '01/a_01.png': 'cut short',
         '02/b_02.png': 'more than 8 bits',
-        '01/c_01.png': 'transparency',
+        '01/c_01.png': 'transparency (an alpha channel, even if opaque)',
         '02/d_02.png': 'greyscale. Training takes RGB; save it as RGB.',
         '01/e_01.png': '40 x 44 px, but its original is 40 x 48 px',
         'original/f.png': 'not an image',

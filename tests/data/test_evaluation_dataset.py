@@ -21,8 +21,15 @@ def test_files_that_do_not_match_the_test_set_are_named(labelled_set):
             scale=4, dataroot_gt=str(labelled_set), dataroot_lq=str(labelled_set / 'lq')
         )
     text = str(caught.value)
-    assert f"{labelled_set}/lq/01_a-1.*: missing, the lq of '01_a-1'." in text
+    missing = f"{labelled_set}/lq/01_a-1.*: missing, the lq of '01_a-1'. Add it, or say by "
+    assert f'{missing}filename_tmpl how such files are called.' in text
     assert f'{labelled_set}/lq/other.png: the test set has no image of this name.' in text
+
+
+def test_template_of_outputs_is_named(pairs):
+    roots = {'dataroot_gt': str(pairs / 'gt'), 'dataroot_restored': str(pairs / 'lq')}
+    with pytest.raises(DataError, match=r'/03_x4\.\*: missing, the output .* by restored_tmpl how'):
+        EvaluationDataset(scale=4, restored_tmpl='{}_x4', **roots)
 
 
 @pytest.mark.parametrize('create', [create_lmdb, create_raw_store])

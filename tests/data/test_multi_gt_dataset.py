@@ -233,7 +233,8 @@ def test_built_from_its_section_as_basicsr_does(make_set, monkeypatch):
         ({'gt_siz': 16}, r"datasets\.some\.gt_siz: unknown option\. Did you mean 'gt_size'\?"),
         ({'batch_size': 2}, r"some\.batch_size: unknown .*'batch_size_per_gpu'"),
         ({'gt_size': 'large'}, r'datasets\.some\.gt_size: should be a valid integer'),
-        ({'sampling': None}, r'datasets\.some\.sampling: should be a valid dictionary'),
+        ({'sampling': None}, r'datasets\.some\.sampling: is required and missing'),
+        ({'sampling': 3}, r'datasets\.some\.sampling: should be a valid dictionary'),
         ({'sampling': {'type': 'Softmax'}}, r"datasets\.some\.sampling: no GT sampler .*'Softmax'"),
         (
             {'sampling': {'type': 'SoftmaxSampler', 'temprature': 1}},

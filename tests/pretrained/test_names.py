@@ -33,6 +33,11 @@ def compact(add_entry, folders):
     return add_entry('compact', url_source(folders.as_uri(), {'compact.safetensors': ''}))
 
 
+def test_case_and_underscores_do_not_hide_a_name():
+    with pytest.raises(MissingWeightsError, match=r"Did you mean 'realesrgan-x4plus'\?"):
+        named_entry('RealESRGAN_x4plus')
+
+
 def test_every_entry_is_named_once_and_its_files_apart():
     entries = list(CATALOGUE.values())
     files = {(file.name, file.sha256) for e in entries for s in e.sources for file in s.files}

@@ -83,10 +83,10 @@ NETWORKS = {
 """Networks under an earlier or another name; their weights have the same names."""
 
 NETWORK_DEFAULTS = {
-    'HAT': {'upscale': 2, 'upsampler': ''},
-    'ATD': {'upscale': 2, 'category_size': 128},
+    'HAT': {'upsampler': ''},
+    'ATD': {'category_size': 128},
     'DRCT': {
-        **{'upscale': 2, 'embed_dim': 96, 'depths': [6] * 4, 'num_heads': [6] * 4},
+        **{'embed_dim': 96, 'depths': [6] * 4, 'num_heads': [6] * 4},
         **{'window_size': 7, 'mlp_ratio': 4.0},
     },
 }

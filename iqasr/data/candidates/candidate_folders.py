@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from iqasr.data.candidates.group import Group
 from iqasr.data.candidates.hggt import ANNOTATORS, read_labels
-from iqasr.data.files.image_files import image_names
+from iqasr.data.files.image_files import folder_names, image_names
 from iqasr.runtime.errors import DataError
 from iqasr.sampling.labels import Label
 
@@ -69,10 +69,7 @@ def _sets_without_original(root: str) -> list[str]:
 
 
 def _folder_names(folder: str) -> list[str]:
-    if not os.path.isdir(folder):
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != '.')
+    return folder_names(folder) if os.path.isdir(folder) else []
 
 
 def _original_folder(folder: str) -> str | None:

@@ -14,9 +14,12 @@ from iqasr.data.checks.pair_checks import (
     check_pairs,
     check_store_pairs,
 )
+from iqasr.data.files.image_files import warn_of_nested_images
 from iqasr.data.stores.lmdb_reader import check_lmdb, is_lmdb
 from iqasr.data.stores.raw_reader import is_raw
 from iqasr.runtime.errors import DataError
+
+ROOTS = ('dataroot_gt', 'dataroot_lq')
 
 
 def listing_of(opt: Mapping[str, Any]) -> str | None:
@@ -33,7 +36,7 @@ def check_files(opt: Mapping[str, Any]) -> None:
     Raises:
         DataError: With the files that are unreadable, unsuitable or wrongly paired.
     """
-    roots = [opt[key] for key in ('dataroot_gt', 'dataroot_lq') if opt.get(key)]
+    roots = [opt[key] for key in ROOTS if opt.get(key)]
     missing = [root for root in roots if not Path(root).is_dir()]
     if missing:
         raise DataError(
@@ -93,7 +96,7 @@ def _check_folders(opt: Mapping[str, Any], roots: Sequence[str], rules: PairRule
                     'the first name. Save it as UTF-8 without one.'
                 ]
     if opt.get('meta_info_file'):
-        read_list(roots[0], opt['meta_info_file'])
+        read_list(roots[0], opt['meta_info_file'], up_to_blank=True)
     if len(roots) != 2:
         problems = [p for r in roots for p in check_image_folder(r, allow_grey=rules.allow_grey)]
     elif opt.get('meta_info'):
@@ -101,5 +104,7 @@ def _check_folders(opt: Mapping[str, Any], roots: Sequence[str], rules: PairRule
     else:
         problems = check_pairs(*roots, rules)
     if not listing:
+        for root in roots:
+            warn_of_nested_images(root)
         problems += [problem for root in roots for problem in check_other_files(root)]
     return problems

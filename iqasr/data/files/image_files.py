@@ -6,7 +6,7 @@ import io
 import logging
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -41,6 +41,46 @@ def file_names(folder: str) -> list[str]:
     """List the files directly inside a folder, sorted; hidden ones are left out, as in BasicSR."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_file() and entry.name[0] != '.')
+
+
+def folder_names(folder: str) -> list[str]:
+    """List the folders directly inside a folder, sorted; hidden ones are left out."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != '.')
+
+
+def image_paths(root: str) -> list[str]:
+    """List the image files at any depth of a folder.
+
+    Links to folders are followed, and each folder is entered once, so that loops end.
+
+    Returns:
+        Paths relative to the folder, sorted. A folder that cannot be read is left out, and named.
+    """
+    found: list[str] = []
+    pending, entered = [''], set()
+    for below in pending:
+        folder = os.path.join(root, below)
+        place = os.path.realpath(folder)
+        if place in entered:
+            continue
+        entered.add(place)
+        try:
+            found += [os.path.join(below, name) for name in image_names(folder)]
+            pending += [os.path.join(below, name) for name in folder_names(folder)]
+        except OSError as error:
+            logger.warning('%s: left out, since it cannot be read (%s).', folder, error.strerror)
+    return sorted(found)
+
+
+def warn_of_nested_images(folder: str) -> None:
+    """Say that images in folders inside a folder are not used, if there are any."""
+    nested = [path for path in image_paths(folder) if os.path.dirname(path)]
+    if nested:
+        places = sorted({path.split(os.sep)[0] for path in nested})
+        shown = ', '.join(places[:3] + ['...'] * (len(places) > 3))
+        text = '%s: %d images in sub-folders (%s) are not used. Move them up to use them.'
+        logger.warning(text, folder, len(nested), shown)
 
 
 def is_image_name(name: str) -> bool:
@@ -133,15 +173,18 @@ def apply_conversion(conversion: ImageCms.ImageCmsTransform, image: np.ndarray) 
     return np.array(ImageCms.applyTransform(source, conversion))
 
 
-def inspect_image(
-    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False, bits: int = 8
-) -> tuple[int, int]:
+def inspect_image(source: bytes | BinaryIO, name: str, **accepted: Any) -> tuple[int, int]:
     """Check an image as `inspect_with_profile`; returns height and width."""
-    return inspect_with_profile(source, name, allow_grey=allow_grey, bits=bits)[0]
+    return inspect_with_profile(source, name, **accepted)[0]
 
 
 def inspect_with_profile(
-    source: bytes | BinaryIO, name: str, *, allow_grey: bool = False, bits: int = 8
+    source: bytes | BinaryIO,
+    name: str,
+    *,
+    allow_grey: bool = False,
+    bits: int = 8,
+    is_option: bool = False,
 ) -> tuple[tuple[int, int], bytes | None]:
     """Check an image by its first and last bytes; only a file with an odd ending is decoded.
 
@@ -150,6 +193,7 @@ def inspect_with_profile(
         name: What the errors call the image.
         allow_grey: Accept greyscale images.
         bits: Accept so many bits per channel, 8 or 16.
+        is_option: Whether options ``grey`` and ``bits`` decide that, which the errors then name.
 
     Returns:
         Height and width as `decode_rgb` returns them (turned as the file's EXIF entry says), and
@@ -166,7 +210,7 @@ def inspect_with_profile(
         raise DataError(f'{name}: empty (0 bytes). Copy or download it again.')
     try:
         with Image.open(stream, formats=('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF')) as image:
-            _check_pixels(image, stream, name, allow_grey, bits)
+            _check_pixels(image, stream, name, allow_grey, bits, is_option)
             _check_complete(image, stream, size, name)
             height, width = image.height, image.width
             size = (width, height) if _is_sideways(image) else (height, width)
@@ -179,17 +223,26 @@ def inspect_with_profile(
 
 
 def _check_pixels(
-    image: Image.Image, stream: BinaryIO, name: str, allow_grey: bool, bits: int
+    image: Image.Image,
+    stream: BinaryIO,
+    name: str,
+    allow_grey: bool,
+    bits: int,
+    is_option: bool,
 ) -> None:
     found = bits_per_channel(image, stream)
     if found > bits:
-        raise DataError(f'{name}: more than {bits} bits per channel. Convert it to {bits} bits.')
+        hint = ', or set `bits: 16`' if is_option and found <= 16 else ''
+        remedy = f'Convert it to {bits} bits{hint}.'
+        raise DataError(f'{name}: more than {bits} bits per channel. {remedy}')
     if found > 8 and getattr(image, 'tag_v2', {}).get(_PLANAR, 1) != 1:
         raise DataError(f'{name}: its colours lie in separate planes. Save it interleaved.')
     if 'transparency' in image.info or image.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La'):
-        raise DataError(f'{name}: has transparency. Flatten it and save it as RGB.')
+        what = 'transparency (an alpha channel, even if opaque)'
+        raise DataError(f'{name}: has {what}. Flatten it and save it as RGB.')
     if image.mode in _GREY_MODES and not allow_grey:
-        raise DataError(f'{name}: greyscale. Training takes RGB; save it as RGB.')
+        hint = ', or set `grey: true`' if is_option else ''
+        raise DataError(f'{name}: greyscale. Training takes RGB; save it as RGB{hint}.')
     if image.mode not in _GREY_MODES + _COLOUR_MODES:
         raise DataError(f'{name}: its colours are {image.mode}. Save it as RGB.')
 

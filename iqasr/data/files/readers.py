@@ -52,6 +52,9 @@ class EncodedReader(Reader):
     bits = 8
     """Of the pixels: 8, or 16, of images that have them or not."""
 
+    is_option = False
+    """Whether the options ``grey`` and ``bits`` decide both, which errors then name."""
+
     @abstractmethod
     def open(self, file: str) -> BinaryIO:
         """Open one image file for reading."""
@@ -72,8 +75,8 @@ class EncodedReader(Reader):
     def inspect(self, file: str, *, decode: bool = False) -> tuple[int, int]:
         """Look at the first and last bytes of an image, or decode it."""
         with self.open(file) as stream:
-            how = {'allow_grey': self.allow_grey, 'bits': self.bits}
-            size = inspect_image(stream, self.where(file), **how)
+            how = {'bits': self.bits, 'is_option': self.is_option}
+            size = inspect_image(stream, self.where(file), allow_grey=self.allow_grey, **how)
             if decode:
                 stream.seek(0)
                 decode_rgb(stream.read(), self.where(file), self.bits)
