@@ -104,13 +104,13 @@ class Views(BaseModel):
         if not (self.crop or self.shift):
             return image
         height, width = (self.crop or side - 2 * self.shift for side in image.shape[-2:])
-        room = image.shape[-2] - height, image.shape[-1] - width
-        if min(*room, height - 1, width - 1) < 0:
+        slack = image.shape[-2] - height, image.shape[-1] - width
+        if min(*slack, height - 1, width - 1) < 0:
             raise ValueError(
                 f'views: the output has {image.shape[-2]}x{image.shape[-1]} pixels, too few for '
                 f'crop {self.crop}, shift {self.shift}; make gt_size larger or these smaller.'
             )
-        top, left = (int(torch.randint(end + 1, (), generator=generator)) for end in room)
+        top, left = (int(torch.randint(end + 1, (), generator=generator)) for end in slack)
         return image[..., top : top + height, left : left + width]
 
 

@@ -79,9 +79,9 @@ class PictureRestorer:
         self.half, self.self_ensemble = half, self_ensemble
         self.tile_px, self.tile_overlap_px = tile_px, tile_overlap_px
         if memory_bytes is None:
-            self.room = free_memory(device)
+            self.budget_bytes = free_memory(device)
         else:
-            self.room = memory_bytes - (used_memory() if device.type == 'cpu' else 0)
+            self.budget_bytes = memory_bytes - (peak_memory() if device.type == 'cpu' else 0)
 
     @cached_property
     def bytes_per_pixel(self) -> float:
@@ -105,9 +105,9 @@ class PictureRestorer:
         height, width = picture.pixels.shape[:2]
         shape, most = picture.enlarged(self.scale), LARGEST_TILE_PX[self.device.type]
         on_cpu = self.device.type == 'cpu'
-        room = self.room - on_cpu * picture.pixels.nbytes
+        budget_bytes = self.budget_bytes - on_cpu * picture.pixels.nbytes
         whole = self.bytes_per_pixel * height * width + on_cpu * shape.nbytes
-        if self.tile_px is None and height * width <= most**2 and whole <= room:
+        if self.tile_px is None and height * width <= most**2 and whole <= budget_bytes:
             return Division(max(height, width), 0)
         overlap, resized = self.overlap_px, self.outscale != self.scale  # resizing holds one more
 
@@ -116,7 +116,7 @@ class PictureRestorer:
             band = shape.nbytes / height * min(height, side)
             return self.bytes_per_pixel * seen + on_cpu * (BANDS_IN_MEMORY + resized) * band
 
-        return Division(self.tile_px or choose_tile(cost, room, most), overlap)
+        return Division(self.tile_px or choose_tile(cost, budget_bytes, most), overlap)
 
     def bands(self, picture: Picture) -> list[Band]:
         """Divide the work on a picture; each part gives some rows, from top to bottom."""
@@ -187,7 +187,7 @@ class PictureRestorer:
         return output
 
 
-def used_memory() -> int:
+def peak_memory() -> int:
     """Find the most memory that this process has used so far, in bytes."""
     import resource  # not on Windows
 

@@ -189,7 +189,7 @@ class RestorationRun:
             StorageError: If the disk is full: then no other picture can be written either.
         """
         try:
-            if self.megapixels[job] * 4e6 > self.restorer.room * LARGE_SHARE:
+            if self.megapixels[job] * 4e6 > self.restorer.budget_bytes * LARGE_SHARE:
                 with self.large:
                     self.restore(job)
             else:
@@ -210,7 +210,7 @@ class RestorationRun:
         shape = picture.enlarged(self.restorer.outscale)
         suffix = format_of(job.target)
         refuse_what_is_lost(suffix, shape)
-        if is_written_whole(suffix) and 3 * shape.nbytes > self.restorer.room:
+        if is_written_whole(suffix) and 3 * shape.nbytes > self.restorer.budget_bytes:
             raise DataError(
                 f'its output takes {shape.nbytes / 1e9:.1f} GB, which {suffix} needs in memory '
                 'several times. Use PNG or TIFF (--format), which are written row by row.'

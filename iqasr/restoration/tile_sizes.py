@@ -41,23 +41,23 @@ Restore = Callable[[Tensor], Tensor]
 """From :math:`(1, 3, H, W)` to :math:`(1, 3, sH, sW)`."""
 
 
-def choose_tile(cost: Callable[[int], float], room: float, most_px: int) -> int:
-    """Choose the side of the largest tile that fits into a room.
+def choose_tile(cost: Callable[[int], float], budget: float, most_px: int) -> int:
+    """Choose the side of the largest tile that fits into the memory.
 
     Args:
         cost: Bytes that tiles of a side need.
-        room: Bytes there are.
+        budget: Memory there is, in bytes.
         most_px: Largest side, a multiple of `STEP_PX`.
 
     Returns:
         A multiple of `STEP_PX`; that itself if nothing fits.
 
     Example:
-        >>> choose_tile(lambda side: 1000 * (side + 32) ** 2, room=1000 * 288**2, most_px=512)
+        >>> choose_tile(lambda side: 1000 * (side + 32) ** 2, budget=1000 * 288**2, most_px=512)
         256
     """
     sides = range(most_px, STEP_PX, -STEP_PX)
-    return next((side for side in sides if cost(side) <= room), STEP_PX)
+    return next((side for side in sides if cost(side) <= budget), STEP_PX)
 
 
 def free_memory(device: torch.device) -> float:
@@ -65,7 +65,7 @@ def free_memory(device: torch.device) -> float:
     if device.type == 'cuda':
         free = torch.cuda.mem_get_info(device)[0]
     else:
-        free = min([free_in_system(), *cgroup_rooms()])
+        free = min([free_in_system(), *free_in_cgroups()])
     return free * SHARE_OF_FREE_MEMORY[device.type]
 
 
@@ -77,16 +77,16 @@ def free_in_system() -> int:
         return 4 * 10**9
 
 
-def cgroup_rooms() -> list[int]:
+def free_in_cgroups() -> list[int]:
     """Read how much a container may still take, where it is limited."""
-    rooms = []
+    free = []
     for limit, used in MEMORY_LIMITS:
         try:
             values = [int((CGROUP / name).read_text(encoding='utf-8')) for name in (limit, used)]
         except (OSError, ValueError):
             continue
-        rooms.append(max(0, values[0] - values[1]))
-    return rooms
+        free.append(max(0, values[0] - values[1]))
+    return free
 
 
 @torch.no_grad()

@@ -501,7 +501,7 @@ def test_less_memory_makes_smaller_tiles():
     sides = []
     for megabytes in (10_000, 60, 25, 1):
         restorer = PictureRestorer(small_network(), 2, CPU)
-        restorer.room = megabytes * 1e6
+        restorer.budget_bytes = megabytes * 1e6
         sides.append(restorer.division(picture).tile_px)
     assert sides[0] in (900, 512)
     assert sides[1:] == sorted(sides[1:], reverse=True)
