@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from iqasr.archs.attention_masks import remember_masks
 from iqasr.archs.sizes import require_sizes, sizes_of
 from iqasr.archs.spandrel_networks import network_of
+from iqasr.archs.window_attention import speed_up_attention
 from iqasr.checking.check import load_options
 from iqasr.models.self_ensemble import restore_in_views
 from iqasr.models.tiling import restore_tiled
@@ -177,6 +178,7 @@ def build_from(label: str, section: Mapping[str, Any]) -> nn.Module:
     except ValueError as error:
         raise ValueError(f'{label}: {error}') from error
     remember_masks(network)
+    speed_up_attention(network)
     return network
 
 

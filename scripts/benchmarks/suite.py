@@ -21,6 +21,7 @@ SUBJECTS = (
     'gan_step',
     'degradation',
     'lora_step',
+    'traffic',
     'restoring',
     'validation',
     'start_up',
