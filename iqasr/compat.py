@@ -75,5 +75,19 @@ def import_basicsr_quietly() -> None:
         importlib.import_module('basicsr')
 
 
+def ignore_warnings_of_others() -> None:
+    """Ignore what torch and torchvision say of BasicSR's networks, which no user can change.
+
+    Remove when BasicSR gives ``weights`` to torchvision's VGG, and ``indexing`` to ``meshgrid``.
+    """
+    for message in (
+        "The parameter 'pretrained' is deprecated",
+        'Arguments other than a weight enum',
+        'torch.meshgrid: in an upcoming release',
+    ):
+        warnings.filterwarnings('ignore', message)
+
+
 stand_in_for_functional_tensor()
 import_basicsr_quietly()
+ignore_warnings_of_others()
