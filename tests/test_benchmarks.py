@@ -1,5 +1,8 @@
 import importlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -42,6 +45,26 @@ def test_every_subject_is_a_script_that_can_be_imported_and_writes_json(name, mo
 
 
 # The GPU check
+
+OFFLINE = {
+    'step': ('gan_step.py', '--networks', 'SRVGG-16', '--versions', 'plain', '--size', '16'),
+    'run': ('gpu_run.py', '--groups', '2', '--image', '160', '--crop', '96', '--batch', '1',
+            '--workers', '1', '--iterations', '1', '--kinds', 'uniform'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', OFFLINE)
+def test_steps_and_runs_are_timed_without_weights(name, tmp_path):
+    """Where the check runs, there is no network, and no VGG19."""
+    environment = os.environ | {
+        'TORCH_HOME': str(tmp_path), 'IQASR_CACHE': str(tmp_path), 'CUDA_VISIBLE_DEVICES': '',
+    }  # fmt: skip
+    script, *words = OFFLINE[name]
+    figures = tmp_path / 'figures.json'
+    command = [sys.executable, str(FOLDER / script), *words, '--rounds', '1']
+    subprocess.run([*command, '--json', str(figures)], check=True, env=environment)
+    assert json.loads(figures.read_text())['rows']
+
 
 JUNIT = """<testsuites><testsuite>
 <testcase name="good"/>

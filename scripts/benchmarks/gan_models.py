@@ -51,7 +51,10 @@ class RandomFeatures(nn.Module):
 @contextmanager
 def with_random_features() -> Iterator[None]:
     """Let perceptual losses use a VGG19 with random weights, as nothing can be downloaded."""
-    with mock.patch('basicsr.archs.vgg_arch.vgg.vgg19', RandomFeatures):
+    with (
+        mock.patch('basicsr.archs.vgg_arch.vgg.vgg19', RandomFeatures),
+        mock.patch('iqasr.losses.pretrained_features.missing_features', return_value=None),
+    ):
         yield
 
 
