@@ -99,7 +99,7 @@ def check_roots(problems: Problems, path: str, section: Mapping[str, Any], phase
     roots = {key: section[key] for key in ROOTS if isinstance(section.get(key), list)}
     if roots and phase != 'train':
         problems.add(f'{path}.{min(roots)}', 'give one folder; further sets: val_2, test_2, ...')
-    elif roots and (len(roots) < 2 or len({len(folders) for folders in roots.values()}) > 1):
+    elif roots and not (len(roots) == 2 and len({len(r) for r in roots.values()} - {0}) == 1):
         problems.add(path, f'give {" and ".join(ROOTS)} equally many folders, at least one each.')
     elif roots and any(section.get(key) for key in ('meta_info', 'meta_info_file')):
         problems.add(path, 'a list of images goes with one dataroot_gt and one dataroot_lq.')

@@ -123,9 +123,14 @@ class Guard:
         A start without one of the metrics watched now is none: the next validation is the start.
         """
         if path.is_file():
-            content = read_record(path, ('start', 'history'))
-            if all(metric.name in content['start'] for metric in self.watched):
-                self.start, self.history = content['start'], content['history']
+            read_record(path, lambda content: self.take(content, until))
+        else:
+            self.cut_back(until)
+
+    def take(self, content: Mapping[str, Any], until: int) -> None:
+        """Take in the content of the file."""
+        if all(metric.name in content['start'] for metric in self.watched):
+            self.start, self.history = content['start'], content['history']
         self.cut_back(until)
 
     def write(self, path: Path) -> None:

@@ -61,14 +61,17 @@ class ValidationHistory:
         """Read what was found up to an iteration."""
         self.results, self.iteration, self.records = {}, 0, {}
         if (self.root / 'best.json').is_file():
-            content = read_record(self.root / 'best.json', ('iteration', 'records'))
-            self.iteration = min(content['iteration'], until)
-            earlier = content.get('earlier', {})  # none in files of 0.3
-            for key, best in content['records'].items():
-                records = [r for r in (*earlier.get(key, ()), best) if r['iteration'] <= until]
-                self.records |= {key: records} if records else {}
+            read_record(self.root / 'best.json', lambda content: self.take(content, until))
         if self.guard is not None:
             self.guard.read(self.root / 'guard.json', until)
+
+    def take(self, content: Mapping[str, Any], until: int) -> None:
+        """Take in the content of ``best.json``."""
+        self.iteration = min(content['iteration'], until)
+        earlier = content.get('earlier', {})  # none in files of 0.3
+        for key, best in content['records'].items():
+            records = [r for r in (*earlier.get(key, ()), best) if r['iteration'] <= until]
+            self.records |= {key: records} if records else {}
 
     def is_due(self, iteration: int, total: int) -> bool:
         """Tell whether to validate: at multiples of ``val_freq`` and at the end, once each.

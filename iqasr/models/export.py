@@ -224,7 +224,9 @@ def write_onnx(network: nn.Module, path: Path, size: tuple[int, int] | None = No
     which, advice = 'any size', 'Make one for a single size (--size H W), or write'
     if size is not None:
         sizes, free, which, advice = (size,), {}, f'{size[0]} x {size[1]} px', 'Write'
-        if min(size) < 1 or any(sizes_of(network).padding(*size)):
+        if min(size) < 1:
+            raise ValueError(f'--size: {which}: give at least 1 px.')
+        if any(sizes_of(network).padding(*size)):
             raise ValueError(f'--size: {which}: {name} takes inputs of {sizes_of(network)}.')
     content, session_options = io.BytesIO(), onnxruntime.SessionOptions()
     session_options.log_severity_level = SILENT

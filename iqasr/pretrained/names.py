@@ -13,7 +13,8 @@ def named_entry(weights: str | Path) -> Entry | None:
     """Tell which entry of the catalogue is meant.
 
     Args:
-        weights: A path, or a name. A file that exists is never taken for a name.
+        weights: A path, or a name. A file that exists, or the folder of a run, is never taken for
+            a name.
 
     Returns:
         The entry; None for a path, whether or not there is a file.
@@ -21,8 +22,8 @@ def named_entry(weights: str | Path) -> Entry | None:
     Raises:
         MissingWeightsError: If it is a single word, and neither a file nor a name.
     """
-    name, path = str(weights), Path(weights)
-    if resolve(path).exists():
+    name, path, found = str(weights), Path(weights), resolve(weights)
+    if found.is_file() or (found.is_dir() and (not is_known(name) or (found / 'models').is_dir())):
         return None
     if not is_known(name) and len(path.parts) == 1 and not path.suffix:
         raise MissingWeightsError(

@@ -35,9 +35,9 @@ def offline_where_there_is_no_network() -> Iterator[None]:
 @functools.cache
 def is_reachable(url: str) -> bool:
     """Tell whether the host of an address answers; asked once. A proxy is trusted to reach it."""
-    if urllib.request.getproxies():
-        return True
     parts = urlsplit(url)
+    if {parts.scheme, 'all'} & urllib.request.getproxies().keys():
+        return True
     port = parts.port or {'http': 80}.get(parts.scheme, 443)
     try:
         socket.create_connection((parts.hostname or '', port), timeout=PATIENCE_S).close()

@@ -42,6 +42,9 @@ INTERRUPTED = 128 + signal.SIGINT
 
 RECORD, SHEET = '.iqasr-restore.json', 'comparison.png'
 
+LARGEST_OUTSCALE = 1000
+"""So that all pictures remain within what a file can say of its size."""
+
 
 def restore_command(arguments: Sequence[str] | None = None) -> int:
     """Run ``iqasr-restore``; returns the exit code."""
@@ -141,7 +144,7 @@ def restore_with_each(arguments: argparse.Namespace, process: Process) -> Tally:
 def label_of(weights: str, path: Path) -> str:
     """Name a network by its file; or by its run, where all files are called the same."""
     folder = resolve(weights)
-    return folder.resolve().name if folder.is_dir() else path.stem
+    return folder.resolve().name if folder in path.parents else path.stem
 
 
 def restore_to_file(arguments: argparse.Namespace, target: Path, process: Process) -> Tally:
@@ -176,6 +179,8 @@ def check_numbers(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name)
         if value is not None and not 0 < value < math.inf:
             raise InputError(f'--{name}: {value}; give more than 0.')
+    if (arguments.outscale or 0) > LARGEST_OUTSCALE:
+        raise InputError(f'--outscale: {arguments.outscale:g}; give at most {LARGEST_OUTSCALE}.')
     if (arguments.tile_overlap_px or 0) < 0:
         raise InputError(f'--tile_overlap_px: {arguments.tile_overlap_px}; give 0 or more.')
     if Path(arguments.suffix).name != arguments.suffix:

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,8 +16,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from iqasr.runtime.errors import StorageError
-
-WITHOUT_RECORD = 'Put back a copy; or remove it, and its record begins anew.'
 
 
 @contextmanager
@@ -83,20 +81,23 @@ def write_json(content: Any, path: Path) -> None:
     write_text_atomically(json.dumps(content, indent=2, ensure_ascii=False) + '\n', path)
 
 
-def read_record(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+def read_record(path: Path, take: Callable[[Any], None]) -> None:
     """Read what `write_json` wrote of a run.
 
+    Args:
+        path: The file.
+        take: Receives its content.
+
     Raises:
-        StorageError: If it cannot be read, or lacks one of the keys.
+        StorageError: If it cannot be read, or holds something else than expected.
     """
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        lacking = [key for key in keys if key not in content]
-    except (OSError, ValueError, TypeError) as error:
-        raise StorageError(f'{path}: cannot be read ({error}). {WITHOUT_RECORD}') from error
-    if lacking:
-        raise StorageError(f'{path}: has no {lacking[0]}. {WITHOUT_RECORD}')
-    return content
+        take(json.loads(path.read_text(encoding='utf-8')))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StorageError(
+            f'{path}: cannot be read ({error!r}). Put back a copy; or remove it, and its record '
+            'begins anew.'
+        ) from error
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], path: Path) -> None:

@@ -265,6 +265,11 @@ def test_lists_of_pairs_are_equally_long(paired_options, write_options):
     train = paired_options['datasets']['train']
     train |= {'dataroot_gt': ['a', 'b'], 'dataroot_lq': ['c', 'd']}
     load_options(write_options(paired_options))
+    empty = {'dataroot_gt': [], 'dataroot_lq': []}
+    paired_options['datasets']['train'] = train | empty
+    text = problems_of(paired_options, write_options)
+    assert 'equally many folders, at least one each' in text
+    paired_options['datasets']['train'] = train
     train['meta_info_file'] = 'list.txt'
     text = problems_of(paired_options, write_options)
     assert 'datasets.train: a list of images goes with one dataroot_gt and one dataroot_lq' in text

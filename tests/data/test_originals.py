@@ -73,6 +73,8 @@ def test_several_folders_are_one_set(candidates, tmp_path):
     assert data[3]['key'] == 'one/03'
     assert data[13]['key'] == 'two/gt/03'
     assert keys(open_originals(roots[:1])) == keys(open_originals(roots[0]))
+    (tmp_path / 'one/more').symlink_to(tmp_path / 'two/gt')
+    assert keys(open_originals(roots)) == [group.key for group in data.candidates.groups]
     listing = tmp_path / 'list.txt'
     for wrong, reason in (
         ([], 'names no folder'),

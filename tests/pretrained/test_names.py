@@ -71,6 +71,16 @@ def test_a_path_that_exists_wins(compact, tmp_path, monkeypatch):
     assert locate_weights('compact') == tmp_path / 'compact'
 
 
+def test_a_folder_of_pictures_does_not_hide_a_name_but_that_of_a_run_does(
+    compact, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'compact').mkdir()
+    assert named_entry('compact') is compact
+    (tmp_path / 'compact/models').mkdir()
+    assert named_entry('compact') is None
+
+
 @pytest.mark.parametrize('path', ['models/net_g', 'net.pth', '/no/where'])
 def test_a_path_that_is_missing_stays_a_path(path):
     assert named_entry(path) is None

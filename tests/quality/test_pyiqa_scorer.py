@@ -158,7 +158,7 @@ def test_without_network_nothing_is_waited_for(monkeypatch):
 
     pyiqa_weights.is_reachable.cache_clear()
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
-    monkeypatch.setattr(pyiqa_weights.urllib.request, 'getproxies', dict)
+    monkeypatch.setattr(pyiqa_weights.urllib.request, 'getproxies', lambda: {'no': 'localhost'})
     monkeypatch.setattr(pyiqa_weights.socket, 'create_connection', refuse)
     for _ in range(2):
         with pyiqa_weights.offline_where_there_is_no_network():

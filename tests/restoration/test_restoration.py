@@ -178,6 +178,8 @@ def test_outscale_is_the_size_of_the_final_picture(folder, weights, tmp_path, ca
     for wrong in ('0', '-1', 'nan', 'inf'):
         assert restore_command([*words, '--outscale', wrong]) == 2
         assert f'--outscale: {float(wrong)}; give more than 0.' in capsys.readouterr().err
+    assert restore_command([*words, '--outscale', '3e8']) == 2
+    assert '--outscale: 3e+08; give at most 1000.' in capsys.readouterr().err
 
 
 def test_a_single_picture_is_restored_to_the_file_that_is_named(folder, weights, tmp_path, capsys):

@@ -781,7 +781,13 @@ def test_signal_in_the_last_validation_does_not_pass_for_the_end(
     assert ' @ 6: ' in log_of(paired_options)
 
 
-@pytest.mark.parametrize('content', ['', '[1]', '{"iteration": 3}'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        *('', '[1]', '{"iteration": 3}', '{"iteration": "x", "records": {}}'),
+        *('{"iteration": 3, "records": []}', '{"iteration": 3, "records": {"pieces/psnr": {}}}'),
+    ],
+)
 def test_damaged_record_of_a_run_is_named(content, paired_options, train, tmp_path, capsys):
     train(paired_options)
     record = tmp_path / 'experiments/tiny/best.json'

@@ -62,7 +62,7 @@ def _open_several(roots: Sequence[str], meta_info: str | None) -> CandidateSet:
     names = [
         os.path.relpath(os.path.join(root, name), common)
         for root in roots
-        for name in _photographs(root)
+        for name in _photographs(root, {*real} - {os.path.realpath(root)})
     ]
     return _set_of(common, sorted(names))
 
@@ -72,13 +72,13 @@ def _require_folder(root: str) -> None:
         raise DataError(f'{root}: no such folder. Give a folder of photographs, or an LMDB.')
 
 
-def _photographs(root: str) -> list[str]:
+def _photographs(root: str, elsewhere: set[str] | None = None) -> list[str]:
     if find_sets(root):
         raise DataError(
             f'{root}: holds candidates, too, not originals alone. Give its folder {ORIGINAL}, or '
             'leave `originals` out.'
         )
-    names = image_paths(root)
+    names = image_paths(root, elsewhere)
     if not names:
         raise DataError(f'{root}: holds no image.')
     return names

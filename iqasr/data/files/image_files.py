@@ -49,16 +49,20 @@ def folder_names(folder: str) -> list[str]:
         return sorted(entry.name for entry in entries if entry.is_dir() and entry.name[0] != '.')
 
 
-def image_paths(root: str) -> list[str]:
+def image_paths(root: str, entered: set[str] | None = None) -> list[str]:
     """List the image files at any depth of a folder.
 
     Links to folders are followed, and each folder is entered once, so that loops end.
+
+    Args:
+        root: The folder.
+        entered: Real paths of folders that count as entered already; receives the others.
 
     Returns:
         Paths relative to the folder, sorted. A folder that cannot be read is left out, and named.
     """
     found: list[str] = []
-    pending, entered = [''], set()
+    pending, entered = [''], set() if entered is None else entered
     for below in pending:
         folder = os.path.join(root, below)
         place = os.path.realpath(folder)

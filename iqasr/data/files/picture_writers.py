@@ -64,16 +64,18 @@ def write_picture(path: Path, shape: Shape, bands: Iterable[np.ndarray]) -> None
         write(file, shape, bands)
 
 
+USE_PNG = 'Use PNG (--format png, or -o NAME.png).'
+
+
 def refuse_what_is_lost(suffix: str, shape: Shape) -> None:
     """Refuse a picture that a format cannot hold."""
     most = LARGEST_SIDE.get(suffix)
     if most is not None and max(shape[:2]) > most:
         raise DataError(
-            f'{shape.width} x {shape.height} px are more than {suffix} holds. '
-            'Use PNG (--format png).'
+            f'{shape.width} x {shape.height} px are more than {suffix} holds. {USE_PNG}'
         )
     if suffix == '.jpg' and shape.channels in (2, 4):
-        raise DataError('is transparent, which JPEG cannot be. Use PNG (--format png).')
+        raise DataError(f'is transparent, which JPEG cannot be. {USE_PNG}')
 
 
 def write_png(file: BinaryIO, shape: Shape, bands: Iterable[np.ndarray]) -> None:
