@@ -81,6 +81,7 @@ PARTS = (
     step_part('step SRVGG-16', 'SRVGG-16', *VERSIONS),
     step_part('compiled SwinIR-M', 'SwinIR-M', 'plain+bf16+compiled', size_px=48),
     step_part('compiled RRDB-23', 'RRDB-23', 'channels_last+bf16+compiled'),
+    Part('run MUSIQ', (*RUN, '--iterations', '4', '--kinds', 'musiq'), SMALL_RUN),
     Part('degradation', ('degradation.py', '--batch', '12', '--queue', '180', '--steps', '4'),
          ('--batch', '1', '--side', '96', '--crop', '64', '--rounds', '1', '--queue', '2'), 40),
     Part('restoring', ('restoring.py', '--side', '256'),
