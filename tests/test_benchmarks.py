@@ -44,6 +44,14 @@ def test_every_subject_is_a_script_that_can_be_imported_and_writes_json(name, mo
     assert "'--json'" in (FOLDER / f'{name}.py').read_text()
 
 
+def test_lines_of_a_report_become_rows(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    rows = importlib.import_module('gpu_study').rows_of(
+        '# A\n\n| a | b | c |\n|---|---|\n| x | 1 | 2 |'
+    )
+    assert [(row['what'], row['measured']) for row in rows] == [('a', 'b; c'), ('x', '1; 2')]
+
+
 # The GPU check
 
 OFFLINE = {

@@ -88,6 +88,7 @@ PARTS = (
          ('--networks', 'SwinIR-S', '--side', '40', '--rounds', '1'), 40),
     Part('validation', ('validation.py', '--count', '40'),
          ('--count', '2', '--side', '256', '--blocks', '1'), 60),
+    Part('short study', ('gpu_study.py',), ('--iterations', '1'), 200),
 )  # fmt: skip
 """The most important first."""
 

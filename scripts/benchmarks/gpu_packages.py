@@ -26,7 +26,7 @@ PACKED = ('addict', 'choix', 'future', 'lmdb', 'pyiqa', 'spandrel')
 """Packages that an image with torch mostly lacks; what they need in turn, it has, except:"""
 PACKED_WHOLE = ('pydantic',)
 """Those packed together with what they need."""
-WEIGHTS = ('nima',)
+WEIGHTS = ('nima', 'realesr-animevideov3-x4', 'lpips', 'alexnet')
 """Names of `iqasr-weights` that the check uses."""
 PLATFORMS = ('manylinux_2_28_x86_64', 'manylinux_2_17_x86_64', 'manylinux2014_x86_64')
 

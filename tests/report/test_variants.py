@@ -17,6 +17,7 @@ from iqasr.runtime.errors import DataError, OptionError
 from iqasr.runtime.paths import project_root
 
 SHIPPED = project_root() / 'options/studies/paper.yml'
+SHORT = project_root() / 'options/studies/short.yml'
 QUALITY = {'map': {'map': 'm.safetensors'}, 'table': {'table': 't.csv', 'norm': 'range01'}}
 
 VARIANTS = ('amo', 'control', 'ft', 'sma', 'ft_full', 'control_gan', 'ft_gan')
@@ -246,9 +247,16 @@ def test_missing_test_image_is_named(carry_out, tmp_path):
         carry_out()
 
 
-def test_shipped_plan_writes_option_files_that_pass_the_check(tmp_path):
-    plan = VariantPlan.read(SHIPPED)
-    for backbone, variant in (('srvgg', 'amo'), ('dat', 'ft_full'), ('srvgg', 'ft')):
+@pytest.mark.parametrize(
+    ('shipped', 'runs'),
+    [
+        (SHIPPED, [('srvgg', 'amo'), ('dat', 'ft_full'), ('srvgg', 'ft')]),
+        (SHORT, [('srvgg', 'uniform'), ('srvgg', 'amo'), ('srvgg', 'ft')]),
+    ],
+)
+def test_shipped_plans_write_option_files_that_pass_the_check(shipped, runs, tmp_path):
+    plan = VariantPlan.read(shipped)
+    for backbone, variant in runs:
         run = VariantRun(backbone, variant, 0)
         path = tmp_path / 'train.yml'
         path.write_text(yaml.safe_dump(plan.train_options(run, tmp_path, QUALITY.__getitem__)))
