@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iqasr.checking.components import check_network, check_weights, without
+from iqasr.checking.components import check_weights, without
 from iqasr.checking.datasets import check_datasets
 from iqasr.checking.dialects.rules import translate
 from iqasr.checking.metrics import check_metrics
+from iqasr.checking.network_sections import check_network
 from iqasr.checking.training import check_training
 from iqasr.losses.anchors import DISTANCES
 from iqasr.losses.pretrained_features import notice_of_features

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from iqasr.degradation import BicubicDegradation, from_uint8, to_uint8
 from iqasr.enhancement.base import Enhancer
-from iqasr.models.networks import open_network, restore_whole
+from iqasr.models.networks import open_network
+from iqasr.models.restorer import restore_whole
 from iqasr.models.tiling import restore_tiled
 from iqasr.pretrained import locate_weights
 from iqasr.registry import ENHANCER_REGISTRY

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from iqasr.archs.bicubic import Bicubic
 from iqasr.degradation import BicubicDegradation, from_uint8
-from iqasr.models.networks import restore_whole
+from iqasr.models.restorer import restore_whole
 from iqasr.quality import QualityScorer
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from iqasr.archs.lora import base_state, load_lora_state, lora_layers, lora_scale, lora_state
 from iqasr.archs.lora_files import base_hashes, is_same_base
-from iqasr.models.networks import Restorer
+from iqasr.models.restorer import Restorer
 
 
 class BaseNetwork:

@@ -20,7 +20,8 @@ from iqasr.evaluation.measured_images import MeasuredImages
 from iqasr.losses import term_inputs
 from iqasr.metrics import build_metrics, needs_base
 from iqasr.models.base_network import BaseNetwork
-from iqasr.models.networks import Restorer, build_discriminator, build_generator
+from iqasr.models.networks import build_discriminator, build_generator
+from iqasr.models.restorer import Restorer
 from iqasr.models.running_means import RunningMeans
 from iqasr.models.sample_preparation import Pairs, SamplePreparation
 from iqasr.models.training_step import TrainingStep, add_to

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from iqasr.data.files.pictures import Picture
-from iqasr.models.networks import restore_whole
+from iqasr.models.restorer import restore_whole
 from iqasr.models.tiling import Tile, restore_tiled, tiles_along
 from iqasr.restoration.tile_sizes import (
     LARGEST_TILE_PX,

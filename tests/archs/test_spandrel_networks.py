@@ -17,7 +17,8 @@ from iqasr.archs.spandrel_networks import (
 )
 from iqasr.checking.check import load_options
 from iqasr.models.export import export
-from iqasr.models.networks import open_network, restore_whole
+from iqasr.models.networks import open_network
+from iqasr.models.restorer import restore_whole
 from iqasr.runtime.errors import OptionError
 from iqasr.runtime.weights import load_file
 

@@ -7,7 +7,8 @@ from torch import nn
 
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.archs.waifu2x_cunet import CUNet
-from iqasr.models.networks import open_network, restore_whole
+from iqasr.models.networks import open_network
+from iqasr.models.restorer import restore_whole
 from iqasr.models.tiling import restore_tiled
 from iqasr.registry import ARCH_REGISTRY
 

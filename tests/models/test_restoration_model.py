@@ -4,7 +4,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from iqasr.archs.sizes import SizeRequirements
-from iqasr.models.networks import restore_whole
+from iqasr.models.restorer import restore_whole
 from iqasr.models.sample_preparation import crop_at
 
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from iqasr.models.networks import Restorer
+from iqasr.models.restorer import Restorer
 from iqasr.models.self_ensemble import restore_in_views
 
 

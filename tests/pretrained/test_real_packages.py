@@ -16,7 +16,8 @@ from basicsr.losses.basic_loss import PerceptualLoss
 
 from iqasr.archs.spandrel_networks import network_of
 from iqasr.metrics.fidelity import calculate_psnr
-from iqasr.models.networks import open_network, restore_whole
+from iqasr.models.networks import open_network
+from iqasr.models.restorer import restore_whole
 from iqasr.pretrained import CATALOGUE, find_weights, load_weights
 from iqasr.pretrained.sources import PackageSource
 from iqasr.restoration.tile_sizes import find_overlap
